@@ -1,0 +1,13 @@
+//! The language of Tributary: identifiers, money, time, consents, grants and the records that flow from a bank to a product.
+//!
+//! Everything here is a value or a total function of values. This crate must never know async, SQL, HTTP, the current
+//! time or a random source: the present moment and chance are arguments ([`world`]). Its types have no serde: each edge
+//! (bank, database, wire) owns its own shapes and converts.
+
+pub mod error;
+pub mod ids;
+pub mod limits;
+pub mod money;
+pub mod records;
+pub mod rules;
+pub mod world;

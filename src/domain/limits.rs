@@ -1,0 +1,46 @@
+//! Every bound of the system in one place, each with its unit and the reason for its size.
+
+/// Largest answer that is read from a bank, in bytes; a longer one is an error, never a silent cut.
+pub const BANK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest answer that is read from an authorisation server, in bytes. Metadata and tokens are a few kilobytes.
+pub const AUTH_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Largest request body that our own API accepts, in bytes.
+pub const REQUEST_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Longest time for one call to a bank, in seconds.
+pub const BANK_CALL_SECONDS_MAX: u64 = 30;
+/// Longest time to connect and shake hands, in seconds.
+pub const CONNECT_SECONDS_MAX: u64 = 10;
+/// Longest time a client may take to send its request headers to us, in seconds.
+pub const HEADER_READ_SECONDS_MAX: u64 = 10;
+/// Pages of one fetch of one account; more is an endless list.
+pub const PAGES_PER_FETCH_MAX: u32 = 400;
+/// Accounts under one consent.
+pub const ACCOUNTS_PER_CONSENT_MAX: usize = 200;
+/// Rows of one page of a bank.
+pub const ROWS_PER_BANK_PAGE_MAX: usize = 20_000;
+/// Rows that one request of a product may ask for.
+pub const ROWS_PER_QUERY_MAX: u32 = 500;
+/// Rows of a page where a product does not say.
+pub const ROWS_PER_QUERY_DEFAULT: u32 = 100;
+/// Lifetime of a link that is handed to a user, in seconds.
+pub const LINK_SECONDS: i64 = 24 * 60 * 60;
+/// Lifetime of one login at a bank, in seconds: from acceptance of the text to the callback.
+pub const LOGIN_SECONDS: i64 = 15 * 60;
+/// Clock skew accepted for instants in the future in security tokens, in seconds.
+pub const CLOCK_SKEW_SECONDS: i64 = 60;
+/// Lease of claimed work, in seconds of the database's clock.
+pub const JOB_LEASE_SECONDS: i32 = 60;
+/// Attempts of one piece of work before it waits for an operator.
+pub const JOB_ATTEMPTS_MAX: i32 = 10;
+/// Rows removed by one statement of an erasure.
+pub const ERASE_BATCH_ROWS: i64 = 10_000;
+/// Time after which a revocation capsule is destroyed even without the bank's answer, in seconds.
+pub const CAPSULE_SECONDS: i64 = 72 * 60 * 60;
+/// Retention of sealed raw answers, in days.
+pub const RAW_RETENTION_DAYS: i32 = 90;
+/// Length of an epoch of wrapping keys, in seconds.
+pub const EPOCH_SECONDS: i64 = 24 * 60 * 60;
+/// Epochs that stay openable beside the current one; longer than the oldest backup one would restore.
+pub const EPOCHS_KEPT: i64 = 7;
+/// Overlap of a repeated fetch with what is already stored, in days: late bookings are found in it.
+pub const FETCH_OVERLAP_DAYS: i32 = 14;

@@ -1,0 +1,54 @@
+//! One request and what to make of its answer, as a value.
+//!
+//! Neither this crate nor `bank_adapters` opens a socket: each protocol step is a [`Call`] that somebody else moves. So
+//! a step can be tested, fuzzed and replayed by handing it an answer.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// Reads an answer at a moment.
+type Read<T, E> = Box<dyn FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send>;
+
+/// A request with the only reader of its answer. Reading consumes it: one request, one answer, one verdict.
+pub struct Call<T, E> {
+    /// What to send. The URI is absolute.
+    pub request: http::Request<Bytes>,
+    read: Read<T, E>,
+}
+
+impl<T, E> Call<T, E> {
+    /// A request and its reader.
+    pub fn new(
+        request: http::Request<Bytes>,
+        read: impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send + 'static,
+    ) -> Self {
+        Self { request, read: Box::new(read) }
+    }
+
+    /// The verdict on an answer that arrived at `now`.
+    pub fn read(self, response: http::Response<Bytes>, now: Timestamp) -> Result<T, E> {
+        (self.read)(response, now)
+    }
+
+    /// Splits the call, so that the request can be moved away and the reader kept.
+    pub fn split(self) -> (http::Request<Bytes>, impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send) {
+        (self.request, self.read)
+    }
+
+    /// The same call with another form of success.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'static) -> Call<U, E>
+    where
+        T: 'static,
+        E: 'static,
+    {
+        let read = self.read;
+        Call { request: self.request, read: Box::new(move |response, now| read(response, now).map(change)) }
+    }
+}
+
+/// Requests carry tokens: `Debug` shows method and host alone.
+impl<T, E> std::fmt::Debug for Call<T, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call({} {:?})", self.request.method(), self.request.uri().host())
+    }
+}
