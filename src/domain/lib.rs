@@ -4,10 +4,13 @@
 //! time or a random source: the present moment and chance are arguments ([`world`]). Its types have no serde: each edge
 //! (bank, database, wire) owns its own shapes and converts.
 
+pub mod consent;
 pub mod error;
+pub mod grant;
 pub mod ids;
 pub mod limits;
 pub mod money;
+pub mod policy;
 pub mod records;
 pub mod rules;
 pub mod world;

@@ -37,7 +37,7 @@ impl<T> std::fmt::Debug for Field<T> {
 pub type Text = Field<String>;
 
 /// The list of the bank's answer that a row stood in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum List {
     /// Booked entries.
     Booked,
@@ -46,6 +46,7 @@ pub enum List {
     /// Standing orders and other announcements; not money that moved.
     Information,
     /// The answer has one list and says nothing.
+    #[default]
     Unstated,
 }
 
@@ -113,12 +114,6 @@ pub struct Parsed {
     pub exchange: Vec<ParsedExchange>,
     /// What the adapter could not read. The row still flows.
     pub issues: Vec<Issue>,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self::Unstated
-    }
 }
 
 /// Identifiers inside a row. None is trusted before a profile says so.

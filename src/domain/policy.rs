@@ -1,0 +1,212 @@
+//! What the law of a regime and the standing of a bank allow, as data, and the clocks computed from it.
+//!
+//! Three clocks are kept apart: strong customer authentication (SCA), the TPP's own reconfirmation, and the end of the
+//! consent. Bank days are calendar days in the bank's zone; they become instants here and nowhere else.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+/// The law that a tenant's licence puts a consent under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Regime {
+    /// PSD2 with RTS (EU) 2018/389 as amended by (EU) 2022/2360.
+    Eu,
+    /// UK PSRs 2017 with the FCA's SCA-RTS after PS21/19.
+    Uk,
+    /// Australia's Consumer Data Right.
+    Cdr,
+    /// US Dodd-Frank §1033 rule.
+    Us,
+    /// Open Finance Brasil.
+    Br,
+}
+
+impl Regime {
+    /// Every regime.
+    pub const ALL: [Self; 5] = [Self::Eu, Self::Uk, Self::Cdr, Self::Us, Self::Br];
+
+    /// The word in configuration and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eu => "eu",
+            Self::Uk => "uk",
+            Self::Cdr => "cdr",
+            Self::Us => "us",
+            Self::Br => "br",
+        }
+    }
+
+    /// The regime of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|regime| regime.as_str() == word)
+    }
+
+    /// Its rules.
+    pub const fn policy(self) -> &'static Policy {
+        match self {
+            Self::Eu => &EU,
+            Self::Uk => &UK,
+            Self::Cdr => &CDR,
+            Self::Us => &US,
+            Self::Br => &BR,
+        }
+    }
+}
+
+/// The rules of one regime. Periods are whole days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Days after the last SCA at the bank in which data may be fetched unattended: the product's default and the law's
+    /// most. `None`: the regime has no such clock.
+    pub sca: Option<Period>,
+    /// Days after which the user must confirm to us, without a bank visit (UK). Missing it stops collection.
+    pub reconfirm: Option<i64>,
+    /// Longest life of one consent. `None`: the bank's date and the product's wish decide.
+    pub term_most: Option<i64>,
+    /// Unattended reads that a bank must answer in 24 hours. `None`: no statutory number.
+    pub unattended_per_day: Option<u32>,
+}
+
+/// A period with what we do by default and what the law allows at most, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Where neither the bank nor the tenant says.
+    pub default: i64,
+    /// Never more than this, whoever asks.
+    pub most: i64,
+}
+
+/// Re-authentication after 90 days unless a bank or tenant says otherwise; 180 is the law's most (RTS Art. 10a).
+const EU: Policy = Policy {
+    sca: Some(Period { default: 90, most: 180 }),
+    reconfirm: None,
+    term_most: None,
+    unattended_per_day: Some(4),
+};
+/// No SCA clock since PS21/19; the user reconfirms to the TPP every 90 days.
+const UK: Policy = Policy { sca: None, reconfirm: Some(90), term_most: None, unattended_per_day: Some(4) };
+/// A notice every 90 days does not stop collection; sharing ends after 365 days.
+const CDR: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
+/// A new authorisation after 365 days.
+const US: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
+/// Consents of at most 365 days, extended with the user present.
+const BR: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
+
+/// The instants at which a consent needs something. `None`: that clock does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The user must authenticate at the bank before this.
+    pub sca_due: Option<Timestamp>,
+    /// The user must confirm to us before this.
+    pub reconfirm_due: Option<Timestamp>,
+    /// The consent is over.
+    pub term_ends: Timestamp,
+}
+
+/// What clocks are computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockFacts {
+    /// When the user last authenticated at the bank for this grant.
+    pub last_sca: Timestamp,
+    /// When the user last confirmed to us: acceptance of the text, or a later reconfirmation.
+    pub last_confirmation: Timestamp,
+    /// When the consent was given.
+    pub given: Timestamp,
+    /// Last day of the consent as its text said, inclusive, in the bank's zone.
+    pub asked_until: Date,
+    /// Last day as the bank granted it, inclusive, in the bank's zone. `None` = the bank names no end.
+    pub granted_until: Option<Date>,
+    /// The bank's own re-authentication period in days.
+    pub bank_sca_days: Option<i64>,
+    /// The tenant's preferred period in days.
+    pub tenant_sca_days: Option<i64>,
+}
+
+/// The first instant after a bank-local day: a date that is "inclusive" ends here, whatever DST did.
+pub fn end_of_day(day: Date, zone: &TimeZone) -> Timestamp {
+    let next = day.tomorrow().unwrap_or(day);
+    next.to_zoned(zone.clone()).map_or(Timestamp::MAX, |midnight| midnight.timestamp())
+}
+
+/// Computes the three clocks (architecture §4).
+///
+/// The SCA clock is the earlier of the bank's last day and the last SCA plus the period, less one day, since some banks
+/// count a moment earlier than they announce.
+pub fn clocks(policy: &Policy, facts: &ClockFacts, zone: &TimeZone) -> Clocks {
+    let after = |start: Timestamp, days: i64| {
+        start.to_zoned(zone.clone()).checked_add(days.days()).map_or(Timestamp::MAX, |at| at.timestamp())
+    };
+    let granted_end = facts.granted_until.map(|day| end_of_day(day, zone));
+    let sca_due = policy.sca.map(|period| {
+        let days = facts.bank_sca_days.or(facts.tenant_sca_days).unwrap_or(period.default).clamp(1, period.most);
+        let lapse = after(facts.last_sca, days);
+        let earliest = granted_end.map_or(lapse, |end| end.min(lapse));
+        after(earliest, -1).max(facts.last_sca)
+    });
+    let mut term_ends = end_of_day(facts.asked_until, zone);
+    if let Some(end) = granted_end {
+        term_ends = term_ends.min(end);
+    }
+    if let Some(days) = policy.term_most {
+        term_ends = term_ends.min(after(facts.given, days));
+    }
+    Clocks { sca_due, reconfirm_due: policy.reconfirm.map(|days| after(facts.last_confirmation, days)), term_ends }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(granted_until: Option<Date>) -> ClockFacts {
+        let given: Timestamp = "2026-02-10T09:00:00Z".parse().unwrap();
+        ClockFacts {
+            last_sca: given,
+            last_confirmation: given,
+            given,
+            asked_until: "2027-02-09".parse().unwrap(),
+            granted_until,
+            bank_sca_days: None,
+            tenant_sca_days: None,
+        }
+    }
+
+    fn berlin() -> TimeZone {
+        TimeZone::fixed(jiff::tz::offset(1))
+    }
+
+    #[test]
+    fn the_sca_clock_is_ninety_days_less_one_by_default() {
+        let clocks = clocks(&EU, &facts(None), &berlin());
+        assert_eq!(clocks.sca_due, Some("2026-05-10T09:00:00Z".parse().unwrap()));
+        assert_eq!(clocks.reconfirm_due, None);
+    }
+
+    #[test]
+    fn an_earlier_bank_date_wins_and_is_inclusive_in_the_banks_zone() {
+        let clocks = clocks(&EU, &facts(Some("2026-03-01".parse().unwrap())), &berlin());
+        assert_eq!(clocks.term_ends, "2026-03-01T23:00:00Z".parse().unwrap());
+        assert_eq!(clocks.sca_due, Some("2026-02-28T23:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn neither_bank_nor_tenant_goes_beyond_the_law() {
+        let longer = ClockFacts { bank_sca_days: Some(400), ..facts(None) };
+        assert_eq!(clocks(&EU, &longer, &TimeZone::UTC).sca_due, Some("2026-08-08T09:00:00Z".parse().unwrap()));
+        let shorter = ClockFacts { tenant_sca_days: Some(30), ..facts(None) };
+        assert_eq!(clocks(&EU, &shorter, &TimeZone::UTC).sca_due, Some("2026-03-11T09:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn regimes_differ_in_their_clocks() {
+        let uk = clocks(Regime::Uk.policy(), &facts(None), &TimeZone::UTC);
+        assert_eq!((uk.sca_due, uk.reconfirm_due), (None, Some("2026-05-11T09:00:00Z".parse().unwrap())));
+        let mut long = facts(None);
+        long.asked_until = "2030-01-01".parse().unwrap();
+        let us = clocks(Regime::Us.policy(), &long, &TimeZone::UTC);
+        assert_eq!(us.term_ends, "2027-02-10T09:00:00Z".parse().unwrap());
+        for regime in Regime::ALL {
+            assert_eq!(Regime::parse(regime.as_str()), Some(regime));
+        }
+    }
+}
