@@ -90,6 +90,8 @@ pub struct Parsed {
     pub creditor: Party,
     /// Who pays.
     pub debtor: Party,
+    /// The other side, where the bank names it without saying whether it pays or is paid.
+    pub counterparty: Party,
     /// Unstructured remittance lines in order. A single string is one line.
     pub remittance: Vec<Text>,
     /// Structured remittance references.
