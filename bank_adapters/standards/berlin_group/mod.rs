@@ -1,0 +1,3 @@
+//! NextGenPSD2 of the Berlin Group, 1.3.x.
+
+pub mod rows;

@@ -1,0 +1,219 @@
+//! One row of a Berlin Group answer to parsed fields (NextGenPSD2 1.3.x, §14; both shapes of the fields that flipped
+//! between 1.3.8, 1.3.9 and 1.3.11).
+
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance};
+use serde_json::value::RawValue;
+
+use crate::standards::row::{self, AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout};
+
+pub(crate) const LAYOUT: Layout = Layout {
+    status: &["bookingStatus", "status"],
+    amount: &["transactionAmount.amount", "transactionAmount.content"],
+    currency: &["transactionAmount.currency"],
+    indicator: &["creditDebitIndicator", "transactionAmount.creditDebitIndicator"],
+    booking_date: &["bookingDate", "bookingDateTime"],
+    value_date: &["valueDate", "valueDateTime"],
+    transaction_date: &["transactionDate", "acceptorTransactionDateTime", "executionDateTime"],
+    other_dates: &["bookingDateTime", "valueDateTime"],
+    creditor: PartyLayout {
+        name: &["creditorName", "creditor.name", "cardAcceptorName"],
+        ultimate_name: &["ultimateCreditor", "ultimateCreditor.name"],
+        account: &[
+            "creditorAccount.iban",
+            "creditorAccount.bban",
+            "creditorAccount.maskedPan",
+            "creditorAccount.other",
+        ],
+        agent: &["creditorAgent", "creditorAccount.bic"],
+    },
+    debtor: PartyLayout {
+        name: &["debtorName", "debtor.name"],
+        ultimate_name: &["ultimateDebtor", "ultimateDebtor.name"],
+        account: &["debtorAccount.iban", "debtorAccount.bban", "debtorAccount.maskedPan", "debtorAccount.other"],
+        agent: &["debtorAgent", "debtorAccount.bic"],
+    },
+    counterparty: PartyLayout::NONE,
+    remittance_lines: &["remittanceInformationUnstructuredArray"],
+    remittance_string: &["remittanceInformationUnstructured"],
+    remittance_structured: &["remittanceInformationStructured", "remittanceInformationStructuredArray"],
+    additional: &["additionalInformation", "transactionDetails"],
+    transaction_id: &["transactionId", "cardTransactionId"],
+    internal_id: &[],
+    entry_reference: &["entryReference"],
+    end_to_end_id: &["endToEndId"],
+    mandate_id: &["mandateId"],
+    creditor_id: &["creditorId"],
+    check_id: &["checkId"],
+    bank_transaction_code: &["bankTransactionCode"],
+    code_parts: &[],
+    proprietary_code: &["proprietaryBankTransactionCode"],
+    purpose_code: &["purposeCode"],
+    mcc: &["merchantCategoryCode"],
+    merchant_name: &["merchantName"],
+    balance_after: &["balanceAfterTransaction.balanceAmount.amount", "balanceAfterTransaction.amount"],
+    exchange: &["currencyExchange", "exchangeRate"],
+    exchange_fields: ExchangeLayout {
+        source_currency: &["sourceCurrency", "currencyFrom"],
+        target_currency: &["targetCurrency", "currencyTo"],
+        unit_currency: &["unitCurrency"],
+        rate: &["exchangeRate", "rate", "rateFrom"],
+        instructed_amount: &["instructedAmount.amount"],
+        instructed_currency: &["instructedAmount.currency"],
+    },
+};
+
+pub(crate) const BALANCE: BalanceLayout = BalanceLayout {
+    kind: &["balanceType"],
+    amount: &["balanceAmount.amount"],
+    currency: &["balanceAmount.currency"],
+    indicator: &["creditDebitIndicator"],
+    credit_limit_included: &["creditLimitIncluded"],
+    reference_date: &["referenceDate"],
+    last_change: &["lastChangeDateTime"],
+};
+
+pub(crate) const ACCOUNT: AccountLayout = AccountLayout {
+    resource_id: &["resourceId", "id"],
+    iban: &["iban", "account.iban"],
+    bban: &["bban"],
+    masked_pan: &["maskedPan"],
+    other: &["other.identification", "other", "otherAccountIdentification", "msisdn"],
+    currency: &["currency"],
+    name: &["name", "displayName"],
+    product: &["product"],
+    cash_account_type: &["cashAccountType"],
+    owner_name: &["ownerName", "owner_name"],
+    bic: &["bic"],
+    status: &["status"],
+    balances: &["balances"],
+};
+
+/// One element of `booked`, `pending` or `information`. Never fails: what could not be read stands in `issues`.
+pub fn transaction(row: &RawValue, list: List) -> Parsed {
+    row::transaction(row, list, &LAYOUT)
+}
+
+/// One element of `accounts`.
+pub fn account(row: &RawValue) -> ParsedAccount {
+    row::account(row, &ACCOUNT, &BALANCE)
+}
+
+/// One element of `balances`.
+pub fn balance(row: &RawValue) -> ParsedBalance {
+    row::balance(row, &BALANCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Parsed {
+        let row: Box<RawValue> = serde_json::from_str(json).unwrap();
+        transaction(&row, List::Booked)
+    }
+
+    fn value(text: Option<domain::records::Text>) -> Option<String> {
+        text.map(|text| text.value)
+    }
+
+    #[test]
+    fn amounts_keep_the_token_of_the_bank() {
+        for (json, token, number) in [
+            (r#""-12.50""#, Some("-12.50"), false),
+            ("-12.50", Some("-12.50"), true),
+            ("1200.0", Some("1200.0"), true),
+            ("123456789012345678.123", Some("123456789012345678.123"), true),
+            (r#""--""#, Some("--"), false),
+            (r#"" ""#, None, false),
+            ("null", None, false),
+        ] {
+            let parsed = read(&format!(r#"{{"transactionAmount":{{"amount":{json},"currency":"EUR"}}}}"#));
+            assert_eq!(value(parsed.amount).as_deref(), token, "{json}");
+            assert_eq!(parsed.amount_is_number, number, "{json}");
+        }
+    }
+
+    #[test]
+    fn structured_remittance_is_read_in_every_version() {
+        for json in [
+            r#"{"remittanceInformationStructured":"RF18 5390"}"#,
+            r#"{"remittanceInformationStructured":{"reference":"RF18 5390","referenceType":"SCOR"}}"#,
+            r#"{"remittanceInformationStructuredArray":["RF18 5390"]}"#,
+            r#"{"remittanceInformationStructuredArray":[{"reference":"RF18 5390"},null]}"#,
+        ] {
+            let lines: Vec<_> = read(json).remittance_structured.into_iter().map(|line| line.value).collect();
+            assert_eq!(lines, ["RF18 5390"], "{json}");
+        }
+    }
+
+    #[test]
+    fn the_string_is_added_only_where_it_says_more_than_the_lines() {
+        let lines = |json: &str| read(json).remittance.into_iter().map(|l| l.value).collect::<Vec<_>>();
+        assert_eq!(
+            lines(
+                r#"{"remittanceInformationUnstructuredArray":["Rent","May 2031"],
+                    "remittanceInformationUnstructured":"Rent\nMay 20"}"#
+            ),
+            ["Rent", "May 2031"]
+        );
+        assert_eq!(
+            lines(
+                r#"{"remittanceInformationUnstructuredArray":["Rent",null,"-"],
+                    "remittanceInformationUnstructured":"Other text"}"#
+            ),
+            ["Rent", "Other text"]
+        );
+    }
+
+    #[test]
+    fn fillers_are_absent_and_paths_are_told() {
+        let parsed = read(
+            r#"{"creditorName":"  ","debtorName":" A. Payer ","endToEndId":"NOTPROVIDED","transactionId":" ",
+                "creditorAccount":null,"debtorAccount":{"iban":"","bban":"123"},"bookingDateTime":"2031-05-02T10:00:00Z"}"#,
+        );
+        assert!(parsed.creditor.name.is_none() && parsed.references.end_to_end_id.is_none());
+        assert!(parsed.references.transaction_id.is_none());
+        assert_eq!(
+            parsed.debtor.name.map(|name| (name.value, name.path.into_owned())),
+            Some(("A. Payer".into(), "debtorName".into()))
+        );
+        assert_eq!(
+            parsed.debtor.account.map(|account| account.path.into_owned()).as_deref(),
+            Some("debtorAccount.bban")
+        );
+        assert_eq!(parsed.booking_date.map(|date| date.path.into_owned()).as_deref(), Some("bookingDateTime"));
+    }
+
+    #[test]
+    fn wrong_types_are_issues_and_nothing_else_is_lost() {
+        let parsed = read(r#"{"bookingDate":true,"valueDate":["2031-05-02"],"mandateId":7,"currencyExchange":"none"}"#);
+        assert!(parsed.booking_date.is_none());
+        assert_eq!(value(parsed.value_date).as_deref(), Some("2031-05-02"));
+        assert_eq!(value(parsed.references.mandate_id).as_deref(), Some("7"));
+        assert_eq!(parsed.issues.iter().map(|issue| issue.code).collect::<Vec<_>>(), ["field.type"]);
+        for odd in ["[]", "3", "null", r#""text""#] {
+            assert_eq!(read(odd).issues.first().map(|issue| issue.code), Some("row.malformed"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_cut() {
+        let deep = format!("{}1{}", r#"{"transactionAmount":"#.repeat(5000), "}".repeat(5000));
+        assert!(read(&deep).amount.is_none());
+    }
+
+    #[test]
+    fn an_account_brings_its_balances() {
+        let row: Box<RawValue> = serde_json::from_str(
+            r#"{"resourceId":"r1","iban":"DE02120300000000202051","currency":"EUR","ownerName":"O. Wner","bic":null,
+                "balances":[{"balanceType":"interimBooked","balanceAmount":{"amount":12.5,"currency":"EUR"},
+                "creditLimitIncluded":false,"referenceDate":"2031-05-02"}]}"#,
+        )
+        .unwrap();
+        let account = account(&row);
+        assert_eq!(value(account.owner_name).as_deref(), Some("O. Wner"));
+        let [balance] = &account.balances[..] else { panic!("one balance") };
+        assert_eq!(balance.amount.as_ref().map(|amount| amount.value.as_str()), Some("12.5"));
+        assert_eq!(balance.credit_limit_included, Some(false));
+    }
+}

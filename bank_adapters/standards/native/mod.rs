@@ -1,0 +1,3 @@
+//! Flat rows of banks' own interfaces, read by the names that are common to them.
+
+pub mod rows;

@@ -1,0 +1,479 @@
+//! One JSON object of a bank to parsed fields, driven by a [`Layout`]: where each field stands in that format.
+//!
+//! Tolerant where a bank can be wrong without being dangerous: a value of the wrong type is an issue and absent, a blank
+//! or filler is absent, an array may be a single value and the other way round. Never interprets, never rounds: numbers
+//! stay the token that the bank wrote.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use domain::records::{Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedExchange, Party, References, Text};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Dotted paths of one field, the preferred one first.
+pub(crate) type Paths = &'static [&'static str];
+
+/// Levels of nesting that are read. The standards use four; anything deeper is somebody's attack or accident.
+const DEPTH_MAX: usize = 8;
+
+/// Where a party's fields stand.
+#[derive(Clone, Copy)]
+pub(crate) struct PartyLayout {
+    pub(crate) name: Paths,
+    pub(crate) ultimate_name: Paths,
+    pub(crate) account: Paths,
+    pub(crate) agent: Paths,
+}
+
+impl PartyLayout {
+    /// A party that the format does not have.
+    pub(crate) const NONE: Self = Self { name: &[], ultimate_name: &[], account: &[], agent: &[] };
+}
+
+/// Where a transaction's fields stand in one format.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) status: Paths,
+    pub(crate) amount: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) indicator: Paths,
+    pub(crate) booking_date: Paths,
+    pub(crate) value_date: Paths,
+    pub(crate) transaction_date: Paths,
+    pub(crate) other_dates: Paths,
+    pub(crate) creditor: PartyLayout,
+    pub(crate) debtor: PartyLayout,
+    pub(crate) counterparty: PartyLayout,
+    /// Arrays of lines, complete but sometimes absent.
+    pub(crate) remittance_lines: Paths,
+    /// One string, sometimes a cut copy of the lines.
+    pub(crate) remittance_string: Paths,
+    pub(crate) remittance_structured: Paths,
+    pub(crate) additional: Paths,
+    pub(crate) transaction_id: Paths,
+    pub(crate) internal_id: Paths,
+    pub(crate) entry_reference: Paths,
+    pub(crate) end_to_end_id: Paths,
+    pub(crate) mandate_id: Paths,
+    pub(crate) creditor_id: Paths,
+    pub(crate) check_id: Paths,
+    pub(crate) bank_transaction_code: Paths,
+    /// The same in parts: domain, family, subfamily, in that order wherever they stand.
+    pub(crate) code_parts: Paths,
+    pub(crate) proprietary_code: Paths,
+    pub(crate) purpose_code: Paths,
+    pub(crate) mcc: Paths,
+    pub(crate) merchant_name: Paths,
+    pub(crate) balance_after: Paths,
+    /// An object or an array of objects.
+    pub(crate) exchange: Paths,
+    pub(crate) exchange_fields: ExchangeLayout,
+}
+
+/// Names inside an exchange object.
+#[derive(Clone, Copy)]
+pub(crate) struct ExchangeLayout {
+    pub(crate) source_currency: Paths,
+    pub(crate) target_currency: Paths,
+    pub(crate) unit_currency: Paths,
+    pub(crate) rate: Paths,
+    pub(crate) instructed_amount: Paths,
+    pub(crate) instructed_currency: Paths,
+}
+
+/// Where an account's fields stand.
+pub(crate) struct AccountLayout {
+    pub(crate) resource_id: Paths,
+    pub(crate) iban: Paths,
+    pub(crate) bban: Paths,
+    pub(crate) masked_pan: Paths,
+    pub(crate) other: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) name: Paths,
+    pub(crate) product: Paths,
+    pub(crate) cash_account_type: Paths,
+    pub(crate) owner_name: Paths,
+    pub(crate) bic: Paths,
+    pub(crate) status: Paths,
+    pub(crate) balances: Paths,
+}
+
+/// Where a balance's fields stand.
+pub(crate) struct BalanceLayout {
+    pub(crate) kind: Paths,
+    pub(crate) amount: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) indicator: Paths,
+    pub(crate) credit_limit_included: Paths,
+    pub(crate) reference_date: Paths,
+    pub(crate) last_change: Paths,
+}
+
+/// A JSON value whose numbers are still text.
+enum Node<'a> {
+    Null,
+    Bool(bool),
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    List(Vec<Self>),
+    Object(Members<'a>),
+}
+
+type Members<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
+
+impl<'a> Node<'a> {
+    /// Reads a value. What `serde_json` has accepted as one value is well formed, so the fallbacks are for depth alone.
+    fn read(raw: &'a RawValue, depth: usize) -> Self {
+        let token = raw.get();
+        match token.as_bytes().first() {
+            Some(b'{') if depth < DEPTH_MAX => {
+                let Ok(Entries(entries)) = serde_json::from_str(token) else { return Self::Null };
+                Self::Object(entries.into_iter().map(|(key, raw)| (key.0, Self::read(raw, depth + 1))).collect())
+            }
+            Some(b'[') if depth < DEPTH_MAX => {
+                let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(token) else { return Self::Null };
+                Self::List(items.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())
+            }
+            Some(b'"') => serde_json::from_str::<Borrowed<'_>>(token).map_or(Self::Null, |text| Self::Text(text.0)),
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'-' | b'0'..=b'9') => Self::Number(token),
+            _ => Self::Null,
+        }
+    }
+
+    /// The member at a dotted path. Of repeated keys the last counts, as in every common JSON reader.
+    fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, |node, key| match node {
+            Self::Object(members) => members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        })
+    }
+}
+
+/// A string that borrows from the input where it has no escapes.
+struct Borrowed<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Borrowed<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+/// The members of an object in order, values unread.
+struct Entries<'a>(Vec<(Borrowed<'a>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entries<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::with_capacity(16);
+                while let Some(entry) = map.next_entry::<Borrowed<'de>, &'de RawValue>()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// Domains of the ISO 20022 bank transaction code set.
+const ISO_DOMAINS: [&str; 11] =
+    ["PMNT", "CAMT", "ACMT", "LDAS", "FORX", "XTND", "SECU", "DERV", "CMDT", "PMET", "TRAD"];
+
+/// Whether a text is one or more four-letter codes joined by dashes.
+fn is_iso_code(text: &str) -> bool {
+    text.split('-').all(|part| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_uppercase()))
+}
+
+/// Whether a text is a filler that banks write where they have nothing.
+fn is_filler(text: &str) -> bool {
+    matches!(text, "" | "-" | "--" | "null" | "NULL" | "None" | "n/a" | "N/A")
+}
+
+/// Whether an identifier says that there is none (EPC rulebooks: `NOTPROVIDED`).
+fn is_no_identifier(text: &str) -> bool {
+    text.eq_ignore_ascii_case("NOTPROVIDED")
+        || text.eq_ignore_ascii_case("NOT PROVIDED")
+        || text.bytes().all(|byte| byte == b'0')
+}
+
+/// An object under reading, with the issues found on the way.
+struct Reader<'a> {
+    root: Node<'a>,
+    issues: Vec<Issue>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(raw: &'a RawValue) -> Self {
+        let root = Node::read(raw, 0);
+        let mut issues = Vec::new();
+        if !matches!(root, Node::Object(_)) {
+            issues.push(Issue::new("row.malformed", "the row is not a JSON object"));
+        }
+        Self { root, issues }
+    }
+
+    /// The first path with a text or number that says something.
+    fn text(&mut self, paths: Paths) -> Option<Text> {
+        self.scalar(paths, is_filler).map(|(text, _)| text)
+    }
+
+    /// As [`Reader::text`], but `-` and the like are kept: a malformed amount must be reported, not missed.
+    fn token(&mut self, paths: Paths) -> Option<(Text, bool)> {
+        self.scalar(paths, str::is_empty)
+    }
+
+    /// As [`Reader::text`], and `NOTPROVIDED` or zeros are absent too.
+    fn identifier(&mut self, paths: Paths) -> Option<Text> {
+        self.scalar(paths, |text| is_filler(text) || is_no_identifier(text)).map(|(text, _)| text)
+    }
+
+    fn scalar(&mut self, paths: Paths, absent: impl Fn(&str) -> bool) -> Option<(Text, bool)> {
+        for &path in paths {
+            let (text, is_number) = match self.root.at(path) {
+                None | Some(Node::Null) => continue,
+                Some(Node::Text(text)) => (text.trim(), false),
+                Some(Node::Number(token)) => (*token, true),
+                Some(Node::List(items)) => match first_text(items) {
+                    Some(text) => (text, false),
+                    None => continue,
+                },
+                // One format's object can be another's value: `amount: {amount, currency}` beside `amount.amount`.
+                Some(Node::Object(_)) if paths.len() > 1 => continue,
+                Some(Node::Bool(_) | Node::Object(_)) => {
+                    self.issues.push(Issue::new("field.type", format!("{path} is neither text nor number")));
+                    continue;
+                }
+            };
+            if !absent(text) {
+                return Some((Text::new(text.to_owned(), path), is_number));
+            }
+        }
+        None
+    }
+
+    /// Every text at every path: strings, arrays of strings, structured references, arrays of them.
+    fn texts(&mut self, paths: Paths) -> Vec<Text> {
+        let mut texts = Vec::new();
+        for &path in paths {
+            match self.root.at(path) {
+                None | Some(Node::Null) => {}
+                Some(Node::List(items)) => {
+                    for (index, item) in items.iter().enumerate() {
+                        if let Some(text) = line_of(item) {
+                            texts.push(Text::new(text.to_owned(), format!("{path}.{index}")));
+                        }
+                    }
+                }
+                Some(node) => match line_of(node) {
+                    Some(text) => texts.push(Text::new(text.to_owned(), path)),
+                    None if matches!(node, Node::Bool(_)) => {
+                        self.issues.push(Issue::new("field.type", format!("{path} is not text")));
+                    }
+                    None => {}
+                },
+            }
+        }
+        texts
+    }
+
+    fn party(&mut self, layout: &PartyLayout) -> Party {
+        Party {
+            name: self.text(layout.name),
+            ultimate_name: self.text(layout.ultimate_name),
+            account: self.text(layout.account),
+            agent: self.text(layout.agent),
+        }
+    }
+
+    /// The lines, and the string where it says more than they do.
+    fn remittance(&mut self, layout: &Layout) -> Vec<Text> {
+        let mut lines = self.texts(layout.remittance_lines);
+        let joined: String = lines.iter().flat_map(|line| line.value.split_whitespace()).collect();
+        for string in self.texts(layout.remittance_string) {
+            let bare: String = string.value.split_whitespace().collect();
+            if !joined.contains(&bare) {
+                lines.push(string);
+            }
+        }
+        lines
+    }
+
+    /// An ISO 20022 code that stands in parts; nothing where the parts are the bank's own words.
+    fn code(&mut self, paths: Paths) -> Option<Text> {
+        let parts: Vec<Text> = paths.iter().filter_map(|path| self.text(std::slice::from_ref(path))).collect();
+        let iso: Vec<&str> = parts.iter().map(|part| part.value.as_str()).filter(|part| is_iso_code(part)).collect();
+        let domain = iso.first()?.get(..4)?;
+        let path = parts.first()?.path.clone();
+        ISO_DOMAINS.contains(&domain).then(|| Text::new(iso.join("-"), path))
+    }
+
+    fn exchanges(&self, layout: &Layout) -> Vec<ParsedExchange> {
+        let mut found = Vec::new();
+        for &path in layout.exchange {
+            match self.root.at(path) {
+                Some(node @ Node::Object(_)) => found.push(exchange(node, path, &layout.exchange_fields)),
+                Some(Node::List(items)) => found.extend(
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(index, item)| exchange(item, &format!("{path}.{index}"), &layout.exchange_fields)),
+                ),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+fn first_text<'n>(items: &'n [Node<'_>]) -> Option<&'n str> {
+    items.iter().find_map(line_of)
+}
+
+/// The text of one remittance element: a string, a number, or the `reference` of a structured one.
+fn line_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    let text = match node {
+        Node::Text(text) => text.trim(),
+        Node::Number(token) => token,
+        Node::Object(_) => match node.at("reference") {
+            Some(Node::Text(text)) => text.trim(),
+            _ => return None,
+        },
+        Node::Null | Node::Bool(_) | Node::List(_) => return None,
+    };
+    (!is_filler(text)).then_some(text)
+}
+
+fn exchange(node: &Node<'_>, at: &str, layout: &ExchangeLayout) -> ParsedExchange {
+    let text = |paths: Paths| {
+        paths.iter().find_map(|path| {
+            let text = match node.at(path)? {
+                Node::Text(text) => text.trim(),
+                Node::Number(token) => token,
+                _ => return None,
+            };
+            (!is_filler(text)).then(|| Text::new(text.to_owned(), format!("{at}.{path}")))
+        })
+    };
+    ParsedExchange {
+        source_currency: text(layout.source_currency),
+        target_currency: text(layout.target_currency),
+        unit_currency: text(layout.unit_currency),
+        rate: text(layout.rate),
+        instructed_amount: text(layout.instructed_amount),
+        instructed_currency: text(layout.instructed_currency),
+    }
+}
+
+/// A transaction. Whatever the row is, an answer comes: what could not be read is absent and stands in `issues`.
+pub(crate) fn transaction(raw: &RawValue, list: List, layout: &Layout) -> Parsed {
+    let mut row = Reader::new(raw);
+    let (amount, amount_is_number) = row.token(layout.amount).map_or((None, false), |(text, n)| (Some(text), n));
+    Parsed {
+        list,
+        status: row.text(layout.status),
+        amount,
+        amount_is_number,
+        currency: row.text(layout.currency),
+        indicator: row.text(layout.indicator),
+        booking_date: row.text(layout.booking_date),
+        value_date: row.text(layout.value_date),
+        transaction_date: row.text(layout.transaction_date),
+        other_dates: row.texts(layout.other_dates),
+        creditor: row.party(&layout.creditor),
+        debtor: row.party(&layout.debtor),
+        counterparty: row.party(&layout.counterparty),
+        remittance: row.remittance(layout),
+        remittance_structured: row.texts(layout.remittance_structured),
+        additional: row.texts(layout.additional),
+        references: References {
+            transaction_id: row.identifier(layout.transaction_id),
+            internal_id: row.identifier(layout.internal_id),
+            entry_reference: row.identifier(layout.entry_reference),
+            end_to_end_id: row.identifier(layout.end_to_end_id),
+            mandate_id: row.identifier(layout.mandate_id),
+            creditor_id: row.identifier(layout.creditor_id),
+            check_id: row.identifier(layout.check_id),
+        },
+        bank_transaction_code: row.text(layout.bank_transaction_code).or_else(|| row.code(layout.code_parts)),
+        proprietary_code: row.text(layout.proprietary_code),
+        purpose_code: row.text(layout.purpose_code),
+        mcc: row.text(layout.mcc),
+        merchant_name: row.text(layout.merchant_name),
+        balance_after: row.token(layout.balance_after).map(|(text, _)| text),
+        exchange: row.exchanges(layout),
+        issues: row.issues,
+    }
+}
+
+/// An account with the balances inside it.
+pub(crate) fn account(raw: &RawValue, layout: &AccountLayout, balances: &BalanceLayout) -> ParsedAccount {
+    let mut row = Reader::new(raw);
+    ParsedAccount {
+        resource_id: row.text(layout.resource_id),
+        iban: row.text(layout.iban),
+        bban: row.text(layout.bban),
+        masked_pan: row.text(layout.masked_pan),
+        other: row.text(layout.other),
+        currency: row.text(layout.currency),
+        name: row.text(layout.name),
+        product: row.text(layout.product),
+        cash_account_type: row.text(layout.cash_account_type),
+        owner_name: row.text(layout.owner_name),
+        bic: row.text(layout.bic),
+        status: row.text(layout.status),
+        balances: inner_balances(row, layout, balances),
+    }
+}
+
+fn inner_balances(mut row: Reader<'_>, layout: &AccountLayout, balances: &BalanceLayout) -> Vec<ParsedBalance> {
+    let found = layout.balances.iter().find_map(|path| match row.root.at(path) {
+        Some(Node::List(_)) => Some(*path),
+        _ => None,
+    });
+    let Some(path) = found else { return Vec::new() };
+    let Node::Object(members) = &mut row.root else { return Vec::new() };
+    let Some((_, Node::List(items))) = members.iter_mut().rev().find(|(key, _)| key == path) else { return Vec::new() };
+    std::mem::take(items).into_iter().map(|root| balance_of(Reader { root, issues: Vec::new() }, balances)).collect()
+}
+
+/// A balance.
+pub(crate) fn balance(raw: &RawValue, layout: &BalanceLayout) -> ParsedBalance {
+    balance_of(Reader::new(raw), layout)
+}
+
+fn balance_of(mut row: Reader<'_>, layout: &BalanceLayout) -> ParsedBalance {
+    ParsedBalance {
+        kind: row.text(layout.kind),
+        amount: row.token(layout.amount).map(|(text, _)| text),
+        currency: row.text(layout.currency),
+        indicator: row.text(layout.indicator),
+        credit_limit_included: layout.credit_limit_included.iter().find_map(|path| match row.root.at(path)? {
+            Node::Bool(included) => Some(*included),
+            _ => None,
+        }),
+        reference_date: row.text(layout.reference_date),
+        last_change: row.text(layout.last_change),
+    }
+}
