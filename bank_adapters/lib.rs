@@ -1,1 +1,3 @@
 //! bank_adapters
+
+pub mod standards;
