@@ -31,7 +31,7 @@ impl<T, E> Call<T, E> {
     }
 
     /// Splits the call, so that the request can be moved away and the reader kept.
-    pub fn split(self) -> (http::Request<Bytes>, impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send) {
+    pub fn split(self) -> (http::Request<Bytes>, Read<T, E>) {
         (self.request, self.read)
     }
 

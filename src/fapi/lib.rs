@@ -5,3 +5,20 @@
 //! ([`call::Call`]); `net` moves them. Time and chance come in as `domain::world::World`.
 
 pub mod call;
+pub mod client;
+mod client_auth;
+pub mod id_token;
+mod jarm;
+mod jws;
+pub mod keys;
+pub mod login;
+pub mod metadata;
+pub mod profile;
+mod random;
+pub mod refusal;
+pub mod request;
+pub mod sealed;
+pub mod token;
+mod wire;
+
+pub use refusal::{Refusal, reasons};

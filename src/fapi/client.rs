@@ -1,0 +1,104 @@
+//! The relying party: who we are at one server, and every step as a method that yields a [`Call`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use domain::world::World;
+use secrecy::SecretString;
+
+use crate::call::Call;
+use crate::keys::Signer;
+use crate::login::RedeemableCode;
+use crate::metadata::Metadata;
+use crate::profile::Security;
+use crate::refusal::Refusal;
+use crate::request::{self, AuthorizationRequest, Pushed};
+use crate::token::{self, Redeemed, TokenHint, Tokens};
+
+/// One registered client at one authorization server.
+///
+/// Each method authenticates afresh, so a call that must be repeated is asked for again and never sent twice: a client
+/// assertion is good for one request (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.3.1).
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) security: Security,
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) signer: Arc<dyn Signer>,
+}
+
+impl Client {
+    /// A client with the profile it follows, its id, its registered redirect URI (sent exactly as given) and its key.
+    pub fn new(security: Security, client_id: &str, redirect_uri: &str, signer: Arc<dyn Signer>) -> Self {
+        Self { security, client_id: client_id.to_owned(), redirect_uri: redirect_uri.to_owned(), signer }
+    }
+
+    /// The profile this client follows; discovery needs it.
+    pub fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Pushes an authorization request (RFC 9126) with a fresh state, nonce and PKCE verifier. Send the browser on at
+    /// once and keep the pending login for its return.
+    pub fn push(
+        &self,
+        metadata: &Metadata,
+        request: &AuthorizationRequest,
+        world: &World<'_>,
+    ) -> Result<Call<Pushed, Refusal>, Refusal> {
+        request::push(self, metadata, request, world)
+    }
+
+    /// Redeems a code (RFC 6749 §4.1.3). The code is used up by asking; send the call at once, codes live for a minute.
+    pub fn redeem(
+        &self,
+        metadata: &Metadata,
+        code: RedeemableCode,
+        world: &World<'_>,
+    ) -> Result<Call<Redeemed, Refusal>, Refusal> {
+        token::redeem(self, metadata, code, world)
+    }
+
+    /// Fetches a new access token (RFC 6749 §6). The answer holds the refresh token to use next: the server's new one,
+    /// or the old one where it gave none. Keep the old tokens until the new ones are stored.
+    pub fn refresh(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        world: &World<'_>,
+    ) -> Result<Call<Tokens, Refusal>, Refusal> {
+        token::refresh(self, metadata, tokens, world)
+    }
+
+    /// Fetches a token of our own (RFC 6749 §4.4), without a user. Never mix it up with a user's tokens.
+    pub fn client_credentials(
+        &self,
+        metadata: &Metadata,
+        scope: &str,
+        world: &World<'_>,
+    ) -> Result<Call<Tokens, Refusal>, Refusal> {
+        token::client_credentials(self, metadata, scope, world)
+    }
+
+    /// Revokes a token (RFC 7009). Revoking the refresh token ends the whole grant at most servers.
+    pub fn revoke(
+        &self,
+        metadata: &Metadata,
+        token: &SecretString,
+        hint: TokenHint,
+        world: &World<'_>,
+    ) -> Result<Call<(), Refusal>, Refusal> {
+        token::revoke(self, metadata, token, hint, world)
+    }
+}
+
+/// The key never reaches a log.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("kid", &self.signer.kid())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! ID tokens: every rule of OIDC Core §3.1.3.7 for the code flow, as FAPI 2.0 narrows it.
+//!
+//! openidconnect's `IdTokenClaims` reads the claims. Its verifier is not used: it picks keys by `kid` alone and gives up
+//! where two share one, does not know the header value `Ed25519`, and tells a missing claim from a wrong one by text.
+
+use aws_lc_rs::digest::{self, SHA256, SHA512};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::limits::CLOCK_SKEW_SECONDS;
+use jiff::Timestamp;
+use openidconnect::core::CoreGenderClaim;
+use openidconnect::{EmptyAdditionalClaims, IdTokenClaims};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::jws::{self, Signed};
+use crate::keys::KeySet;
+use crate::profile::Alg;
+use crate::refusal::{self, Reason, Refusal};
+
+type Claims = IdTokenClaims<EmptyAdditionalClaims, CoreGenderClaim>;
+
+const SIGNED: Signed = Signed {
+    format: refusal::ID_TOKEN_FORMAT_INVALID,
+    alg: refusal::ID_TOKEN_ALG_MISMATCH,
+    kid: refusal::ID_TOKEN_KID_UNTRUSTED,
+    signature: refusal::ID_TOKEN_SIGNATURE_INVALID,
+};
+
+/// Claims that must be there (OIDC Core §2; the nonce because we always send one).
+const REQUIRED: [(&str, Reason); 6] = [
+    ("iss", refusal::ID_TOKEN_ISS_MISSING),
+    ("sub", refusal::ID_TOKEN_SUB_MISSING),
+    ("aud", refusal::ID_TOKEN_AUD_MISSING),
+    ("exp", refusal::ID_TOKEN_EXP_MISSING),
+    ("iat", refusal::ID_TOKEN_IAT_MISSING),
+    ("nonce", refusal::ID_TOKEN_NONCE_MISSING),
+];
+
+/// Claims that are read beside the required ones. Names, addresses and whatever else a bank adds stay unread.
+const OPTIONAL: [&str; 4] = ["azp", "at_hash", "acr", "auth_time"];
+
+/// What a checked ID token says about the login.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The server's name for the user (`sub`): pairwise at most banks, so it names nobody elsewhere.
+    pub subject: String,
+    /// How strongly the user signed in (`acr`), in the server's words.
+    pub acr: Option<String>,
+    /// When the user signed in (`auth_time`).
+    pub authenticated_at: Option<Timestamp>,
+    /// When the token was issued (`iat`).
+    pub issued_at: Timestamp,
+}
+
+/// The subject is personal data.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("acr", &self.acr).field("issued_at", &self.issued_at).finish_non_exhaustive()
+    }
+}
+
+/// What an ID token must match.
+pub(crate) struct Expected<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) nonce: &'a str,
+    pub(crate) access_token: &'a str,
+    pub(crate) algs: &'a [Alg],
+    pub(crate) age_seconds_max: i64,
+}
+
+/// Checks an ID token from the token endpoint.
+pub(crate) fn verify(jwt: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Identity, Refusal> {
+    let verified = jws::verify(jwt, keys, expected.algs, &SIGNED)?;
+    let claims = claims(verified.claims)?;
+    issuer_matches(&claims, expected.issuer)?;
+    audience_is_ours(&claims, expected.client_id)?;
+    audience_is_nobody_else(&claims, expected.client_id)?;
+    authorized_party_is_ours(&claims, expected.client_id)?;
+    token_is_in_time(&claims, now)?;
+    token_is_recent(&claims, expected.age_seconds_max, now)?;
+    token_is_not_from_the_future(&claims, now)?;
+    nonce_matches(&claims, expected.nonce)?;
+    access_token_matches(&claims, expected.access_token, verified.alg)?;
+    identity(&claims)
+}
+
+/// OIDC Core §2: every required claim is there, and each claim is of its type.
+fn claims(mut all: Map<String, Value>) -> Result<Claims, Refusal> {
+    for (name, reason) in &REQUIRED {
+        reason.require(all.get(*name).is_some_and(|value| !value.is_null()))?;
+    }
+    let read = |name: &str| OPTIONAL.contains(&name) || REQUIRED.iter().any(|(required, _)| *required == name);
+    all.retain(|name, _| read(name));
+    serde_json::from_value(Value::Object(all)).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse())
+}
+
+/// OIDC Core §3.1.3.7 (2).
+fn issuer_matches(claims: &Claims, issuer: &str) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_ISS_MISMATCH.require(claims.issuer().as_str() == issuer)
+}
+
+/// OIDC Core §3.1.3.7 (3): we are among those it is meant for.
+fn audience_is_ours(claims: &Claims, client_id: &str) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_AUD_MISMATCH.require(claims.audiences().iter().any(|aud| aud.as_str() == client_id))
+}
+
+/// OIDC Core §3.1.3.7 (3): nor is it meant for anybody we do not trust, and here we trust nobody else.
+fn audience_is_nobody_else(claims: &Claims, client_id: &str) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_AUD_UNTRUSTED.require(claims.audiences().iter().all(|aud| aud.as_str() == client_id))
+}
+
+/// OIDC Core §3.1.3.7 (5): where it names the party it was issued to, that is us.
+fn authorized_party_is_ours(claims: &Claims, client_id: &str) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_AZP_MISMATCH.require(claims.authorized_party().is_none_or(|party| party.as_str() == client_id))
+}
+
+/// OIDC Core §3.1.3.7 (9): not expired, without leeway.
+fn token_is_in_time(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_EXP_EXPIRED.require(now.as_second() < claims.expiration().timestamp())
+}
+
+/// OIDC Core §3.1.3.7 (10): not issued too far away from now.
+fn token_is_recent(claims: &Claims, age_seconds_max: i64, now: Timestamp) -> Result<(), Refusal> {
+    let oldest = now.as_second().saturating_sub(age_seconds_max);
+    refusal::ID_TOKEN_IAT_EXPIRED.require(claims.issue_time().timestamp() >= oldest)
+}
+
+/// The same, on the other side: clocks differ a little and no more.
+fn token_is_not_from_the_future(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+    let newest = now.as_second().saturating_add(CLOCK_SKEW_SECONDS);
+    refusal::ID_TOKEN_IAT_INVALID.require(claims.issue_time().timestamp() <= newest)
+}
+
+/// OIDC Core §3.1.3.7 (11): the nonce of this login. (openidconnect compares digests.)
+fn nonce_matches(claims: &Claims, nonce: &str) -> Result<(), Refusal> {
+    let sent = openidconnect::Nonce::new(nonce.to_owned());
+    refusal::ID_TOKEN_NONCE_MISMATCH.require(claims.nonce() == Some(&sent))
+}
+
+/// OIDC Core §3.1.3.8: where it names the access token, that is the one that came with it.
+fn access_token_matches(claims: &Claims, access_token: &str, alg: Alg) -> Result<(), Refusal> {
+    let hash = half_hash(access_token, alg);
+    refusal::ID_TOKEN_AT_HASH_MISMATCH.require(claims.access_token_hash().is_none_or(|named| named.as_str() == hash))
+}
+
+/// OIDC Core §3.1.3.6: the left half of the hash that the signature algorithm uses: SHA-256, and SHA-512 for Ed25519
+/// (RFC 8032 §5.1).
+pub(crate) fn half_hash(text: &str, alg: Alg) -> String {
+    let algorithm = match alg {
+        Alg::Ps256 | Alg::Es256 => &SHA256,
+        Alg::EdDsa => &SHA512,
+    };
+    let hash = digest::digest(algorithm, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..algorithm.output_len() / 2])
+}
+
+fn identity(claims: &Claims) -> Result<Identity, Refusal> {
+    let instant = |seconds: i64| Timestamp::from_second(seconds).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse());
+    Ok(Identity {
+        subject: claims.subject().to_string(),
+        acr: claims.auth_context_ref().map(|acr| acr.to_string()),
+        authenticated_at: claims.auth_time().map(|time| instant(time.timestamp())).transpose()?,
+        issued_at: instant(claims.issue_time().timestamp())?,
+    })
+}

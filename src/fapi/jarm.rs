@@ -1,0 +1,45 @@
+//! Signed authorization responses (JWT Secured Authorization Response Mode, Final).
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::jws::{self, Signed};
+use crate::keys::KeySet;
+use crate::login::{Answer, PendingLogin};
+use crate::refusal::{self, Refusal};
+
+const SIGNED: Signed = Signed {
+    format: refusal::JARM_FORMAT_INVALID,
+    alg: refusal::JARM_ALG_MISMATCH,
+    kid: refusal::JARM_KID_UNTRUSTED,
+    signature: refusal::JARM_SIGNATURE_INVALID,
+};
+
+/// Reads the response JWT by the rules of JARM §2.4. The issuer is in the JWT; RFC 9207 §2.4 asks for no other.
+pub(crate) fn read(jwt: String, login: &PendingLogin, keys: &KeySet, now: Timestamp) -> Result<Answer, Refusal> {
+    let claims = jws::verify(&jwt, keys, &login.jarm_algs, &SIGNED)?.claims;
+    issuer_matches(&claims, &login.issuer)?;
+    audience_is_ours(&claims, &login.client_id)?;
+    response_is_in_time(&claims, now)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    Ok(Answer { code: text("code"), state: text("state"), iss: text("iss"), error: text("error") })
+}
+
+/// JARM §2.4 (2): from the server that was asked.
+fn issuer_matches(claims: &Map<String, Value>, issuer: &str) -> Result<(), Refusal> {
+    let iss = claims.get("iss").ok_or_else(|| refusal::JARM_ISS_MISSING.refuse())?;
+    refusal::JARM_ISS_MISMATCH.require(iss == issuer)
+}
+
+/// JARM §2.4 (3): for us. An audience may be a list (RFC 7519 §4.1.3).
+fn audience_is_ours(claims: &Map<String, Value>, client_id: &str) -> Result<(), Refusal> {
+    let aud = claims.get("aud").ok_or_else(|| refusal::JARM_AUD_MISSING.refuse())?;
+    let listed = aud.as_array().is_some_and(|list| list.iter().any(|one| one == client_id));
+    refusal::JARM_AUD_MISMATCH.require(aud == client_id || listed)
+}
+
+/// JARM §2.4 (4): not expired, without leeway.
+fn response_is_in_time(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Refusal> {
+    let exp = claims.get("exp").ok_or_else(|| refusal::JARM_EXP_MISSING.refuse())?;
+    refusal::JARM_EXP_EXPIRED.require(exp.as_i64().is_some_and(|exp| now.as_second() < exp))
+}

@@ -1,0 +1,244 @@
+//! From the pushed request to the callback: a pending login carries everything that the callback must match.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use domain::world::World;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use crate::client::Client;
+use crate::jarm;
+use crate::keys::KeySet;
+use crate::metadata::Metadata;
+use crate::profile::{Alg, IssuerParameter, ResponseForm};
+use crate::random;
+use crate::refusal::{self, Refusal};
+use crate::request;
+use crate::sealed::{self, Unreadable};
+
+/// Longest authorization response that is read, in bytes: room for a signed one.
+pub const CALLBACK_BYTES_MAX: usize = 32 * 1024;
+
+/// A login between the pushed request and the callback. Finishing consumes it, so that no callback counts twice.
+///
+/// It does not know the browser: whoever keeps it must hand it out only to the browser that began (RFC 9700 §4.7.1).
+#[derive(Serialize, Deserialize)]
+pub struct PendingLogin {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    redirect_uri: String,
+    scope: String,
+    #[serde(serialize_with = "sealed::secret")]
+    state: SecretString,
+    #[serde(serialize_with = "sealed::optional")]
+    nonce: Option<SecretString>,
+    #[serde(serialize_with = "sealed::secret")]
+    verifier: SecretString,
+    response: ResponseForm,
+    issuer_parameter_required: bool,
+    pub(crate) jarm_algs: Vec<Alg>,
+    expires_at: Timestamp,
+}
+
+impl PendingLogin {
+    /// A login with a fresh state and verifier, and a nonce where an ID token will come (RFC 9700 §2.1.1, OIDC Core
+    /// §3.1.2.1).
+    pub(crate) fn begin(client: &Client, metadata: &Metadata, scope: &str, world: &World<'_>) -> Self {
+        let lifetime = SignedDuration::from_secs(client.security.login_seconds);
+        let required = client.security.issuer_parameter == IssuerParameter::Required;
+        Self {
+            issuer: metadata.issuer().to_owned(),
+            client_id: client.client_id.clone(),
+            redirect_uri: client.redirect_uri.clone(),
+            scope: scope.to_owned(),
+            state: random::text::<32>(world).into(),
+            nonce: asks_for_id_token(scope).then(|| random::text::<32>(world).into()),
+            verifier: request::verifier(world),
+            response: client.security.response,
+            issuer_parameter_required: required || metadata.issuer_parameter_announced(),
+            jarm_algs: metadata.jarm_algs().to_vec(),
+            expires_at: world.now.saturating_add(lifetime).unwrap_or(world.now),
+        }
+    }
+
+    /// The issuer that must answer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// When the login is over, answered or not.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    pub(crate) fn state(&self) -> &str {
+        self.state.expose_secret()
+    }
+
+    pub(crate) fn nonce(&self) -> Option<&str> {
+        self.nonce.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    pub(crate) fn challenge(&self) -> String {
+        request::challenge(self.verifier.expose_secret())
+    }
+
+    /// The bytes to seal and store until the browser is back. They hold the PKCE verifier.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        sealed::write(self)
+    }
+
+    /// The login of such bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        sealed::read(bytes)
+    }
+
+    /// Matches the callback against the login: in time, ours, from the issuer that was asked, and with a code. An error
+    /// response is checked like any other before it is believed. `keys` are those of the issuer, for signed responses.
+    pub fn finish(self, callback: Callback, keys: &KeySet, now: Timestamp) -> Result<RedeemableCode, Refusal> {
+        login_is_in_time(self.expires_at, now)?;
+        let answer = match self.response {
+            ResponseForm::Query => {
+                let answer = callback.plain();
+                issuer_matches(answer.iss.as_deref(), &self.issuer, self.issuer_parameter_required)?;
+                answer
+            }
+            ResponseForm::Jarm => jarm::read(callback.signed()?, &self, keys, now)?,
+        };
+        state_matches(answer.state.as_deref(), &self.state)?;
+        answer_is_consistent(&answer)?;
+        let code = granted_code(answer)?;
+        Ok(RedeemableCode {
+            code,
+            issuer: self.issuer,
+            client_id: self.client_id,
+            redirect_uri: self.redirect_uri,
+            scope: self.scope,
+            nonce: self.nonce,
+            verifier: self.verifier,
+        })
+    }
+}
+
+/// Names who answers and until when; nothing that a login is made of.
+impl fmt::Debug for PendingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingLogin")
+            .field("issuer", &self.issuer)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came back through the browser: untrusted until a [`PendingLogin`] has matched it.
+pub struct Callback {
+    parameters: BTreeMap<String, String>,
+}
+
+impl Callback {
+    /// Reads the query of the redirect, or the form that was posted to it, without a leading `?`. A parameter that is
+    /// given twice is refused (RFC 6749 §3.1); unknown ones are ignored.
+    pub fn parse(query: &str) -> Result<Self, Refusal> {
+        refusal::CALLBACK_PARAMETER_INVALID.require(query.len() <= CALLBACK_BYTES_MAX)?;
+        let mut parameters = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let before = parameters.insert(name.into_owned(), value.into_owned());
+            refusal::CALLBACK_PARAMETER_INVALID.require(before.is_none())?;
+        }
+        Ok(Self { parameters })
+    }
+
+    fn plain(mut self) -> Answer {
+        let mut take = |name: &str| self.parameters.remove(name);
+        Answer { code: take("code"), state: take("state"), iss: take("iss"), error: take("error") }
+    }
+
+    /// JARM §2.3.1: the response comes in one parameter. Plain parameters beside it count for nothing.
+    fn signed(mut self) -> Result<String, Refusal> {
+        self.parameters.remove("response").ok_or_else(|| refusal::CALLBACK_RESPONSE_MISSING.refuse())
+    }
+}
+
+/// A callback holds a code.
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback(..)")
+    }
+}
+
+/// The members of an authorization response, whichever form carried them (RFC 6749 §4.1.2, RFC 9207 §2).
+pub(crate) struct Answer {
+    pub(crate) code: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) iss: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+/// A code from the right server for the right login, with what its redemption must show. Redeeming consumes it: a code
+/// is used once (RFC 6749 §4.1.2).
+pub struct RedeemableCode {
+    pub(crate) code: SecretString,
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) scope: String,
+    pub(crate) nonce: Option<SecretString>,
+    pub(crate) verifier: SecretString,
+}
+
+impl RedeemableCode {
+    /// The issuer whose metadata the redemption needs.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+/// A code is a secret.
+impl fmt::Debug for RedeemableCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedeemableCode").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// OIDC Core §3.1.2.1: `openid` among the scopes makes it an OpenID request.
+fn asks_for_id_token(scope: &str) -> bool {
+    scope.split(' ').any(|word| word == "openid")
+}
+
+/// RFC 9700 §2.1: a login that was left lying is not picked up again.
+fn login_is_in_time(expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    refusal::CALLBACK_LOGIN_EXPIRED.require(now < expires_at)
+}
+
+/// RFC 6749 §4.1.2 and §10.12: the state we sent, compared in constant time.
+fn state_matches(state: Option<&str>, sent: &SecretString) -> Result<(), Refusal> {
+    let state = state.ok_or_else(|| refusal::CALLBACK_STATE_MISSING.refuse())?;
+    let equal = verify_slices_are_equal(state.as_bytes(), sent.expose_secret().as_bytes()).is_ok();
+    refusal::CALLBACK_STATE_MISMATCH.require(equal)
+}
+
+/// RFC 9207 §2.4: the response names its issuer, and it is the one that was asked. A wrong name counts even where none
+/// was needed.
+fn issuer_matches(iss: Option<&str>, asked: &str, required: bool) -> Result<(), Refusal> {
+    refusal::CALLBACK_ISS_MISSING.require(iss.is_some() || !required)?;
+    refusal::CALLBACK_ISS_MISMATCH.require(iss.is_none_or(|iss| iss == asked))
+}
+
+/// RFC 6749 §4.1.2, §4.1.2.1: a response is a code or an error, not both.
+fn answer_is_consistent(answer: &Answer) -> Result<(), Refusal> {
+    refusal::CALLBACK_PARAMETER_INVALID.require(answer.code.is_none() || answer.error.is_none())
+}
+
+/// RFC 6749 §4.1.2, §4.1.2.1: the code, or the error that came in its place.
+fn granted_code(answer: Answer) -> Result<SecretString, Refusal> {
+    if let Some(error) = answer.error {
+        return Err(refusal::CALLBACK_AUTHORIZATION_REFUSED.with_error(&error));
+    }
+    let code = answer.code.filter(|code| !code.is_empty());
+    code.map(SecretString::from).ok_or_else(|| refusal::CALLBACK_CODE_MISSING.refuse())
+}
