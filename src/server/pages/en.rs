@@ -1,0 +1,294 @@
+//! Every English sentence of the pages, once. Another language is another table with the same entries: a missing or
+//! misspelt one does not compile.
+
+use std::fmt::Display;
+
+use domain::limits::LOGIN_SECONDS;
+use jiff::Zoned;
+use jiff::civil::Date;
+
+use super::view::Outcome;
+
+/// The English texts.
+#[derive(Clone, Copy)]
+pub(super) struct En;
+
+/// Names the version of the consent text that evidence refers to. Any change to an entry that begins with `consent_`
+/// raises it.
+pub(super) const CONSENT_TEXT_VERSION: &str = "en-1";
+
+macro_rules! texts {
+    ($($name:ident ( $($arg:ident),* ) $text:literal;)*) => {
+        impl En {$(
+            pub(super) fn $name(&self, $($arg: impl Display),*) -> String {
+                format!($text)
+            }
+        )*}
+    };
+}
+
+texts! {
+    language() "en";
+    skip() "Skip to the content";
+    for_product(product) "for {product}";
+    steps_label() "Progress";
+    step_bank() "Bank";
+    step_permission() "Permission";
+    step_at_bank() "At your bank";
+    step_done() "Done";
+    footer_tpp(tpp) "{tpp} is the regulated provider behind this page.";
+    footer_password() "You sign in at your bank. Your password is never shown to us.";
+    footer_support() "Questions and complaints";
+
+    landing_title() "Connect your bank";
+    landing_title_at(bank) "Connect your account at {bank}";
+    landing_intro(product, tpp) "{product} asks {tpp} to connect your bank account. Nothing is shared until you have read what for and agreed.";
+    landing_step_choose() "Choose your bank";
+    landing_step_bank(bank) "Your bank: {bank}";
+    landing_step_read() "Read what would be shared, with whom and for how long";
+    landing_step_confirm() "Confirm at your bank, on your bank’s own page";
+    landing_stop() "You can stop at any time, and what was read is then erased.";
+    landing_begin() "Begin";
+
+    picker_title() "Choose your bank";
+    picker_search() "Name of your bank, or its BIC";
+    picker_go() "Search";
+    picker_results() "Banks";
+    picker_sandbox() "Test system";
+    picker_none(query) "No bank matches “{query}”.";
+    picker_none_help() "Check the spelling, or search for a part of the name. A bank that is not listed here cannot be connected yet.";
+    picker_empty() "No bank can be connected at the moment. Please come back later.";
+    picker_left_off(count) "{count} more match. Type more of the name to find yours.";
+
+    consent_title(bank) "What you share from {bank}";
+    consent_intro(product, tpp, bank) "{product} would like to see data of your accounts at {bank}. {tpp} reads them for it, with your permission only.";
+    consent_purpose() "What it is for";
+    consent_purpose_limit(product) "{product} may not use the data for anything else.";
+    consent_data() "What is shared";
+    consent_data_limit() "Nothing else. Nobody can make a payment or change anything in your account, and nobody but your bank sees your password.";
+    consent_cluster_accounts() "Accounts";
+    consent_cluster_accounts_detail() "name, number, type and currency";
+    consent_cluster_holder() "Account holder";
+    consent_cluster_holder_detail() "the name on the account";
+    consent_cluster_balances() "Balances";
+    consent_cluster_balances_detail() "what is in the account and what is available";
+    consent_cluster_transactions() "Transactions";
+    consent_cluster_transactions_detail() "amount, date, the other party and the text, as far back as your bank gives them";
+    consent_cluster_transactions_days(days) "amount, date, the other party and the text, from the last {days} days on";
+    consent_term() "For how long";
+    consent_term_once() "The data are read once, now. After that the permission is used up.";
+    consent_term_until(date) "Until {date}, unless you stop earlier.";
+    consent_term_unattended(reads) "New data are read at most {reads} times a day while you are away, and whenever you ask for it.";
+    consent_term_confirm(days) "Your bank asks you to confirm again about every {days} days. Without that, reading stops.";
+    consent_who() "Who receives it";
+    consent_who_product(product) "{product}, the product you came from";
+    consent_who_tpp(tpp, authorisation) "{tpp}, the provider that reads the data and keeps them encrypted ({authorisation})";
+    consent_who_limit() "Nobody else.";
+    consent_stop() "How to stop";
+    consent_stop_where(product, tpp) "At any time and at no cost: on your overview page at {tpp}, in {product}, or at your bank.";
+    consent_stop_effect() "Reading stops at once and what was read is erased; you can have a signed receipt of that. Only the record of this permission is kept, as the law asks.";
+    consent_acknowledge(tpp, bank, product) "I have read this. I agree that {tpp} reads these data of mine at {bank} and gives them to {product} for this purpose.";
+    consent_accept(bank) "Agree and go to {bank}";
+    consent_decline() "No, go back";
+    consent_missing() "Please tick the box to agree, or go back without agreeing.";
+    consent_next(bank) "Next you sign in at {bank}, on its own page, and choose the accounts there.";
+
+    return_what_next() "What you can do";
+    return_restart() "Try again";
+    return_overview() "See what is connected";
+    return_product(product) "Back to {product}";
+    return_by_hand(product) "Close this page and begin again from {product}.";
+    return_reference(reference) "If you ask for help, quote {reference}.";
+    your_bank() "your bank";
+
+    connected_title(bank) "{bank} is connected";
+    connected_intro(product) "{product} can now see these accounts.";
+    connected_reading(product) "The first data are being read now; {product} shows them in a moment.";
+    connected_until(date) "Until {date}, unless you stop earlier.";
+    connected_once() "Read once; the permission is used up.";
+    connected_accounts() "Connected accounts";
+    connected_stop_hint() "You can see and stop what you share at any time.";
+
+    overview_title() "What you share";
+    overview_intro(tpp) "Everything that {tpp} reads from your banks, for whom, and until when.";
+    overview_nothing() "You share nothing at the moment.";
+    overview_nothing_help() "When you connect a bank, you will find it here.";
+    overview_with(product) "shared with {product}";
+    overview_active() "Active";
+    overview_needs_you() "Needs you";
+    overview_ended() "Ended";
+    overview_purpose() "For";
+    overview_data() "Data";
+    overview_accounts() "Accounts";
+    overview_since() "Since";
+    overview_until() "Until";
+    overview_until_stopped() "until you stop it";
+    overview_last_read() "Last read";
+    overview_never_read() "not yet";
+    overview_ended_at() "Stopped";
+    overview_needs_you_text(bank) "{bank} wants to see you again before more is read. What was read so far stays as it is.";
+    overview_renew(bank) "Confirm at {bank}";
+    overview_stop(bank) "Stop sharing from {bank}";
+    overview_stop_ask(bank, product) "{product} will lose access at once, and everything that was read from {bank} for it will be erased. This cannot be undone; you can connect again later.";
+    overview_stop_confirm() "Stop and erase";
+
+    stopped_title(bank) "You no longer share data from {bank}";
+    stopped_intro(product) "{product} has lost access.";
+    stopped_progress() "What has happened";
+    stopped_ours() "Stopped at our side";
+    stopped_ours_text(at) "{at}. Since then nothing is read, stored or handed out.";
+    stopped_bank_pending(bank) "{bank} has not yet confirmed";
+    stopped_bank_pending_text() "We have told your bank and go on asking until it answers. You need not wait.";
+    stopped_bank_confirmed(bank) "{bank} has confirmed";
+    stopped_bank_confirmed_text(at) "{at}. The permission is over there too.";
+    stopped_bank_unconfirmed(bank) "{bank} did not confirm";
+    stopped_bank_unconfirmed_text() "Our side stopped all the same. You can also remove the permission in your online banking, under connected services.";
+    stopped_erasing() "Your data are being erased";
+    stopped_erasing_text() "This takes a moment. Reload the page to see when it is done.";
+    stopped_erased() "Your data are erased";
+    stopped_erased_text(at) "{at}. The key that could decrypt them is destroyed as well.";
+    stopped_unreadable(at) "Backups cannot be read either from {at} on.";
+    stopped_held() "Some data are kept out of use";
+    stopped_held_text() "A legal duty forbids to erase them for now. Nobody can read them until it ends; then they are erased.";
+    stopped_receipt() "Download the signed receipt";
+    stopped_overview() "Back to your overview";
+    account_ending(ending) "ending in {ending}";
+}
+
+impl En {
+    /// A day, `19 February 2027`.
+    pub(super) fn date(&self, date: &Date) -> String {
+        date.strftime("%-d %B %Y").to_string()
+    }
+
+    /// A moment, `21 November 2026, 14:03 CET`.
+    pub(super) fn moment(&self, at: &Zoned) -> String {
+        at.strftime("%-d %B %Y, %H:%M %Z").to_string()
+    }
+
+    /// The four steps of a connection.
+    pub(super) fn steps(&self) -> [String; 4] {
+        [self.step_bank(), self.step_permission(), self.step_at_bank(), self.step_done()]
+    }
+
+    /// Heading, what happened, what to do.
+    pub(super) fn outcome(&self, outcome: Outcome, bank: &str, product: &str) -> [String; 3] {
+        let minutes = LOGIN_SECONDS / 60;
+        let [title, happened, advice] = match outcome {
+            Outcome::Denied => [
+                "You did not agree at the bank".into(),
+                format!("{bank} told us that you said no or left its page. Nothing was shared."),
+                "If that was a mistake, you can try again.".into(),
+            ],
+            Outcome::Declined => [
+                "Nothing was shared".into(),
+                format!("You did not agree, so {bank} was not asked for anything."),
+                format!("You can go on using {product} and connect later."),
+            ],
+            Outcome::TimedOut => [
+                "That took too long".into(),
+                format!(
+                    "For your safety a sign-in at {bank} has to be finished within {minutes} minutes. Nothing was shared."
+                ),
+                "Please try again; have your banking app or TAN device at hand.".into(),
+            ],
+            Outcome::BankError => [
+                "The bank reported an error".into(),
+                format!("{bank} could not finish your sign-in. It is not your fault, and nothing was shared."),
+                "Please try again in a few minutes.".into(),
+            ],
+            Outcome::BankUnavailable => [
+                "The bank cannot be reached".into(),
+                format!("{bank} does not answer at the moment. Nothing was shared."),
+                "Please try again later. We watch the bank and know when it is back.".into(),
+            ],
+            Outcome::CameTwice => [
+                "You have been here already".into(),
+                format!(
+                    "This answer of {bank} was already used, so opening it again changes nothing. This happens when a page is reloaded."
+                ),
+                "Your connection is as it was.".into(),
+            ],
+            Outcome::OtherBrowser => [
+                "Please go on where you began".into(),
+                format!(
+                    "You began in one browser and {bank} sent you back to another. So that nobody can connect your account to theirs, we stopped here; nothing was shared."
+                ),
+                "Begin again in this browser, and come back to it from your banking app.".into(),
+            ],
+            Outcome::NotTrusted => [
+                "This answer could not be trusted".into(),
+                format!(
+                    "What came back did not prove that it comes from {bank}, so it was thrown away. Nothing was shared."
+                ),
+                "Please try again. If you see this page twice, tell us.".into(),
+            ],
+            Outcome::Unknown => [
+                "We do not know this visit".into(),
+                "No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short."
+                    .into(),
+                "Nothing was shared by opening it.".into(),
+            ],
+            Outcome::LinkOver => [
+                "This link is no longer valid".into(),
+                "A link can be used once, for a day. This one was used, is too old, or was not copied in full.".into(),
+                format!("{product} can give you a new one."),
+            ],
+            Outcome::SignedOut => [
+                "Please open your link again".into(),
+                "For your safety this page forgets you after a while.".into(),
+                "What you have done so far is kept.".into(),
+            ],
+            Outcome::OurFault => [
+                "Something went wrong on our side".into(),
+                "It is not your fault and not your bank’s. We have been told.".into(),
+                "Please try again in a few minutes.".into(),
+            ],
+        };
+        [title, happened, advice]
+    }
+
+    /// The name of a country from its ISO 3166-1 alpha-2 code, or the code itself.
+    pub(super) fn country<'a>(&self, code: &'a str) -> &'a str {
+        COUNTRIES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
+    }
+}
+
+/// The European Economic Area, and the other countries whose rules the platform knows.
+const COUNTRIES: [(&str, &str); 35] = [
+    ("AT", "Austria"),
+    ("AU", "Australia"),
+    ("BE", "Belgium"),
+    ("BG", "Bulgaria"),
+    ("BR", "Brazil"),
+    ("CH", "Switzerland"),
+    ("CY", "Cyprus"),
+    ("CZ", "Czechia"),
+    ("DE", "Germany"),
+    ("DK", "Denmark"),
+    ("EE", "Estonia"),
+    ("ES", "Spain"),
+    ("FI", "Finland"),
+    ("FR", "France"),
+    ("GB", "United Kingdom"),
+    ("GR", "Greece"),
+    ("HR", "Croatia"),
+    ("HU", "Hungary"),
+    ("IE", "Ireland"),
+    ("IS", "Iceland"),
+    ("IT", "Italy"),
+    ("LI", "Liechtenstein"),
+    ("LT", "Lithuania"),
+    ("LU", "Luxembourg"),
+    ("LV", "Latvia"),
+    ("MT", "Malta"),
+    ("NL", "Netherlands"),
+    ("NO", "Norway"),
+    ("PL", "Poland"),
+    ("PT", "Portugal"),
+    ("RO", "Romania"),
+    ("SE", "Sweden"),
+    ("SI", "Slovenia"),
+    ("SK", "Slovakia"),
+    ("US", "United States"),
+];

@@ -1,0 +1,119 @@
+//! The consent text as data: the page and the evidence are made of the same sentences.
+
+use super::en::{CONSENT_TEXT_VERSION, En};
+use super::view::{Cluster, ConsentTextView, Term};
+
+/// What a person agrees to, in order. The page shows it, [`Statement::plain`] is what evidence keeps.
+pub struct Statement {
+    /// Version of the wording, with its language: `en-1`.
+    pub version: &'static str,
+    /// Heading.
+    pub title: String,
+    /// Who wants what, in two sentences.
+    pub intro: String,
+    /// The parts.
+    pub sections: Vec<Section>,
+    /// The sentence beside the box that must be ticked.
+    pub acknowledgement: String,
+}
+
+/// One part of the statement.
+pub struct Section {
+    /// Identifies the part on the page.
+    pub id: &'static str,
+    /// Heading.
+    pub heading: String,
+    /// A list, each entry with an optional explanation.
+    pub points: Vec<(String, Option<String>)>,
+    /// Sentences after the list.
+    pub sentences: Vec<String>,
+}
+
+impl Statement {
+    /// The statement in English.
+    pub fn english(view: &ConsentTextView) -> Self {
+        let t = En;
+        let (product, tpp, bank) = (&view.brand.product, &view.brand.tpp, &view.bank);
+        let alone = |text: &String| (text.clone(), None);
+        let section = |id, heading, points, sentences| Section { id, heading, points, sentences };
+        Self {
+            version: CONSENT_TEXT_VERSION,
+            title: t.consent_title(bank),
+            intro: t.consent_intro(product, tpp, bank),
+            sections: vec![
+                section(
+                    "purpose",
+                    t.consent_purpose(),
+                    view.purposes.iter().map(alone).collect(),
+                    vec![t.consent_purpose_limit(product)],
+                ),
+                section(
+                    "data",
+                    t.consent_data(),
+                    view.clusters.iter().map(|cluster| cluster_words(t, cluster)).collect(),
+                    vec![t.consent_data_limit()],
+                ),
+                section("term", t.consent_term(), Vec::new(), term_words(t, view.term)),
+                section(
+                    "recipients",
+                    t.consent_who(),
+                    vec![
+                        (t.consent_who_product(product), None),
+                        (t.consent_who_tpp(tpp, &view.brand.authorisation), None),
+                    ],
+                    vec![t.consent_who_limit()],
+                ),
+                section(
+                    "stop",
+                    t.consent_stop(),
+                    Vec::new(),
+                    vec![t.consent_stop_where(product, tpp), t.consent_stop_effect()],
+                ),
+            ],
+            acknowledgement: t.consent_acknowledge(tpp, bank, product),
+        }
+    }
+
+    /// The statement as plain text, one sentence or point a line, in the order in which the page shows it.
+    pub fn plain(&self) -> String {
+        let mut lines = vec![format!("[{}]", self.version), self.title.clone(), self.intro.clone()];
+        for section in &self.sections {
+            lines.push(section.heading.clone());
+            lines.extend(section.points.iter().map(|(name, detail)| match detail {
+                Some(detail) => format!("- {name}: {detail}"),
+                None => format!("- {name}"),
+            }));
+            lines.extend(section.sentences.iter().cloned());
+        }
+        lines.push(self.acknowledgement.clone());
+        lines.join("\n")
+    }
+}
+
+/// Name and explanation of a kind of data.
+pub(super) fn cluster_words(t: En, cluster: &Cluster) -> (String, Option<String>) {
+    let (name, detail) = match *cluster {
+        Cluster::Accounts => (t.consent_cluster_accounts(), t.consent_cluster_accounts_detail()),
+        Cluster::Holder => (t.consent_cluster_holder(), t.consent_cluster_holder_detail()),
+        Cluster::Balances => (t.consent_cluster_balances(), t.consent_cluster_balances_detail()),
+        Cluster::Transactions { history_days: None } => {
+            (t.consent_cluster_transactions(), t.consent_cluster_transactions_detail())
+        }
+        Cluster::Transactions { history_days: Some(days) } => {
+            (t.consent_cluster_transactions(), t.consent_cluster_transactions_days(days))
+        }
+    };
+    (name, Some(detail))
+}
+
+fn term_words(t: En, term: Term) -> Vec<String> {
+    match term {
+        Term::Once => vec![t.consent_term_once()],
+        Term::Recurring { until, confirm_every_days, unattended_reads_per_day } => {
+            let mut words = vec![t.consent_term_until(t.date(&until))];
+            words.extend(unattended_reads_per_day.map(|reads| t.consent_term_unattended(reads)));
+            words.extend(confirm_every_days.map(|days| t.consent_term_confirm(days)));
+            words
+        }
+    }
+}

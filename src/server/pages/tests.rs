@@ -1,0 +1,436 @@
+//! Every page in every state, with names that try to break out of the HTML.
+
+use jiff::civil::date;
+
+use super::view::*;
+use super::*;
+
+const HOSTILE: &str = "<script>alert(1)</script>\"'&";
+
+fn brand(name: &str) -> Brand {
+    Brand {
+        tpp: format!("Clearwater Payments{name}"),
+        authorisation: format!("Authorisation PSDDE-BAFIN-123456{name}"),
+        product: format!("Pennywise{name}"),
+        support: Href::new("https://clearwater.example/help"),
+    }
+}
+
+fn href(target: &str) -> Href {
+    Href::new(target).unwrap()
+}
+
+fn form(action: &str) -> Form {
+    Form { action: href(action), csrf: Some("token-of-the-session".into()) }
+}
+
+fn moment() -> jiff::Zoned {
+    date(2026, 11, 21).at(14, 3, 0, 0).in_tz("UTC").unwrap()
+}
+
+fn accounts(name: &str) -> Vec<AccountLine> {
+    [("Girokonto", Some("3000"), "EUR"), ("Tagesgeld", Some("7421"), "EUR"), ("Kreditkarte", None, "EUR")]
+        .map(|(kind, ending, currency)| AccountLine {
+            name: format!("{kind}{name}"),
+            ending: ending.map(str::to_owned),
+            currency: currency.into(),
+        })
+        .into()
+}
+
+fn clusters() -> Vec<Cluster> {
+    vec![Cluster::Accounts, Cluster::Holder, Cluster::Balances, Cluster::Transactions { history_days: Some(89) }]
+}
+
+fn consent(name: &str, missing: bool) -> ConsentTextView {
+    ConsentTextView {
+        brand: brand(name),
+        bank: format!("Musterbank{name}"),
+        purposes: vec![format!("Show your accounts and what you spend in one place{name}")],
+        clusters: clusters(),
+        term: Term::Recurring {
+            until: date(2027, 2, 19),
+            confirm_every_days: Some(90),
+            unattended_reads_per_day: Some(4),
+        },
+        accept: form("/link/accept"),
+        decline: form("/link/decline"),
+        acknowledgement_missing: missing,
+    }
+}
+
+fn picker(name: &str, query: &str, left_off: usize) -> BankPickerView {
+    let banks =
+        [("de_musterbank", "Musterbank", "DE"), ("at_donau", "Donaubank Linz", "AT"), ("xx_far", "Far Bank", "XX")];
+    let listed = if query.is_empty() { &banks[..] } else { &[] };
+    BankPickerView {
+        brand: brand(name),
+        query: format!("{query}{name}"),
+        search: href("/link/banks"),
+        banks: listed
+            .iter()
+            .map(|(id, bank, country)| BankChoice {
+                id: (*id).into(),
+                name: format!("{bank}{name}"),
+                country: (*country).into(),
+                sandbox: *id == "de_musterbank",
+            })
+            .collect(),
+        left_off,
+        choose: form("/link/bank"),
+    }
+}
+
+fn connection(name: &str, id: &str, standing: Standing) -> Connection {
+    Connection {
+        id: id.into(),
+        bank: format!("Musterbank{name}"),
+        product: format!("Pennywise{name}"),
+        purposes: vec![format!("Show your accounts and what you spend in one place{name}")],
+        clusters: clusters(),
+        accounts: accounts(name),
+        since: date(2026, 8, 23),
+        last_read: (id != "c2").then(moment),
+        standing,
+    }
+}
+
+fn done() -> Erasure {
+    Erasure::Done { at: moment(), unreadable_after: Some(moment()), receipt: Some(href("/my/receipt")) }
+}
+
+fn overview_view(name: &str) -> OverviewView {
+    let connections = vec![
+        connection(name, "c1", Standing::Active { until: Some(date(2027, 2, 19)), stop: form("/my/c1/stop") }),
+        connection(name, "c2", Standing::NeedsYou { renew: Some(form("/my/c2/renew")), stop: form("/my/c2/stop") }),
+        connection(name, "c3", Standing::Ended { at: moment(), erasure: done() }),
+    ];
+    OverviewView { brand: brand(name), connections }
+}
+
+fn stopped_view(name: &str, bank_answer: BankAnswer, erasure: Erasure) -> StoppedView {
+    StoppedView {
+        brand: brand(name),
+        bank: format!("Musterbank{name}"),
+        stopped_at: moment(),
+        bank_answer,
+        erasure,
+        overview: href("/my"),
+    }
+}
+
+const OUTCOMES: [Outcome; 12] = [
+    Outcome::Denied,
+    Outcome::Declined,
+    Outcome::TimedOut,
+    Outcome::BankError,
+    Outcome::BankUnavailable,
+    Outcome::CameTwice,
+    Outcome::OtherBrowser,
+    Outcome::NotTrusted,
+    Outcome::Unknown,
+    Outcome::LinkOver,
+    Outcome::SignedOut,
+    Outcome::OurFault,
+];
+
+fn return_view(name: &str, outcome: Outcome) -> ReturnView {
+    let next = match outcome {
+        Outcome::CameTwice => Some(Next::Overview(href("/my"))),
+        Outcome::Declined => Some(Next::Product(href("com.example.pennywise:/back"))),
+        Outcome::LinkOver | Outcome::Unknown | Outcome::SignedOut => None,
+        _ => Some(Next::Restart(form("/link/restart"))),
+    };
+    let bank = (outcome != Outcome::Unknown).then(|| format!("Musterbank{name}"));
+    ReturnView { brand: brand(name), outcome, bank, reference: Some(format!("log_0198{name}")), next }
+}
+
+/// Every page in every state, by name.
+fn gallery(name: &str) -> Vec<(String, String)> {
+    let landing = |bank: Option<String>| {
+        link_landing(&LinkLandingView {
+            brand: brand(name),
+            bank,
+            begin: Form { action: href("/link/begin"), csrf: None },
+        })
+    };
+    let connected_view = ConnectedView {
+        brand: brand(name),
+        bank: format!("Musterbank{name}"),
+        accounts: accounts(name),
+        until: Some(date(2027, 2, 19)),
+        product: Some(href("https://pennywise.example/back")),
+        overview: href("/my"),
+    };
+    let nothing = OverviewView { brand: brand(name), connections: Vec::new() };
+    let mut pages = vec![
+        ("landing".to_owned(), landing(None)),
+        ("landing-with-bank".to_owned(), landing(Some(format!("Musterbank{name}")))),
+        ("picker".to_owned(), bank_picker(&picker(name, "", 7))),
+        ("picker-nothing-found".to_owned(), bank_picker(&picker(name, "Atlantis", 0))),
+        ("consent".to_owned(), consent_text(&consent(name, false))),
+        ("consent-missing".to_owned(), consent_text(&consent(name, true))),
+        ("connected".to_owned(), connected(&connected_view)),
+        ("overview".to_owned(), overview(&overview_view(name))),
+        ("overview-empty".to_owned(), overview(&nothing)),
+        ("stopped".to_owned(), stopped(&stopped_view(name, BankAnswer::Pending, Erasure::Running))),
+        ("stopped-held".to_owned(), stopped(&stopped_view(name, BankAnswer::Unconfirmed, Erasure::Held))),
+        ("stopped-erased".to_owned(), stopped(&stopped_view(name, BankAnswer::Confirmed { at: moment() }, done()))),
+    ];
+    pages.extend(OUTCOMES.map(|o| (format!("return-{o:?}").to_lowercase(), returned(&return_view(name, o)))));
+    pages
+}
+
+/// Values of an attribute, in order.
+fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let opening = format!(" {attribute}=\"");
+    html.split(&opening).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn names_from_outside_stay_text() {
+    for (page, html) in gallery(HOSTILE) {
+        assert!(!html.contains("<script"), "{page}");
+        assert!(html.contains("&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;"), "{page}");
+    }
+}
+
+#[test]
+fn every_page_has_its_landmarks_once() {
+    for (page, html) in gallery("") {
+        for once in ["<html lang=\"en\">", "<main id=\"content\"", "<h1>", "<title>", "<footer>", "href=\"#content\""] {
+            assert_eq!(html.matches(once).count(), 1, "{page}: {once}");
+        }
+        let text = html.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
+        assert!(html.contains(&format!("<title>{text} – Clearwater Payments</title>")), "{page}");
+        assert!(!html.contains("{{") && !html.contains("{%"), "{page}");
+    }
+}
+
+#[test]
+fn ids_are_unique_and_references_meet_them() {
+    for (page, html) in gallery("") {
+        let ids = values(&html, "id");
+        let mut once = ids.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(ids.len(), once.len(), "{page}: {ids:?}");
+        for reference in ["for", "aria-labelledby", "aria-describedby"] {
+            for id in values(&html, reference) {
+                assert!(ids.contains(&id), "{page}: {reference} points at {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_have_labels_and_buttons_have_names() {
+    for (page, html) in gallery("") {
+        for input in html.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap()) {
+            let hidden = input.contains("type=\"hidden\"");
+            let labelled = values(&html, "for").iter().any(|id| input.contains(&format!("id=\"{id}\"")));
+            let wrapped = html.contains(&format!("<label class=\"acknowledge\"><input {input}>"));
+            assert!(hidden || labelled || wrapped, "{page}: {input}");
+        }
+        for button in html.split("<button").skip(1) {
+            let inside = button.split_once('>').and_then(|(_, rest)| rest.split("</button>").next()).unwrap();
+            assert!(inside.chars().any(char::is_alphabetic), "{page}: a button without a name");
+        }
+    }
+}
+
+#[test]
+fn forms_that_change_something_carry_the_token() {
+    for (page, html) in gallery("") {
+        for form in html.split("<form ").skip(1).map(|rest| rest.split("</form>").next().unwrap()) {
+            let search = form.starts_with("method=\"get\"");
+            let begins = page.starts_with("landing");
+            let guarded = form.contains("name=\"csrf\" value=\"token-of-the-session\"");
+            assert!(search || begins || guarded, "{page}: {form}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_inline_or_foreign() {
+    for (page, html) in gallery("") {
+        for forbidden in [" style=", "<style", "<script", " onclick", " onload", "src=\"http"] {
+            assert!(!html.contains(forbidden), "{page}: {forbidden}");
+        }
+    }
+    for asset in assets() {
+        assert!(!asset.body.contains("url("), "{}", asset.path);
+        assert!(!asset.body.contains("@import"), "{}", asset.path);
+    }
+}
+
+#[test]
+fn every_ending_has_at_most_one_primary_step_and_the_others_say_where_to_go() {
+    for outcome in OUTCOMES {
+        let html = returned(&return_view("", outcome));
+        let primary = html.matches("class=\"primary\"").count();
+        let told = html.contains("Close this page and begin again from Pennywise.");
+        assert_eq!(primary + usize::from(told), 1, "{outcome:?}");
+    }
+    let words: std::collections::BTreeSet<_> = OUTCOMES.map(|o| return_view("", o).words()).into();
+    assert_eq!(words.len(), OUTCOMES.len(), "each outcome has its own words");
+}
+
+#[test]
+fn the_page_shows_what_evidence_keeps() {
+    let view = consent("", false);
+    let statement = Statement::english(&view);
+    let shown = consent_text(&view).replace("</strong>", "").replace("<strong>", "");
+    for line in statement.plain().lines().skip(1) {
+        assert!(shown.contains(line.trim_start_matches("- ")), "{line}");
+    }
+    // Kept per version: who changes the wording adds a version, since old evidence refers to old words.
+    assert_eq!(statement.plain(), include_str!("wording/en-1.txt").trim_end());
+}
+
+#[test]
+fn a_change_of_the_request_changes_the_statement() {
+    let before = Statement::english(&consent("", false)).plain();
+    let mut other = consent("", false);
+    other.term = Term::Once;
+    assert_ne!(Statement::english(&other).plain(), before);
+    let mut other = consent("", false);
+    other.clusters.pop();
+    assert_ne!(Statement::english(&other).plain(), before);
+    let mut other = consent("", false);
+    other.purposes.push("Advertising".into());
+    assert!(Statement::english(&other).plain().contains("- Advertising"));
+}
+
+#[test]
+fn only_harmless_targets_become_links() {
+    for good in [
+        "/my",
+        "/link/banks?q=a",
+        "https://pennywise.example/back?x=1",
+        "http://127.0.0.1:8080/",
+        "http://localhost",
+        "mailto:help@clearwater.example",
+        "com.example.app:/back",
+    ] {
+        assert!(Href::new(good).is_some(), "{good}");
+    }
+    for bad in [
+        "",
+        "javascript:alert(1)",
+        " javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "//evil.example",
+        "/\\evil.example",
+        "http://evil.example",
+        "http://localhost.evil.example",
+        "http://127.0.0.1@evil.example",
+        "java\nscript:alert(1)",
+        "/a\r\nb",
+        "my",
+    ] {
+        assert!(Href::new(bad).is_none(), "{bad:?}");
+    }
+}
+
+#[test]
+fn static_files_are_named_after_their_content() {
+    let paths: Vec<_> = assets().iter().map(|asset| asset.path.as_str()).collect();
+    let html = overview(&overview_view(""));
+    for path in &paths {
+        assert!(html.contains(path), "{path}");
+        let digest = path.split('-').nth(1).and_then(|rest| rest.split('.').next()).unwrap();
+        assert!(digest.len() == 16 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{path}");
+    }
+    assert_ne!(paths[0], paths[1]);
+}
+
+mod contrast {
+    //! WCAG 2.2 §1.4.3 and §1.4.11, computed from the style sheet in both colour schemes.
+    #![allow(clippy::float_arithmetic, reason = "relative luminance is defined in real numbers; no money here")]
+
+    use std::collections::BTreeMap;
+
+    const TEXT: f64 = 4.5;
+    const SHAPE: f64 = 3.0;
+
+    const PAIRS: [(&str, &str, f64); 23] = [
+        ("ink", "paper", TEXT),
+        ("ink", "card", TEXT),
+        ("ink", "tint", TEXT),
+        ("quiet", "paper", TEXT),
+        ("quiet", "card", TEXT),
+        ("quiet", "tint", TEXT),
+        ("link", "paper", TEXT),
+        ("link", "card", TEXT),
+        ("link", "tint", TEXT),
+        ("on-water", "water", TEXT),
+        ("on-water", "stream", TEXT),
+        ("on-primary", "primary", TEXT),
+        ("on-primary", "primary-over", TEXT),
+        ("on-danger", "danger", TEXT),
+        ("on-danger", "danger-over", TEXT),
+        ("danger", "card", TEXT),
+        ("danger", "danger-tint", TEXT),
+        ("good", "good-tint", TEXT),
+        ("wait", "wait-tint", TEXT),
+        ("over", "over-tint", TEXT),
+        ("edge", "card", SHAPE),
+        ("edge", "paper", SHAPE),
+        ("primary", "card", SHAPE),
+    ];
+
+    fn schemes() -> [BTreeMap<&'static str, &'static str>; 2] {
+        let css = include_str!("river.css");
+        let (light, dark) = css.split_once("prefers-color-scheme: dark").unwrap();
+        let colours = |css: &'static str| {
+            css.split("--")
+                .skip(1)
+                .filter_map(|rest| rest.split_once(": #"))
+                .filter_map(|(name, rest)| Some((name, rest.get(..6)?)))
+                .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+                .collect()
+        };
+        [colours(light), colours(dark)]
+    }
+
+    fn luminance(hex: &str) -> f64 {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+    }
+
+    fn ratio(one: &str, other: &str) -> f64 {
+        let (a, b) = (luminance(one), luminance(other));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn every_pair_can_be_read_in_light_and_dark() {
+        assert!((ratio("000000", "ffffff") - 21.0).abs() < 0.01);
+        for (scheme, colours) in ["light", "dark"].into_iter().zip(schemes()) {
+            for (front, back, least) in PAIRS {
+                let found = ratio(colours[front], colours[back]);
+                assert!(found >= least, "{scheme}: {front} on {back} is {found:.2}, needs {least}");
+            }
+        }
+    }
+}
+
+/// Writes every page to a folder, to be looked at: `GALLERY=DIR cargo test -p server gallery -- --ignored`.
+#[test]
+#[ignore = "writes files to look at; needs GALLERY"]
+fn gallery_on_disk() {
+    let folder = std::path::PathBuf::from(std::env::var_os("GALLERY").expect("GALLERY names a folder"));
+    std::fs::create_dir_all(&folder).unwrap();
+    for asset in assets() {
+        std::fs::write(folder.join(asset.path.trim_start_matches("/assets/")), asset.body).unwrap();
+    }
+    for (page, html) in gallery("") {
+        std::fs::write(folder.join(page + ".html"), html.replace("/assets/", "")).unwrap();
+    }
+}

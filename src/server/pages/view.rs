@@ -1,0 +1,327 @@
+//! What each page needs to know, as plain values. Whoever builds them has already decided what may be shown.
+//!
+//! None of these types has `Debug`: they hold names and account endings, which never reach a log.
+
+use jiff::Zoned;
+use jiff::civil::Date;
+
+/// Who stands behind the page, and for whom it asks. Part of every view.
+#[derive(Clone)]
+pub struct Brand {
+    /// The regulated provider that connects to banks, by its registered name.
+    pub tpp: String,
+    /// How a person can look the provider up: authorisation number and supervisor.
+    pub authorisation: String,
+    /// The product the person came from.
+    pub product: String,
+    /// Where the provider answers questions.
+    pub support: Option<Href>,
+}
+
+/// A target that is safe to put behind a link or a form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Href(String);
+
+impl Href {
+    /// Accepts a path on this server (`/my`), `https` URLs, `http` on loopback, `mailto:` and the private-use schemes of
+    /// installed apps, which contain a dot (RFC 8252 §7.1). Anything else, `javascript:` above all, is refused.
+    pub fn new(target: &str) -> Option<Self> {
+        let path = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
+        let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|host| {
+            target.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
+        });
+        let scheme = target.split_once(':').map_or("", |(scheme, _)| scheme);
+        let app = scheme.contains('.') && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let known = path || loopback || target.starts_with("https://") || target.starts_with("mailto:") || app;
+        (known && !target.contains(char::is_control)).then(|| Self(target.to_owned()))
+    }
+
+    /// The target as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A form that changes something. It is sent by POST.
+#[derive(Clone)]
+pub struct Form {
+    /// Path on this server.
+    pub action: Href,
+    /// The session's anti-forgery token, sent back as the field `csrf`; absent before there is a session.
+    pub csrf: Option<String>,
+}
+
+/// The page behind a link that a product handed out. Nothing has happened yet; the form begins.
+pub struct LinkLandingView {
+    /// Who asks.
+    pub brand: Brand,
+    /// The bank, where the product has already chosen it.
+    pub bank: Option<String>,
+    /// Swaps the link for a session.
+    pub begin: Form,
+}
+
+/// The choice of a bank.
+pub struct BankPickerView {
+    /// Who asks.
+    pub brand: Brand,
+    /// What the person searched for; empty at first.
+    pub query: String,
+    /// Where the search is sent, by GET, as the field `q`.
+    pub search: Href,
+    /// The banks that match, best first.
+    pub banks: Vec<BankChoice>,
+    /// Matches that are not listed.
+    pub left_off: usize,
+    /// Sends the choice, as the field `institution`.
+    pub choose: Form,
+}
+
+/// One bank in the picker.
+pub struct BankChoice {
+    /// Id in the directory.
+    pub id: String,
+    /// The name that people know.
+    pub name: String,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Whether this is a bank's test system, which the page says.
+    pub sandbox: bool,
+}
+
+/// The text a person consents to, before the bank is asked.
+pub struct ConsentTextView {
+    /// Who asks, and for whom.
+    pub brand: Brand,
+    /// The bank.
+    pub bank: String,
+    /// What the data are for, one plain sentence each, as the product registered them.
+    pub purposes: Vec<String>,
+    /// What is shared. Never empty.
+    pub clusters: Vec<Cluster>,
+    /// For how long.
+    pub term: Term,
+    /// Sends the acceptance; the field `acknowledged` must be `yes`.
+    pub accept: Form,
+    /// Sends the refusal.
+    pub decline: Form,
+    /// Whether the form came back without the acknowledgement.
+    pub acknowledgement_missing: bool,
+}
+
+/// A kind of data, in the words a person sees before agreeing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cluster {
+    /// Name, number, type and currency of each account.
+    Accounts,
+    /// Name of the account holder.
+    Holder,
+    /// Balances.
+    Balances,
+    /// Transactions.
+    Transactions {
+        /// How far back, in days, where the request says.
+        history_days: Option<u16>,
+    },
+}
+
+/// How long data are read.
+#[derive(Clone, Copy)]
+pub enum Term {
+    /// Once, now.
+    Once,
+    /// Again and again.
+    Recurring {
+        /// The last day.
+        until: Date,
+        /// Days after which the person confirms again at the bank, where the regime asks for it.
+        confirm_every_days: Option<u16>,
+        /// Reads a day without the person, at most, where the regime limits them.
+        unattended_reads_per_day: Option<u8>,
+    },
+}
+
+/// How a visit ended that did not end in a connection.
+pub struct ReturnView {
+    /// Who asked.
+    pub brand: Brand,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The bank, where known.
+    pub bank: Option<String>,
+    /// What the person can quote to support.
+    pub reference: Option<String>,
+    /// The one next step; without it the page says where to go.
+    pub next: Option<Next>,
+}
+
+/// What happened at or after the bank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The person said no at the bank.
+    Denied,
+    /// The person said no to us; the bank was never asked.
+    Declined,
+    /// The person took longer than the login lives.
+    TimedOut,
+    /// The bank answered with an error.
+    BankError,
+    /// The bank did not answer.
+    BankUnavailable,
+    /// The same return arrived a second time; the first one counts.
+    CameTwice,
+    /// The return arrived in another browser than the one that began.
+    OtherBrowser,
+    /// The return failed a check of its origin or content.
+    NotTrusted,
+    /// No login is waiting for this return.
+    Unknown,
+    /// The link is used, too old or mistyped.
+    LinkOver,
+    /// The session is over.
+    SignedOut,
+    /// Something failed on our side.
+    OurFault,
+}
+
+/// The one next step of a page.
+pub enum Next {
+    /// Begin the same connection again.
+    Restart(Form),
+    /// See what is connected.
+    Overview(Href),
+    /// Go back to the product.
+    Product(Href),
+}
+
+/// One account, as little of it as tells it from another.
+pub struct AccountLine {
+    /// The name the bank or the person gave it.
+    pub name: String,
+    /// The last characters of its number, four at most.
+    pub ending: Option<String>,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+/// The end of a connection that worked.
+pub struct ConnectedView {
+    /// Who asked.
+    pub brand: Brand,
+    /// The bank.
+    pub bank: String,
+    /// What is now shared.
+    pub accounts: Vec<AccountLine>,
+    /// The last day; absent for a single read.
+    pub until: Option<Date>,
+    /// Back to the product, where it gave an address.
+    pub product: Option<Href>,
+    /// Where sharing can be stopped.
+    pub overview: Href,
+}
+
+/// Everything a person shares through this provider.
+pub struct OverviewView {
+    /// Who provides this, and for whom.
+    pub brand: Brand,
+    /// Live connections first.
+    pub connections: Vec<Connection>,
+}
+
+/// One consent, as its owner sees it.
+pub struct Connection {
+    /// Identifies the section on the page: letters, digits, `-` and `_`.
+    pub id: String,
+    /// The bank.
+    pub bank: String,
+    /// The product that receives the data.
+    pub product: String,
+    /// What the data are for.
+    pub purposes: Vec<String>,
+    /// What is shared.
+    pub clusters: Vec<Cluster>,
+    /// The accounts.
+    pub accounts: Vec<AccountLine>,
+    /// The day it began.
+    pub since: Date,
+    /// When data were last read from the bank.
+    pub last_read: Option<Zoned>,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How a connection stands, with what can be done about it.
+pub enum Standing {
+    /// Data flow.
+    Active {
+        /// The last day; absent where the bank names none.
+        until: Option<Date>,
+        /// Stops it.
+        stop: Form,
+    },
+    /// The bank wants to see the person again.
+    NeedsYou {
+        /// Goes to the bank to confirm.
+        renew: Option<Form>,
+        /// Stops it.
+        stop: Form,
+    },
+    /// Over.
+    Ended {
+        /// When reading stopped.
+        at: Zoned,
+        /// What became of the data.
+        erasure: Erasure,
+    },
+}
+
+/// After sharing was stopped.
+pub struct StoppedView {
+    /// Who provides this, and for whom.
+    pub brand: Brand,
+    /// The bank.
+    pub bank: String,
+    /// When our side stopped: from then on nothing is read, stored or served.
+    pub stopped_at: Zoned,
+    /// What the bank has said.
+    pub bank_answer: BankAnswer,
+    /// What has become of the data.
+    pub erasure: Erasure,
+    /// Back to the overview.
+    pub overview: Href,
+}
+
+/// What the bank has said to our revocation.
+pub enum BankAnswer {
+    /// Nothing yet.
+    Pending,
+    /// It has ended the access.
+    Confirmed {
+        /// When it said so.
+        at: Zoned,
+    },
+    /// It gave no usable answer; the person can end the access at the bank too.
+    Unconfirmed,
+}
+
+/// How far the erasure has come.
+pub enum Erasure {
+    /// Under way.
+    Running,
+    /// Done.
+    Done {
+        /// When the last row was gone.
+        at: Zoned,
+        /// From when on no backup can be read either.
+        unreadable_after: Option<Zoned>,
+        /// The signed receipt.
+        receipt: Option<Href>,
+    },
+    /// Kept under a legal duty, out of use.
+    Held,
+}
+
+/// The first letters of the first two words, for the round sign beside a bank.
+pub(super) fn initials(name: &str) -> String {
+    name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric())).take(2).collect()
+}
