@@ -1,3 +1,185 @@
-//! NextGenPSD2 of the Berlin Group, 1.3.x.
+//! NextGenPSD2 of the Berlin Group, 1.3.x: consents and account information.
+//!
+//! Requests follow the Implementation Guidelines 1.3.8; answers are read in every shape that 1.3.8, 1.3.9 and 1.3.11 give
+//! them, and as leniently as is safe: unknown fields, words and codes are let be, an error inside a success is an error.
 
+mod consents;
+mod lists;
 pub mod rows;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
+use crate::ask::{BankConsentId, BookingStatus, CallContext, ConsentAsk, PageAsk, ResourceId};
+use crate::endpoints::HttpsUrl;
+use crate::error::BankError;
+use crate::links::Base;
+use crate::profile::Profile;
+use crate::wire::Reply;
+use crate::{Bank, Call};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CONSENT_ID: HeaderName = HeaderName::from_static("consent-id");
+const PSU_IP_ADDRESS: HeaderName = HeaderName::from_static("psu-ip-address");
+const PSU_USER_AGENT: HeaderName = HeaderName::from_static("psu-user-agent");
+const TPP_REDIRECT_PREFERRED: HeaderName = HeaderName::from_static("tpp-redirect-preferred");
+const TPP_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-redirect-uri");
+const TPP_NOK_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-nok-redirect-uri");
+
+/// A bank that speaks NextGenPSD2 1.3.x.
+pub struct BerlinGroup {
+    profile: Arc<Profile>,
+    base: Base,
+}
+
+impl BerlinGroup {
+    /// The bank of a profile, its API at `api`.
+    pub fn new(profile: Arc<Profile>, api: &HttpsUrl) -> Self {
+        Self { profile, base: Base::new(api) }
+    }
+
+    /// A request with the headers that all calls share (Implementation Guidelines §4.1).
+    fn request(&self, method: Method, uri: Uri, context: &CallContext) -> Request<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(X_REQUEST_ID, visible(&context.request_id.hyphenated().to_string()));
+        if let Some(token) = &context.token {
+            headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {}", token.expose())));
+        }
+        if let Some(psu) = &context.psu {
+            headers.insert(PSU_IP_ADDRESS, secret(&psu.ip.to_canonical().to_string()));
+            let agent = psu.user_agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok());
+            headers.extend(agent.map(|agent| (PSU_USER_AGENT, agent)));
+        }
+        request
+    }
+
+    /// A read of account data under a consent.
+    fn account_request(&self, uri: Uri, consent: &BankConsentId, context: &CallContext) -> Request<Bytes> {
+        let mut request = self.request(Method::GET, uri, context);
+        request.headers_mut().insert(CONSENT_ID, secret(consent.expose()));
+        request
+    }
+
+    /// A request whose answer is a success or nothing.
+    fn call<T: 'static>(
+        &self,
+        request: Request<Bytes>,
+        read: impl FnOnce(&Reply) -> Result<T, BankError> + Send + 'static,
+    ) -> Call<T, BankError> {
+        let profile = Arc::clone(&self.profile);
+        Call::new(request, move |response, now| read(&Reply::open(profile, response, now)?))
+    }
+}
+
+impl Bank for BerlinGroup {
+    fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    fn open_consent(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError> {
+        let mut request = self.request(Method::POST, self.base.resource(&["v1", "consents"], &[]), context);
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(TPP_REDIRECT_PREFERRED, HeaderValue::from_static("true"));
+        headers.insert(TPP_REDIRECT_URI, visible(ask.redirect_uri.as_str()));
+        if let Some(uri) = &ask.nok_redirect_uri {
+            headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
+        }
+        *request.body_mut() = consents::body(ask, self.profile.consent.all_accounts);
+        let base = self.base.clone();
+        self.call(request, move |reply| consents::opened(reply, &base))
+    }
+
+    fn consent_status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose(), "status"], &[]);
+        let profile = Arc::clone(&self.profile);
+        Call::new(self.request(Method::GET, uri, context), move |response, now| {
+            consents::status(Reply::open(profile, response, now))
+        })
+    }
+
+    fn read_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Granted, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
+        self.call(self.request(Method::GET, uri, context), consents::granted)
+    }
+
+    fn end_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Ended, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
+        let profile = Arc::clone(&self.profile);
+        Call::new(self.request(Method::DELETE, uri, context), move |response, now| {
+            consents::ended(profile, response, now)
+        })
+    }
+
+    fn accounts(&self, consent: &BankConsentId, context: &CallContext) -> Call<Accounts, BankError> {
+        let query: &[_] = if self.profile.accounts.with_balance { &[("withBalance", "true")] } else { &[] };
+        let uri = self.base.resource(&["v1", "accounts"], query);
+        self.call(self.account_request(uri, consent, context), lists::accounts)
+    }
+
+    fn balances(
+        &self,
+        consent: &BankConsentId,
+        account: &ResourceId,
+        context: &CallContext,
+    ) -> Call<Balances, BankError> {
+        let uri = self.base.resource(&["v1", "accounts", account.as_str(), "balances"], &[]);
+        self.call(self.account_request(uri, consent, context), lists::balances)
+    }
+
+    fn transactions(
+        &self,
+        consent: &BankConsentId,
+        account: &ResourceId,
+        page: PageAsk<'_>,
+        context: &CallContext,
+    ) -> Call<Transactions, BankError> {
+        let uri = match page {
+            PageAsk::Next(link) => link.0.clone(),
+            PageAsk::First(window) => {
+                let (from, to) = (window.from.to_string(), window.to.map(|to| to.to_string()));
+                let status = match window.status {
+                    BookingStatus::Booked => "booked",
+                    BookingStatus::Pending => "pending",
+                    BookingStatus::Both => "both",
+                };
+                let mut query = vec![("bookingStatus", status), ("dateFrom", &from)];
+                query.extend(to.as_deref().map(|to| ("dateTo", to)));
+                self.base.resource(&["v1", "accounts", account.as_str(), "transactions"], &query)
+            }
+        };
+        let (base, here) = (self.base.clone(), uri.clone());
+        self.call(self.account_request(uri, consent, context), move |reply| lists::transactions(reply, &base, &here))
+    }
+}
+
+/// A header of text that its type has already bound to visible ASCII.
+fn visible(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids, tokens, addresses and URLs are visible ASCII by their types")
+}
+
+/// The same, never shown by `Debug` and never kept in a header compression table.
+fn secret(text: &str) -> HeaderValue {
+    let mut value = visible(text);
+    value.set_sensitive(true);
+    value
+}
+
+/// The target of a link: `{"href": "…"}`, the bare text, or either inside a list, as some banks have it.
+fn href(links: Option<&RawValue>, name: &str) -> Option<String> {
+    let links: Value = serde_json::from_str(links?.get()).ok()?;
+    let link = match &links {
+        Value::Array(several) => several.iter().find_map(|one| one.get(name))?,
+        one => one.get(name)?,
+    };
+    link.get("href").unwrap_or(link).as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+}

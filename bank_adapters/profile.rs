@@ -1,0 +1,531 @@
+//! A profile: everything that is a fact about one bank, as one TOML file with its sources.
+//!
+//! Unknown keys are refused. The text that explains a key to the author of a file ([`explain`]) is the text that
+//! documents the field here.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::ids::InstitutionId;
+use domain::rules::{DecimalMark, Rules, SignRule};
+use fapi::profile::{Alg, Audience, ClientAuth, RequestForm, ResponseForm, Security, TokenBinding};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer};
+
+use crate::ask::{Authorization, BankConsentId, BookingStatus};
+use crate::endpoints::{Endpoints, Environment};
+use crate::error::{BankProblem, Means};
+use crate::quirks::Quirk;
+use crate::settings::{Findings, Source};
+
+/// A table of the file with its keys, for people who write one.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Dotted path; empty for the keys before the first table.
+    pub path: &'static str,
+    /// What the table is about.
+    pub about: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// A key of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What it says, and what its absence means.
+    pub about: &'static str,
+}
+
+/// Declares each table of the file once: the type that reads it and the text that explains it.
+macro_rules! tables {
+    ($(
+        $(#[doc = $about:literal])+
+        $(#[derive($derive:ident)])?
+        $path:literal => $name:ident {
+            $( $(#[doc = $text:literal])+ $(#[serde($($serde:tt)+)])* $key:ident: $of:ty, )*
+        }
+    )+) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, Deserialize $(, $derive)?)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $( $(#[doc = $text])+ $(#[serde($($serde)+)])* pub $key: $of, )*
+            }
+        )+
+
+        const TABLES: &[Table] = &[$(
+            Table {
+                path: $path,
+                about: concat!($($about),+),
+                keys: &[$( Key { name: stringify!($key), about: concat!($($text),+) } ),*],
+            }
+        ),+];
+    };
+}
+
+tables! {
+    /// A bank.
+    "" => Profile {
+        /// Who the bank is.
+        bank: Bank,
+        /// Where its API and its authorisation server are, per environment (`sandbox`, `production`).
+        endpoints: BTreeMap<Environment, Endpoints>,
+        /// How it authorises.
+        security: SecuritySection,
+        /// How its consents behave.
+        consent: ConsentSection,
+        /// How accounts are listed. Optional.
+        #[serde(default)]
+        accounts: AccountsSection,
+        /// How transactions are listed.
+        transactions: TransactionsSection,
+        /// What the bank counts.
+        limits: LimitsSection,
+        /// What its errors mean where they deviate from the standard. Optional.
+        #[serde(default)]
+        errors: Vec<ErrorRule>,
+        /// Behaviours that are written in Rust, by name. Optional.
+        #[serde(default)]
+        quirks: BTreeSet<Quirk>,
+        /// How its rows are read.
+        #[serde(deserialize_with = "rules")]
+        rules: Rules,
+        /// Where all this is known from.
+        evidence: Evidence,
+    }
+
+    /// Who the bank is.
+    "bank" => Bank {
+        /// Id in the directory, `[a-z0-9_]`, begins with the country: `de_musterbank`. The file has the same name.
+        #[serde(deserialize_with = "institution_id")]
+        id: InstitutionId,
+        /// Name as users know it.
+        name: String,
+        /// ISO 3166-1 alpha-2 code, upper case.
+        country: String,
+        /// Standard of the API: `berlin-group`.
+        standard: Standard,
+        /// Version of the standard as the bank states it.
+        version: String,
+        /// How sure we are: `docs` (read about it), `sandbox` (ran against its sandbox), `production` (runs).
+        level: Level,
+        /// BICs of the bank, 8 or 11 characters. Optional.
+        #[serde(default)]
+        bics: Vec<String>,
+    }
+
+    /// How the bank authorises. The security profile sets every field; the others override it.
+    "security" => SecuritySection {
+        /// `fapi2-security` or `fapi2-message-signing`.
+        #[serde(deserialize_with = "security")]
+        profile: Security,
+        /// Client authentication: `private_key_jwt` or `tls_client_auth`. Absent: the profile's.
+        #[serde(default, deserialize_with = "client_auth")]
+        client_auth: Option<ClientAuth>,
+        /// What binds access tokens to us: `mtls` or `none`. Absent: the profile's.
+        #[serde(default, deserialize_with = "binding")]
+        binding: Option<TokenBinding>,
+        /// Form of the pushed request: `parameters` or `signed`. Absent: the profile's.
+        #[serde(default, deserialize_with = "request")]
+        request: Option<RequestForm>,
+        /// Form of the authorisation response: `query` or `jarm`. Absent: the profile's.
+        #[serde(default, deserialize_with = "response")]
+        response: Option<ResponseForm>,
+        /// Signature algorithms that are accepted: `PS256`, `ES256`, `EdDSA`. Absent: the profile's.
+        #[serde(default, deserialize_with = "algs")]
+        algs: Option<Vec<Alg>>,
+        /// `aud` of client assertions: `issuer` or `token_endpoint`. Absent: the profile's.
+        #[serde(default, deserialize_with = "audience")]
+        audience: Option<Audience>,
+        /// Scopes asked at every authorisation, beside the consent's. Optional.
+        #[serde(default)]
+        scopes: Vec<String>,
+        /// Scope that ties the token to the consent; `{consent_id}` stands for the bank's id. Optional.
+        consent_scope: Option<String>,
+        /// `authorization_details` (RFC 9396) as a JSON array, with `{consent_id}`. Optional.
+        authorization_details: Option<String>,
+        /// Scope of the client credentials token that creates, reads and ends consents. Absent: those calls go without.
+        client_scope: Option<String>,
+    }
+
+    /// How consents behave.
+    "consent" => ConsentSection {
+        /// How an authorisation completes: `token` (a code comes back), `status_poll` (nothing trustworthy comes back:
+        /// status and granted access are read) or `decoupled` (the PSU confirms elsewhere while we poll).
+        completion: Completion,
+        /// How all accounts are asked: `all_psd2`, or `bank_offered` (empty lists; the PSU chooses at the bank).
+        all_accounts: AllAccounts,
+        /// Longest life of a consent in days, today counted. The bank clips a longer one.
+        max_days: u16,
+        /// Days after which the bank wants strong authentication again, if it differs from the law. Optional.
+        sca_days: Option<u16>,
+        /// What a new consent does to the old: `same_id`, `overlap` or `replaces_on_authorise`.
+        renewal: Renewal,
+    }
+
+    /// How accounts are listed.
+    #[derive(Default)]
+    "accounts" => AccountsSection {
+        /// Ask for balances within the list (`withBalance=true`). Default: false.
+        #[serde(default)]
+        with_balance: bool,
+    }
+
+    /// How transactions are listed.
+    "transactions" => TransactionsSection {
+        /// Values of `bookingStatus` that together give all rows, one call each, in order: `["both"]`, or
+        /// `["booked", "pending"]`, or `["booked"]`.
+        booking_status: Vec<BookingStatus>,
+        /// Days of history that are to be had at any time, today counted.
+        history_days: u16,
+        /// Days of history that are to be had right after strong authentication. Absent: no more than at any time.
+        history_days_after_sca: Option<u16>,
+        /// Minutes after strong authentication in which the long history is to be had. Absent: no hurry.
+        history_minutes_after_sca: Option<u16>,
+    }
+
+    /// What the bank counts.
+    "limits" => LimitsSection {
+        /// Reads per day, consent and resource without the PSU.
+        unattended_per_day: u8,
+        /// Calls per second and TPP. Absent: no limit is known.
+        calls_per_second: Option<u16>,
+    }
+
+    /// What an error of this bank means. The first line that matches decides, before the standard's tables.
+    "errors" => ErrorRule {
+        /// HTTP status that it is about. Absent: any.
+        status: Option<u16>,
+        /// Code that it is about, in any case. Absent: any, and none.
+        code: Option<String>,
+        /// `ask_user`, `ask_status`, `renew_token`, `wait`, `wait_for_tomorrow`, `narrow`, `skip`, `operator`, `refused`.
+        means: Means,
+    }
+
+    /// How rows are read.
+    "rules" => RulesSection {
+        /// How the sign is told: `signed`, `indicator`, `inverted` or `either`. Default: either.
+        sign: Option<SignName>,
+        /// `dot` or `comma`. Default: dot.
+        decimal_mark: Option<MarkName>,
+        /// IANA zone of the bank's calendar: `Europe/Berlin`.
+        zone: String,
+        /// Date layouts beside ISO 8601, as in strptime: `%d.%m.%Y`. Optional.
+        #[serde(default)]
+        date_layouts: Vec<String>,
+        /// Named grammars for the remittance text, tried in order. Optional.
+        #[serde(default)]
+        grammars: Vec<String>,
+        /// Names that the bank uses for itself; never a counterparty. Optional.
+        #[serde(default)]
+        own_names: Vec<String>,
+    }
+
+    /// Where all this is known from.
+    "evidence" => Evidence {
+        /// At least one: `{ about = "…", source = "https://… or a file", checked = 2026-11-21 }`.
+        sources: Vec<Reference>,
+    }
+
+    /// One source.
+    "evidence.sources" => Reference {
+        /// The tables or keys that it proves.
+        about: String,
+        /// Address of the document, or path of a file in this project.
+        source: String,
+        /// Day on which somebody last compared it with this file.
+        #[serde(deserialize_with = "date")]
+        checked: Date,
+    }
+}
+
+macro_rules! words {
+    ($(
+        $(#[doc = $about:literal])+
+        $name:ident { $( $(#[doc = $text:literal])+ $word:literal = $variant:ident, )* }
+    )+) => {$(
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        pub enum $name { $( $(#[doc = $text])+ #[serde(rename = $word)] $variant, )* }
+
+        impl $name {
+            /// The word in the file.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+        }
+    )+};
+}
+
+words! {
+    /// Standards that an adapter speaks.
+    Standard {
+        /// NextGenPSD2 1.3.x of the Berlin Group.
+        "berlin-group" = BerlinGroup,
+    }
+
+    /// How sure we are of a profile.
+    Level {
+        /// From documents alone.
+        "docs" = Docs,
+        /// It ran against the bank's sandbox.
+        "sandbox" = Sandbox,
+        /// It runs in production.
+        "production" = Production,
+    }
+
+    /// How an authorisation completes.
+    Completion {
+        /// A code comes back and is redeemed.
+        "token" = Token,
+        /// The status and the granted access are read after the browser returned.
+        "status_poll" = StatusPoll,
+        /// The PSU confirms on another device while the status is polled.
+        "decoupled" = Decoupled,
+    }
+
+    /// How all accounts are asked.
+    AllAccounts {
+        /// `allPsd2: allAccounts`.
+        "all_psd2" = AllPsd2,
+        /// Empty lists: the PSU chooses at the bank.
+        "bank_offered" = BankOffered,
+    }
+
+    /// What a new consent does to the old one of the same PSU.
+    Renewal {
+        /// The consent is authorised again under its id.
+        "same_id" = SameId,
+        /// Both live.
+        "overlap" = Overlap,
+        /// The old one ends at the moment the new one is authorised.
+        "replaces_on_authorise" = ReplacesOnAuthorise,
+    }
+
+    /// How the sign of an amount is told, see [`SignRule`].
+    SignName {
+        /// By the amount.
+        "signed" = Signed,
+        /// By an indicator.
+        "indicator" = Indicator,
+        /// By the amount, the wrong way round.
+        "inverted" = Inverted,
+        /// By either.
+        "either" = Either,
+    }
+
+    /// The decimal mark, see [`DecimalMark`].
+    MarkName {
+        /// A dot.
+        "dot" = Dot,
+        /// A comma.
+        "comma" = Comma,
+    }
+}
+
+/// Every table and key of the file with what it says.
+pub const fn explain() -> &'static [Table] {
+    TABLES
+}
+
+impl Profile {
+    /// Reads a profile from its text; `file` is how complaints call it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Findings> {
+        let mut source = Source::new(file, text);
+        let profile: Self = source.parse()?;
+        profile.check_bank(&mut source, file);
+        profile.check_endpoints(&mut source);
+        profile.check_consent(&mut source);
+        profile.check_data(&mut source);
+        profile.check_evidence(&mut source);
+        source.accept(Some(profile))
+    }
+
+    fn check_bank(&self, source: &mut Source<'_>, file: &str) {
+        let bank = &self.bank;
+        let stem = file.rsplit(['/', '\\']).next().unwrap_or(file).trim_end_matches(".toml");
+        source.require(stem == bank.id.as_str(), "bank.id", "must be the name of the file");
+        let country = bank.country.len() == 2 && bank.country.bytes().all(|b| b.is_ascii_uppercase());
+        source.require(country, "bank.country", "must be two upper-case letters");
+        let prefix = format!("{}_", bank.country.to_ascii_lowercase());
+        source.require(bank.id.as_str().starts_with(&prefix), "bank.id", "must begin with the country");
+        source.require(!bank.name.trim().is_empty(), "bank.name", "must not be empty");
+        source.require(!bank.version.trim().is_empty(), "bank.version", "must not be empty");
+        let bic = |bic: &String| {
+            matches!(bic.len(), 8 | 11) && bic.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        };
+        source.require(bank.bics.iter().all(bic), "bank.bics", "must be BICs of 8 or 11 characters");
+    }
+
+    fn check_endpoints(&self, source: &mut Source<'_>) {
+        source.require(!self.endpoints.is_empty(), "endpoints", "must name at least one environment");
+        for (environment, endpoints) in &self.endpoints {
+            let key = format!("endpoints.{}", environment.as_str());
+            endpoints.check(source, &key);
+            source.require(endpoints.api.is_some(), &key, "must name `api`");
+            source.require(endpoints.name_a_server(), &key, "must name `issuer`, or the endpoints one by one");
+        }
+        let needed = match self.bank.level {
+            Level::Docs => None,
+            Level::Sandbox => Some(Environment::Sandbox),
+            Level::Production => Some(Environment::Production),
+        };
+        let there = needed.is_none_or(|environment| self.endpoints.contains_key(&environment));
+        source.require(there, "bank.level", "needs the endpoints of that environment");
+    }
+
+    fn check_consent(&self, source: &mut Source<'_>) {
+        let security = &self.security;
+        let templates = [
+            ("security.consent_scope", &security.consent_scope),
+            ("security.authorization_details", &security.authorization_details),
+        ];
+        for (key, template) in templates {
+            let names_it = template.as_ref().is_none_or(|text| text.contains(CONSENT_ID));
+            source.require(names_it, key, "must contain `{consent_id}`");
+        }
+        let details = security.authorization_details.as_deref().unwrap_or("[]");
+        let array = serde_json::from_str::<Vec<serde_json::Map<String, serde_json::Value>>>(details).is_ok();
+        source.require(array, "security.authorization_details", "must be a JSON array of objects");
+        let tied = security.consent_scope.is_some() || security.authorization_details.is_some();
+        let needs_tie = self.consent.completion == Completion::Token;
+        source.require(tied || !needs_tie, "consent.completion", "needs `security.consent_scope` or the like");
+        let algs = security.algs.as_ref().is_none_or(|algs| !algs.is_empty());
+        source.require(algs, "security.algs", "must name at least one algorithm");
+        source.require(self.consent.max_days > 0, "consent.max_days", "must be at least 1");
+        source.require(self.consent.sca_days != Some(0), "consent.sca_days", "must be at least 1");
+    }
+
+    fn check_data(&self, source: &mut Source<'_>) {
+        let statuses = &self.transactions.booking_status;
+        source.require(!statuses.is_empty(), "transactions.booking_status", "must name at least one value");
+        source.require(self.transactions.history_days > 0, "transactions.history_days", "must be at least 1");
+        source.require(self.limits.unattended_per_day > 0, "limits.unattended_per_day", "must be at least 1");
+        source.require(self.limits.calls_per_second != Some(0), "limits.calls_per_second", "must be at least 1");
+        source.require(TimeZone::get(&self.rules.zone).is_ok(), "rules.zone", "must be an IANA time zone");
+        let narrow = self.errors.iter().all(|rule| rule.status.is_some() || rule.code.is_some());
+        source.require(narrow, "errors", "must each have a status or a code");
+    }
+
+    fn check_evidence(&self, source: &mut Source<'_>) {
+        let sources = &self.evidence.sources;
+        source.require(!sources.is_empty(), "evidence.sources", "must name at least one source");
+        let said = sources.iter().all(|s| !s.about.trim().is_empty() && !s.source.trim().is_empty());
+        source.require(said, "evidence.sources", "must say what each source proves and where it is");
+    }
+
+    /// What the authorisation request must say so that the token belongs to `consent`.
+    pub fn authorization(&self, consent: &BankConsentId) -> Authorization {
+        let filled = |template: &String| template.replace(CONSENT_ID, consent.expose());
+        let mut scopes = self.security.scopes.clone();
+        scopes.extend(self.security.consent_scope.as_ref().map(filled));
+        Authorization {
+            scope: scopes.join(" "),
+            authorization_details: self.security.authorization_details.as_ref().map(filled),
+        }
+    }
+
+    /// The security profile with the bank's own habits, for `fapi`.
+    pub fn security(&self) -> Security {
+        let own = &self.security;
+        let base = own.profile.clone();
+        Security {
+            client_auth: own.client_auth.unwrap_or(base.client_auth),
+            binding: own.binding.unwrap_or(base.binding),
+            request: own.request.unwrap_or(base.request),
+            response: own.response.unwrap_or(base.response),
+            client_assertion_audience: own.audience.unwrap_or(base.client_assertion_audience),
+            algs: own.algs.clone().map_or(base.algs, Cow::Owned),
+            ..base
+        }
+    }
+
+    /// The bank's calendar.
+    pub(crate) fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.rules.zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// What the profile says a problem means, if it says anything.
+    pub(crate) fn meaning(&self, problem: &BankProblem) -> Option<Means> {
+        let code = problem.code.as_ref().map(crate::error::BankCode::as_str);
+        let hit = |rule: &&ErrorRule| {
+            rule.status.is_none_or(|status| status == problem.status)
+                && rule.code.as_ref().is_none_or(|known| code.is_some_and(|code| code.eq_ignore_ascii_case(known)))
+        };
+        self.errors.iter().find(hit).map(|rule| rule.means)
+    }
+}
+
+/// Stands for the bank's consent id in templates. The id has no character that JSON would escape.
+const CONSENT_ID: &str = "{consent_id}";
+
+fn institution_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstitutionId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    InstitutionId::new(&text).ok_or_else(|| serde::de::Error::custom("an id is 3 to 64 of a-z, 0-9 and _"))
+}
+
+fn security<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Security, D::Error> {
+    named(&String::deserialize(deserializer)?, Security::named)
+}
+
+fn algs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Alg>>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    words.iter().map(|word| named(word, Alg::named)).collect::<Result<_, _>>().map(Some)
+}
+
+/// The value of a word of `fapi`, whose types know nothing of files.
+fn named<T, E: serde::de::Error>(word: &str, values: impl Fn(&str) -> Option<T>) -> Result<T, E> {
+    values(word).ok_or_else(|| E::custom("not a word that this key knows"))
+}
+
+macro_rules! optional_words {
+    ($($key:ident: $of:ty,)+) => {$(
+        fn $key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$of>, D::Error> {
+            named(&String::deserialize(deserializer)?, <$of>::named).map(Some)
+        }
+    )+};
+}
+
+optional_words! {
+    client_auth: ClientAuth,
+    binding: TokenBinding,
+    request: RequestForm,
+    response: ResponseForm,
+    audience: Audience,
+}
+
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    let not_a_day = || serde::de::Error::custom("a day is written 2026-11-21");
+    let written = toml::value::Datetime::deserialize(deserializer)?;
+    let (Some(day), None) = (written.date, written.time) else { return Err(not_a_day()) };
+    let part = |number: u8| i8::try_from(number).unwrap_or(0);
+    let year = i16::try_from(day.year).unwrap_or(0);
+    Date::new(year, part(day.month), part(day.day)).map_err(|_| not_a_day())
+}
+
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rules, D::Error> {
+    let section = RulesSection::deserialize(deserializer)?;
+    let standard = Rules::default();
+    Ok(Rules {
+        sign: match section.sign {
+            Some(SignName::Signed) => SignRule::Signed,
+            Some(SignName::Indicator) => SignRule::Indicator,
+            Some(SignName::Inverted) => SignRule::Inverted,
+            Some(SignName::Either) => SignRule::Either,
+            None => standard.sign,
+        },
+        decimal_mark: match section.decimal_mark {
+            Some(MarkName::Dot) => DecimalMark::Dot,
+            Some(MarkName::Comma) => DecimalMark::Comma,
+            None => standard.decimal_mark,
+        },
+        zone: section.zone,
+        date_layouts: section.date_layouts,
+        grammars: section.grammars,
+        own_names: section.own_names,
+    })
+}

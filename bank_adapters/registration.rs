@@ -1,0 +1,248 @@
+//! A registration: who we are at one bank. One TOML file beside its certificates and keys; paths in it are relative to it.
+//!
+//! ```toml
+//! bank = "de_musterbank"          # id of the profile; not needed where the endpoints are given here
+//! environment = "sandbox"         # or "production"
+//! client_id = "PSDDE-BAFIN-000001"
+//! redirect_uri = "https://tributary.example/callback/musterbank"
+//! issuer = "https://auth.musterbank.example"   # in place of the profile's
+//! scopes = []                     # beside the profile's
+//! software_statement = "statement.jwt"
+//!
+//! [endpoints]                     # in place of the profile's, one by one
+//! api = "https://xs2a.musterbank.example"
+//!
+//! [transport]                     # the certificate of mutual TLS (QWAC, OBWAC)
+//! certificate = "qwac.pem"
+//! key = "qwac.key"
+//! ca = "ca.pem"                   # roots of the bank's servers; absent: the system's
+//!
+//! [signing]                       # what signs requests and assertions
+//! key = "signing.key"
+//! kid = "2026-01"
+//! alg = "PS256"
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::ids::{InstitutionId, RegistrationId};
+use fapi::profile::Alg;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use crate::endpoints::{Endpoints, Environment};
+use crate::links::browsable;
+use crate::profile::Profile;
+use crate::settings::{Findings, Source};
+
+/// Who we are at one bank.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Its name, which stands in the callback's path: the file's, unless the file says otherwise.
+    pub id: RegistrationId,
+    /// The bank.
+    pub bank: Option<InstitutionId>,
+    /// Where.
+    pub environment: Environment,
+    /// Our client id at the bank's authorisation server.
+    pub client_id: String,
+    /// Where the bank sends the browser.
+    pub redirect_uri: Url,
+    /// Scopes beside the profile's.
+    pub scopes: Vec<String>,
+    /// Addresses in place of the profile's.
+    own_endpoints: Endpoints,
+    /// Identity towards the bank's servers.
+    pub transport: Option<Transport>,
+    /// Key for requests and assertions.
+    pub signing: Option<SigningKey>,
+    /// Key for what the bank encrypts to us.
+    pub encryption: Option<SigningKey>,
+    /// Software statement of a directory, a JWT.
+    pub software_statement: Option<SecretString>,
+}
+
+/// The identity of mutual TLS, PEM.
+#[derive(Clone)]
+pub struct Transport {
+    /// Certificate chain, leaf first.
+    pub certificate: String,
+    /// Private key.
+    pub key: SecretString,
+    /// Roots that the bank's servers must chain to.
+    pub ca: Option<String>,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("ca", &self.ca.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A private key that signs or decrypts, with what must be said about it.
+#[derive(Debug, Clone)]
+pub struct SigningKey {
+    /// Private key, PEM.
+    pub key: SecretString,
+    /// Its id in our published key set.
+    pub kid: String,
+    /// JWS or JWE algorithm.
+    pub alg: String,
+}
+
+/// Why a registration is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The file says something wrong.
+    #[error(transparent)]
+    File(#[from] Findings),
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The profile knows no servers for the environment and the registration names none.
+    #[error("the profile of {bank} has no endpoints for {}", environment.as_str())]
+    Environment {
+        /// The bank.
+        bank: InstitutionId,
+        /// The environment.
+        environment: Environment,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    id: Option<String>,
+    bank: Option<String>,
+    environment: Environment,
+    client_id: String,
+    redirect_uri: String,
+    issuer: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    endpoints: Endpoints,
+    transport: Option<TransportFiles>,
+    signing: Option<KeyFile>,
+    encryption: Option<KeyFile>,
+    software_statement: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TransportFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    ca: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    key: PathBuf,
+    kid: String,
+    alg: String,
+}
+
+/// What a file says once its names are known to be names.
+struct Checked {
+    id: RegistrationId,
+    bank: Option<InstitutionId>,
+    redirect_uri: Url,
+}
+
+impl File {
+    fn check(&self, mut source: Source<'_>, stem: &str) -> Result<Checked, Findings> {
+        let id = RegistrationId::new(self.id.as_deref().unwrap_or(stem));
+        source.require(id.is_some(), "id", "(else the file's name) must be 3 to 64 of a-z, 0-9, - and _");
+        let bank = self.bank.as_deref().map(InstitutionId::new);
+        source.require(bank != Some(None), "bank", "must be the id of a bank");
+        let redirect = Url::parse(&self.redirect_uri).ok().filter(|url| browsable(url) && url.fragment().is_none());
+        source.require(redirect.is_some(), "redirect_uri", "must be https, or http on this machine, without fragment");
+        source.require(!self.client_id.trim().is_empty(), "client_id", "must not be empty");
+        self.endpoints.check(&mut source, "endpoints");
+        let found = self.bank.is_some() || self.endpoints.name_a_server();
+        source.require(found, "issuer", "or the endpoints must be named where no bank is");
+        let signs = self.signing.as_ref().is_none_or(|signing| Alg::named(&signing.alg).is_some());
+        source.require(signs, "signing.alg", "must be PS256, ES256 or EdDSA");
+        let checked = id.zip(redirect).map(|(id, redirect_uri)| Checked { id, bank: bank.flatten(), redirect_uri });
+        source.accept(checked)
+    }
+}
+
+impl Registration {
+    /// Reads a registration and the files that it names.
+    pub fn read(path: &Path) -> Result<Self, RegistrationError> {
+        let text = read(path)?;
+        let name = path.display().to_string();
+        let source = Source::new(&name, &text);
+        let mut file: File = source.parse()?;
+        if let Some(issuer) = file.issuer.take() {
+            file.endpoints.issuer = Some(issuer);
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let Checked { id, bank, redirect_uri } = file.check(source, stem)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            id,
+            bank,
+            environment: file.environment,
+            client_id: file.client_id,
+            redirect_uri,
+            scopes: file.scopes,
+            own_endpoints: file.endpoints,
+            transport: file.transport.map(|files| files.load(folder)).transpose()?,
+            signing: file.signing.map(|key| key.load(folder)).transpose()?,
+            encryption: file.encryption.map(|key| key.load(folder)).transpose()?,
+            software_statement: file.software_statement.map(|path| secret(&folder.join(path))).transpose()?,
+        })
+    }
+
+    /// Where the bank's servers are for this registration: the profile's addresses, ours in their place.
+    pub fn endpoints(&self, profile: &Profile) -> Result<Endpoints, RegistrationError> {
+        match profile.endpoints.get(&self.environment) {
+            Some(endpoints) => Ok(endpoints.overridden(&self.own_endpoints)),
+            None if self.own_endpoints.api.is_some() => Ok(self.own_endpoints.clone()),
+            None => {
+                Err(RegistrationError::Environment { bank: profile.bank.id.clone(), environment: self.environment })
+            }
+        }
+    }
+
+    /// The addresses that the registration itself names, for servers that have no profile.
+    pub const fn own_endpoints(&self) -> &Endpoints {
+        &self.own_endpoints
+    }
+}
+
+impl TransportFiles {
+    fn load(self, folder: &Path) -> Result<Transport, RegistrationError> {
+        Ok(Transport {
+            certificate: read(&folder.join(self.certificate))?,
+            key: secret(&folder.join(self.key))?,
+            ca: self.ca.map(|ca| read(&folder.join(ca))).transpose()?,
+        })
+    }
+}
+
+impl KeyFile {
+    fn load(self, folder: &Path) -> Result<SigningKey, RegistrationError> {
+        Ok(SigningKey { key: secret(&folder.join(self.key))?, kid: self.kid, alg: self.alg })
+    }
+}
+
+fn read(path: &Path) -> Result<String, RegistrationError> {
+    fs::read_to_string(path).map_err(|source| RegistrationError::Read { path: path.to_owned(), source })
+}
+
+fn secret(path: &Path) -> Result<SecretString, RegistrationError> {
+    read(path).map(SecretString::from)
+}

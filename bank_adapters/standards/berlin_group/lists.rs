@@ -1,0 +1,144 @@
+//! Accounts, balances and transactions (Implementation Guidelines §6.5).
+
+use domain::limits::{ACCOUNTS_PER_CONSENT_MAX, ROWS_PER_BANK_PAGE_MAX};
+use domain::records::List;
+use http::Uri;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{href, rows};
+use crate::answer::{AccountRow, Accounts, Balances, Continuation, Offers, Row, Transactions};
+use crate::ask::ResourceId;
+use crate::error::{BankError, Breach};
+use crate::links::Base;
+use crate::wire::{Answer, Reply, bounded};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAccounts<'a> {
+    #[serde(borrow)]
+    accounts: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    tpp_messages: Option<&'a RawValue>,
+}
+
+impl Answer for WireAccounts<'_> {
+    fn messages(&self) -> Option<&RawValue> {
+        self.tpp_messages
+    }
+}
+
+/// The links of an account; a wrong form of them must not lose the account.
+#[derive(Deserialize)]
+struct WireLinks<'a> {
+    #[serde(borrow, rename = "_links")]
+    links: Option<&'a RawValue>,
+}
+
+/// The answer to `GET /v1/accounts`.
+pub(super) fn accounts(reply: &Reply) -> Result<Accounts, BankError> {
+    if reply.is_nothing() {
+        return Ok(Accounts { rows: Vec::new(), issues: reply.issues() });
+    }
+    let wire: WireAccounts<'_> = reply.read()?;
+    let raws = wire.accounts.ok_or_else(|| reply.broken(Breach::Field("accounts")))?;
+    let raws = bounded(raws, ACCOUNTS_PER_CONSENT_MAX, "accounts")?;
+    let rows = raws.into_iter().map(|raw| {
+        let parsed = rows::account(raw);
+        let links = serde_json::from_str::<WireLinks<'_>>(raw.get()).ok().and_then(|wire| wire.links);
+        AccountRow {
+            resource: parsed.resource_id.as_ref().and_then(|id| ResourceId::new(&id.value).ok()),
+            offers: links.map(|links| Offers {
+                balances: href(Some(links), "balances").is_some(),
+                transactions: href(Some(links), "transactions").is_some(),
+            }),
+            row: Row { parsed, raw: reply.raw(raw) },
+        }
+    });
+    Ok(Accounts { rows: rows.collect(), issues: reply.issues() })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireBalances<'a> {
+    #[serde(borrow)]
+    balances: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    tpp_messages: Option<&'a RawValue>,
+}
+
+impl Answer for WireBalances<'_> {
+    fn messages(&self) -> Option<&RawValue> {
+        self.tpp_messages
+    }
+}
+
+/// The answer to `GET /v1/accounts/{id}/balances`.
+pub(super) fn balances(reply: &Reply) -> Result<Balances, BankError> {
+    if reply.is_nothing() {
+        return Ok(Balances { rows: Vec::new(), issues: reply.issues() });
+    }
+    let wire: WireBalances<'_> = reply.read()?;
+    let raws = wire.balances.ok_or_else(|| reply.broken(Breach::Field("balances")))?;
+    let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "balances")?;
+    let rows = raws.into_iter().map(|raw| Row { parsed: rows::balance(raw), raw: reply.raw(raw) });
+    Ok(Balances { rows: rows.collect(), issues: reply.issues() })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReport<'a> {
+    #[serde(borrow)]
+    transactions: Option<WireTransactions<'a>>,
+    #[serde(borrow, rename = "_links")]
+    links: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tpp_messages: Option<&'a RawValue>,
+}
+
+impl Answer for WireReport<'_> {
+    fn messages(&self) -> Option<&RawValue> {
+        self.tpp_messages
+    }
+}
+
+#[derive(Deserialize)]
+struct WireTransactions<'a> {
+    #[serde(borrow)]
+    booked: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    pending: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    information: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, rename = "_links")]
+    links: Option<&'a RawValue>,
+}
+
+/// The answer to `GET /v1/accounts/{id}/transactions`, the page at `here`. A report without a list but with a download is
+/// an empty page that the download follows.
+pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Transactions, BankError> {
+    if reply.is_nothing() {
+        return Ok(Transactions { rows: Vec::new(), next: Continuation::End, issues: reply.issues() });
+    }
+    let wire: WireReport<'_> = reply.read()?;
+    let download = href(wire.links, "download").map(|link| base.next(&link, here, "download"));
+    let (rows, next) = match (wire.transactions, download) {
+        (Some(lists), _) => {
+            let next = href(lists.links, "next").or_else(|| href(wire.links, "next"));
+            (rows_of(reply, lists)?, next.map_or(Continuation::End, |link| base.next(&link, here, "next")))
+        }
+        (None, Some(download)) => (Vec::new(), download),
+        (None, None) => return Err(reply.broken(Breach::Field("transactions"))),
+    };
+    Ok(Transactions { rows, next, issues: reply.issues() })
+}
+
+fn rows_of(reply: &Reply, lists: WireTransactions<'_>) -> Result<Vec<Row<domain::records::Parsed>>, BankError> {
+    let lists = [(List::Booked, lists.booked), (List::Pending, lists.pending), (List::Information, lists.information)];
+    let raws: Vec<_> = lists
+        .into_iter()
+        .flat_map(|(list, raws)| raws.unwrap_or_default().into_iter().map(move |raw| (list, raw)))
+        .collect();
+    let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "transactions")?;
+    Ok(raws.into_iter().map(|(list, raw)| Row { parsed: rows::transaction(raw, list), raw: reply.raw(raw) }).collect())
+}
