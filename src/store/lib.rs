@@ -1,1 +1,120 @@
-//! store
+//! All SQL of Tributary: one file per aggregate, every query checked against the schema when it is compiled.
+//!
+//! A caller opens a transaction for one tenant ([`Store::tenant_tx`]), calls the functions of the aggregates with it and
+//! commits; nothing here commits by itself. Tenants are fenced twice: every statement on a tenant table carries the
+//! tenant of its transaction, and row-level security under a role that owns nothing refuses the rest. What must cross
+//! tenants (whose token is this, which work is due) runs in [`Store::system_tx`] under a role that has no right on any
+//! table with bank data.
+//!
+//! Bank data are written through a [`lines::LineWriter`] alone, which holds the consent against a revocation until the
+//! transaction ends, and they are read by statements that look at the consent's state in the same snapshot.
+//!
+//! This crate must never know HTTP, a bank or a rule of business: states come in as values of `domain`, moments and ids
+//! as arguments. It never puts the content of a row into an error or a log line.
+
+mod error;
+pub mod private;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod tx;
+
+use std::time::Duration;
+
+use domain::ids::TenantId;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor};
+
+pub use error::StoreError;
+pub use tx::{SystemTx, TenantTx};
+
+/// Every migration, in order; embedded, so that the binary needs no files.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// How many connections, and how long they may wait and work.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreConfig {
+    /// Most connections of this process.
+    pub connections: u32,
+    /// Longest wait for a free connection; then [`StoreError::Unavailable`].
+    pub acquire: Duration,
+    /// Longest time of one statement.
+    pub statement: Duration,
+    /// Longest wait for a row lock.
+    pub lock: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            connections: 24,
+            acquire: Duration::from_secs(5),
+            statement: Duration::from_secs(30),
+            lock: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to the database of a URL (`postgres://…`).
+    pub async fn connect(url: &str, config: StoreConfig) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(|_| StoreError::Url)?;
+        Self::open(options, config).await
+    }
+
+    /// Connects with options, such as those of [`private::Private::connect_options`]. The role must own the schema, or
+    /// be allowed to make it, and must be a member of `tributary_app` and `tributary_system`; it may not act as itself
+    /// on a tenant's rows.
+    pub async fn open(options: PgConnectOptions, config: StoreConfig) -> Result<Self, StoreError> {
+        let millis = |time: Duration| time.as_millis().to_string();
+        let options = options.application_name("tributary").options([
+            ("statement_timeout", millis(config.statement)),
+            ("lock_timeout", millis(config.lock)),
+            ("idle_in_transaction_session_timeout", millis(config.statement)),
+            ("timezone", "UTC".to_owned()),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(config.connections)
+            .acquire_timeout(config.acquire)
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to this build's version. Several nodes may call it at the same time.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?.detach();
+        connection.execute("set statement_timeout = 0; set lock_timeout = 0").await?;
+        MIGRATIONS.run(&mut connection).await.map_err(StoreError::from_migration)
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.pool.execute("select 1").await?;
+        Ok(())
+    }
+
+    /// A transaction that sees one tenant and acts as `tributary_app`. Dropping it rolls back.
+    pub async fn tenant_tx(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        // One round trip. The tenant is a UUID and prints as hexadecimal digits and hyphens: nothing to escape.
+        let begin = format!("begin; set local role tributary_app; set local tributary.tenant = '{}'", tenant.uuid());
+        Ok(TenantTx::new(self.pool.begin_with(AssertSqlSafe(begin)).await?, tenant))
+    }
+
+    /// A transaction across tenants that acts as `tributary_system`: no right on bank data. Dropping it rolls back.
+    pub async fn system_tx(&self) -> Result<SystemTx, StoreError> {
+        Ok(SystemTx::new(self.pool.begin_with("begin; set local role tributary_system").await?))
+    }
+
+    /// Closes every connection, after the transactions that are under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
