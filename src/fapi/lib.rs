@@ -3,6 +3,109 @@
 //!
 //! This crate must never know a bank's name, a database, a clock or a socket. Requests and responses are values
 //! ([`call::Call`]); `net` moves them. Time and chance come in as `domain::world::World`.
+//!
+//! It follows the FAPI 2.0 Security Profile (Final) and FAPI 2.0 Message Signing: pushed authorization requests (RFC
+//! 9126), signed request objects (RFC 9101), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses
+//! (JARM), `private_key_jwt` (RFC 7523) and `tls_client_auth` (RFC 8705), certificate-bound access tokens (RFC 8705), ID
+//! tokens (OIDC Core), revocation (RFC 7009). Which of these apply is data: [`profile::Security`].
+//!
+//! # Reading order
+//!
+//! [`profile`] → [`metadata`] → [`request`] → [`login`] → [`token`] → [`id_token`]. [`client::Client`] ties them together.
+//! [`refusal`] lists every check with its paragraph; [`reasons`] prints it.
+//!
+//! # What holds
+//!
+//! * A step carries what the next one must check. A [`login::PendingLogin`] is consumed by its callback, a
+//!   [`login::RedeemableCode`] by its redemption, and [`token::Redeemed`] gives up its tokens only for a checked ID token.
+//! * Every check is one small function with its paragraph, and a row in the test table in which the other side gets
+//!   exactly that wrong.
+//! * A [`Refusal`] ends the step. Nothing is repeated here; a call that must be repeated is asked for anew, with a fresh
+//!   client assertion.
+//! * Secrets and codes never reach `Debug`, an error or a URL. What must be stored between two steps is written as bytes
+//!   ([`login::PendingLogin::to_bytes`], [`token::Tokens::to_bytes`]) that the caller seals.
+//! * The caller ties the pending login to the browser, sends bound tokens over the certificate they were fetched with,
+//!   and keeps old tokens until the new ones are stored.
+//!
+//! # A whole login
+//!
+//! Whoever owns the sockets moves the calls. Here a few canned answers stand in for the bank.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU8, Ordering};
+//!
+//! use bytes::Bytes;
+//! use domain::world::{Entropy, World};
+//! use fapi::Refusal;
+//! use fapi::client::Client;
+//! use fapi::keys::{KeySet, PemSigner};
+//! use fapi::login::{Callback, PendingLogin};
+//! use fapi::metadata::{self, Document, Environment};
+//! use fapi::profile::{Alg, FAPI2_SECURITY};
+//! use fapi::request::AuthorizationRequest;
+//! use secrecy::ExposeSecret;
+//!
+//! # struct Counting(AtomicU8);
+//! # impl Entropy for Counting {
+//! #     fn fill(&self, bytes: &mut [u8]) {
+//! #         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+//! #     }
+//! # }
+//! # let entropy = Counting(AtomicU8::new(0));
+//! # let pem = josekit::jws::ES256.generate_key_pair()?.to_pem_private_key();
+//! # let mut last_form = String::new();
+//! # let now: jiff::Timestamp = "2026-11-21T10:00:00Z".parse()?;
+//! // The bank: answers every call with what it is told.
+//! let mut bank = |request: http::Request<Bytes>, status: u16, body: &'static str| {
+//!     last_form = String::from_utf8_lossy(request.body()).into_owned();
+//!     http::Response::builder().status(status).body(Bytes::from(body))
+//! };
+//!
+//! // Who we are there, by which rules, and where the server is.
+//! let world = World { now, entropy: &entropy };
+//! let signer = PemSigner::from_pem(Alg::Es256, "key-2026", &pem)?;
+//! let client = Client::new(FAPI2_SECURITY, "tpp-1", "https://tpp.example/callback", Arc::new(signer));
+//! let call = metadata::discover("https://as.example", Document::OAuth, Environment::Production, client.security())?;
+//! let (request, read) = call.split();
+//! let answer = bank(request, 200, r#"{
+//!     "issuer": "https://as.example",
+//!     "authorization_endpoint": "https://as.example/authorize",
+//!     "token_endpoint": "https://as.example/token",
+//!     "pushed_authorization_request_endpoint": "https://as.example/par",
+//!     "authorization_response_iss_parameter_supported": true
+//! }"#)?;
+//! let metadata = read(answer, now)?;
+//!
+//! // Push the request, then send the browser on. The login waits in the store, as sealed bytes.
+//! let (request, read) = client.push(&metadata, &AuthorizationRequest::scope("accounts"), &world)?.split();
+//! let answer = bank(request, 201, r#"{ "request_uri": "urn:example:1", "expires_in": 60 }"#)?;
+//! let pushed = read(answer, now)?;
+//! assert_eq!(pushed.redirect.as_str(), "https://as.example/authorize?client_id=tpp-1&request_uri=urn%3Aexample%3A1");
+//! let stored = pushed.login.to_bytes();
+//!
+//! // The browser is back.
+//! # let state = url::form_urlencoded::parse(last_form.as_bytes()).find(|(name, _)| name == "state").ok_or("state")?.1;
+//! # let query = format!("code=c0de&state={state}&iss=https%3A%2F%2Fas.example");
+//! let login = PendingLogin::from_bytes(&stored)?;
+//! let code = login.finish(Callback::parse(&query)?, &KeySet::empty(), now)?;
+//!
+//! // Redeem the code. With `openid` among the scopes the ID token is checked against the server's keys.
+//! # let mut bank = |_: http::Request<Bytes>, status: u16, body: &'static str| {
+//! #     http::Response::builder().status(status).body(Bytes::from(body))
+//! # };
+//! let (request, read) = client.redeem(&metadata, code, &world)?.split();
+//! let answer = bank(request, 200, r#"{ "access_token": "t0ken", "token_type": "Bearer", "expires_in": 300 }"#)?;
+//! let tokens = read(answer, now)?.check(&KeySet::empty(), now)?;
+//! assert_eq!(tokens.access_token.expose_secret(), "t0ken");
+//!
+//! // A callback of another login is refused by a named check.
+//! let login = PendingLogin::from_bytes(&stored)?;
+//! let stray = Callback::parse("code=c0de&state=other&iss=https%3A%2F%2Fas.example")?;
+//! let refusal: Refusal = login.finish(stray, &KeySet::empty(), now).unwrap_err();
+//! assert_eq!(refusal.code, "callback.state.mismatch");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod call;
 pub mod client;
@@ -20,5 +123,14 @@ pub mod request;
 pub mod sealed;
 pub mod token;
 mod wire;
+
+#[cfg(test)]
+mod accepted;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
+mod testing;
 
 pub use refusal::{Refusal, reasons};

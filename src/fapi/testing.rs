@@ -1,0 +1,396 @@
+//! A login played against an authorization server that answers from a script: right in everything, except for what a
+//! test changes.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use domain::world::{Entropy, World};
+use jiff::{SignedDuration, Timestamp};
+use josekit::jwk::KeyPair;
+use josekit::jwk::alg::ed::EdCurve;
+use josekit::jws::{ES256, EdDSA, PS256, RS256};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+use crate::call::Call;
+use crate::client::Client;
+use crate::id_token::half_hash;
+use crate::keys::{KeySet, PemSigner, Signer};
+use crate::login::{Callback, PendingLogin, RedeemableCode};
+use crate::metadata::{self, Document, Environment, Metadata};
+use crate::profile::{Alg, ResponseForm, Security};
+use crate::refusal::Refusal;
+use crate::request::{AuthorizationRequest, Pushed};
+use crate::token::{Redeemed, Tokens};
+
+pub(crate) const ISSUER: &str = "https://as.example/tenant/";
+pub(crate) const CLIENT_ID: &str = "tpp-1";
+pub(crate) const REDIRECT_URI: &str = "https://tpp.example/callback/first";
+pub(crate) const ACCESS_TOKEN: &str = "opaque.access-token_1";
+pub(crate) const SUBJECT: &str = "pairwise-7";
+
+/// The moment at which every play begins.
+pub(crate) fn start() -> Timestamp {
+    "2026-11-21T10:00:00Z".parse().unwrap()
+}
+
+/// Chance that never repeats within a test and is the same in every run.
+#[derive(Default)]
+pub(crate) struct Seeded(AtomicU64);
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let count = self.0.fetch_add(1, Ordering::Relaxed);
+            chunk.copy_from_slice(&digest(&SHA256, &count.to_be_bytes()).as_ref()[..chunk.len()]);
+        }
+    }
+}
+
+static PEMS: LazyLock<[(Alg, Vec<u8>); 3]> = LazyLock::new(|| {
+    [
+        (Alg::Ps256, RS256.generate_key_pair(2048).unwrap().to_pem_private_key()),
+        (Alg::Es256, ES256.generate_key_pair().unwrap().to_pem_private_key()),
+        (Alg::EdDsa, EdDSA.generate_key_pair(EdCurve::Ed25519).unwrap().to_pem_private_key()),
+    ]
+});
+
+/// The PEM private key for an algorithm, made once per run.
+pub(crate) fn pem(alg: Alg) -> &'static [u8] {
+    &PEMS.iter().find(|(of, _)| *of == alg).unwrap().1
+}
+
+/// A signer with such a key.
+pub(crate) fn signer(alg: Alg, kid: &str) -> PemSigner {
+    PemSigner::from_pem(alg, kid, pem(alg)).unwrap()
+}
+
+/// What signs a scripted JWT.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Hand {
+    /// The server's published key of this algorithm.
+    Server(Alg),
+    /// The server's published RSA key, used for RS256.
+    Rs256,
+    /// Nobody: an empty signature.
+    Nobody,
+}
+
+/// A JWT of the server before it is signed.
+pub(crate) struct Jwt {
+    pub(crate) header: Value,
+    pub(crate) claims: Value,
+    pub(crate) hand: Hand,
+}
+
+impl Jwt {
+    pub(crate) fn compact(&self) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(&self.header), part(&self.claims));
+        let signature = match self.hand {
+            Hand::Server(alg) => signer(alg, "any").sign(message.as_bytes()).unwrap(),
+            Hand::Rs256 => RS256.signer_from_pem(pem(Alg::Ps256)).unwrap().sign(message.as_bytes()).unwrap(),
+            Hand::Nobody => Vec::new(),
+        };
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Takes a claim out.
+    pub(crate) fn without(&mut self, claim: &str) {
+        self.claims.as_object_mut().unwrap().remove(claim);
+    }
+}
+
+/// An answer of the server before it is sent.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    /// Sent instead of the body.
+    pub(crate) raw: Option<Vec<u8>>,
+}
+
+impl Reply {
+    fn new(status: u16, body: Value) -> Self {
+        Self { status, body, raw: None }
+    }
+
+    fn into_response(self) -> http::Response<Bytes> {
+        let body = self.raw.unwrap_or_else(|| self.body.to_string().into_bytes());
+        http::Response::builder().status(self.status).body(Bytes::from(body)).unwrap()
+    }
+
+    /// Takes a member out of the body.
+    pub(crate) fn without(&mut self, member: &str) {
+        self.body.as_object_mut().unwrap().remove(member);
+    }
+
+    /// Turns it into an OAuth error.
+    pub(crate) fn error(&mut self, status: u16, error: &str) {
+        (self.status, self.body) = (status, json!({ "error": error, "error_description": "words of the bank" }));
+    }
+}
+
+/// The query of the redirect before it is encoded.
+pub(crate) type Query = Vec<(String, String)>;
+
+/// Sets a parameter.
+pub(crate) fn set(query: &mut Query, name: &str, value: &str) {
+    query.retain(|(known, _)| known != name);
+    query.push((name.to_owned(), value.to_owned()));
+}
+
+/// Takes a parameter out.
+pub(crate) fn drop_parameter(query: &mut Query, name: &str) {
+    query.retain(|(known, _)| known != name);
+}
+
+type Change<T> = Box<dyn Fn(&mut T)>;
+
+/// A login and what is wrong with it.
+pub(crate) struct Play {
+    pub(crate) security: Security,
+    pub(crate) scope: String,
+    pub(crate) details: Option<Value>,
+    pub(crate) signer: Arc<dyn Signer>,
+    /// The algorithm the server announces and signs with.
+    pub(crate) alg: Alg,
+    pub(crate) environment: Environment,
+    pub(crate) callback_after: SignedDuration,
+    pub(crate) check_after: SignedDuration,
+    pub(crate) metadata: Change<Reply>,
+    pub(crate) jwks: Change<Reply>,
+    pub(crate) par: Change<Reply>,
+    pub(crate) callback: Change<Query>,
+    pub(crate) jarm: Change<Jwt>,
+    pub(crate) id_token: Change<Jwt>,
+    pub(crate) token: Change<Reply>,
+    entropy: Seeded,
+    sent: RefCell<Vec<http::Request<Bytes>>>,
+}
+
+/// A play in which nothing is wrong.
+pub(crate) fn play(security: Security) -> Play {
+    Play {
+        security,
+        scope: "openid accounts".to_owned(),
+        details: None,
+        signer: Arc::new(signer(Alg::Es256, "ours")),
+        alg: Alg::Es256,
+        environment: Environment::Production,
+        callback_after: SignedDuration::from_secs(120),
+        check_after: SignedDuration::from_secs(121),
+        metadata: Box::new(|_| {}),
+        jwks: Box::new(|_| {}),
+        par: Box::new(|_| {}),
+        callback: Box::new(|_| {}),
+        jarm: Box::new(|_| {}),
+        id_token: Box::new(|_| {}),
+        token: Box::new(|_| {}),
+        entropy: Seeded::default(),
+        sent: RefCell::default(),
+    }
+}
+
+macro_rules! changes {
+    ($($name:ident: $of:ty),*) => {
+        /// Each returns the same play with one answer of the server changed.
+        impl Play {$(
+            pub(crate) fn $name(mut self, change: impl Fn(&mut $of) + 'static) -> Self {
+                self.$name = Box::new(change);
+                self
+            }
+        )*}
+    };
+}
+changes!(metadata: Reply, jwks: Reply, par: Reply, callback: Query, jarm: Jwt, id_token: Jwt, token: Reply);
+
+impl Play {
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.security.clone(), CLIENT_ID, REDIRECT_URI, self.signer.clone())
+    }
+
+    pub(crate) fn world(&self) -> World<'_> {
+        World { now: start(), entropy: &self.entropy }
+    }
+
+    /// Every request that was sent so far.
+    pub(crate) fn sent(&self) -> Vec<http::Request<Bytes>> {
+        self.sent.borrow().clone()
+    }
+
+    /// Moves a call: notes the request, answers with the reply.
+    pub(crate) fn answer<T>(&self, call: Call<T, Refusal>, reply: Reply) -> Result<T, Refusal> {
+        let (request, read) = call.split();
+        self.sent.borrow_mut().push(request);
+        read(reply.into_response(), start())
+    }
+
+    pub(crate) fn discover(&self) -> Result<Metadata, Refusal> {
+        let mut reply = Reply::new(
+            200,
+            json!({
+                "issuer": ISSUER,
+                "authorization_endpoint": "https://as.example/authorize",
+                "token_endpoint": "https://as.example/token",
+                "pushed_authorization_request_endpoint": "https://as.example/par",
+                "revocation_endpoint": "https://as.example/revoke",
+                "jwks_uri": "https://as.example/jwks",
+                "mtls_endpoint_aliases": {
+                    "token_endpoint": "https://mtls.as.example/token",
+                    "pushed_authorization_request_endpoint": "https://mtls.as.example/par",
+                    "revocation_endpoint": "https://mtls.as.example/revoke",
+                },
+                "authorization_response_iss_parameter_supported": true,
+                "id_token_signing_alg_values_supported": [self.alg.as_str()],
+                "authorization_signing_alg_values_supported": [self.alg.as_str()],
+                "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth"],
+                "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+                "request_object_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+                "code_challenge_methods_supported": ["S256"],
+            }),
+        );
+        (self.metadata)(&mut reply);
+        self.answer(metadata::discover(ISSUER, Document::OpenId, self.environment, &self.security)?, reply)
+    }
+
+    /// The server's keys: one of each kind under one `kid`, and an RSA key for anything (the suite's decoys).
+    pub(crate) fn keys(&self, metadata: &Metadata) -> Result<KeySet, Refusal> {
+        let published = |alg: Alg| Value::Object(signer(alg, "server").public_jwk());
+        let mut loose = signer(Alg::Ps256, "rsa-any").public_jwk();
+        loose.remove("alg");
+        let keys = [Value::Object(loose), published(Alg::Ps256), published(Alg::Es256), published(Alg::EdDsa)];
+        let mut reply = Reply::new(200, json!({ "keys": keys }));
+        (self.jwks)(&mut reply);
+        self.answer(metadata::jwks(metadata)?, reply)
+    }
+
+    pub(crate) fn push(&self, metadata: &Metadata) -> Result<Pushed, Refusal> {
+        let request = AuthorizationRequest { scope: self.scope.clone(), authorization_details: self.details.clone() };
+        let mut reply =
+            Reply::new(201, json!({ "request_uri": "urn:ietf:params:oauth:request_uri:abc+/=", "expires_in": 60 }));
+        (self.par)(&mut reply);
+        self.answer(self.client().push(metadata, &request, &self.world())?, reply)
+    }
+
+    /// The browser comes back: the server echoes what was pushed to it.
+    pub(crate) fn come_back(&self, login: PendingLogin, keys: &KeySet) -> Result<RedeemableCode, Refusal> {
+        let pushed = self.pushed_parameters();
+        let state = pushed["state"].as_str().unwrap();
+        let mut query: Query = match self.security.response {
+            ResponseForm::Query => [("code", "code-1"), ("state", state), ("iss", ISSUER)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            ResponseForm::Jarm => {
+                let claims = json!({
+                    "iss": ISSUER, "aud": CLIENT_ID, "exp": start().as_second() + 600, "code": "code-1", "state": state,
+                });
+                let mut jwt = self.jwt(claims);
+                (self.jarm)(&mut jwt);
+                vec![("response".to_owned(), jwt.compact())]
+            }
+        };
+        (self.callback)(&mut query);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        login.finish(Callback::parse(&query)?, keys, start() + self.callback_after)
+    }
+
+    pub(crate) fn redeem(&self, metadata: &Metadata, code: RedeemableCode) -> Result<Redeemed, Refusal> {
+        let pushed = self.pushed_parameters();
+        let mut jwt = self.jwt(json!({
+            "iss": ISSUER,
+            "sub": SUBJECT,
+            "aud": CLIENT_ID,
+            "nonce": pushed.get("nonce"),
+            "iat": start().as_second() + 118,
+            "exp": start().as_second() + 418,
+            "acr": "urn:openbanking:psd2:sca",
+            "auth_time": start().as_second() + 100,
+            "at_hash": half_hash(ACCESS_TOKEN, self.alg),
+            // Nobody reads these, whatever they hold.
+            "birthdate": 7,
+            "address": "none of our business",
+        }));
+        (self.id_token)(&mut jwt);
+        let mut reply = token_reply();
+        reply.body["id_token"] = jwt.compact().into();
+        (self.token)(&mut reply);
+        self.answer(self.client().redeem(metadata, code, &self.world())?, reply)
+    }
+
+    /// The whole login.
+    pub(crate) fn run(&self) -> Result<Tokens, Refusal> {
+        self.run_with_metadata().map(|(_, tokens)| tokens)
+    }
+
+    /// The whole login, with the metadata for what comes after.
+    pub(crate) fn run_with_metadata(&self) -> Result<(Metadata, Tokens), Refusal> {
+        let metadata = self.discover()?;
+        let keys = self.keys(&metadata)?;
+        let pushed = self.push(&metadata)?;
+        // Every pending login goes through its stored form.
+        let login = PendingLogin::from_bytes(&pushed.login.to_bytes()).unwrap();
+        let code = self.come_back(login, &keys)?;
+        let tokens = self.redeem(&metadata, code)?.check(&keys, start() + self.check_after)?;
+        Ok((metadata, Tokens::from_bytes(&tokens.to_bytes()).unwrap()))
+    }
+
+    fn jwt(&self, claims: Value) -> Jwt {
+        Jwt { header: json!({ "alg": self.alg.as_str(), "kid": "server" }), claims, hand: Hand::Server(self.alg) }
+    }
+
+    /// The parameters of the last pushed request, from the form or from the request object in it.
+    pub(crate) fn pushed_parameters(&self) -> Map<String, Value> {
+        let sent = self.sent();
+        let par = sent.iter().rfind(|request| request.uri().path() == "/par").unwrap();
+        let form = form(par);
+        match form.get("request") {
+            Some(object) => opened(object, self.signer.alg()).1,
+            None => form.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        }
+    }
+}
+
+/// A good answer of the token endpoint.
+pub(crate) fn token_reply() -> Reply {
+    Reply::new(
+        200,
+        json!({
+            "access_token": ACCESS_TOKEN,
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "refresh_token": "refresh-1",
+            "scope": "openid accounts",
+        }),
+    )
+}
+
+/// An answer with an empty object.
+pub(crate) fn empty_reply(status: u16) -> Reply {
+    Reply::new(status, json!({}))
+}
+
+/// The fields of a form that was sent. Nothing is sent twice.
+pub(crate) fn form(request: &http::Request<Bytes>) -> std::collections::BTreeMap<String, String> {
+    let mut fields = std::collections::BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(request.body()) {
+        assert!(fields.insert(name.to_string(), value.into_owned()).is_none(), "{name} twice");
+    }
+    fields
+}
+
+/// Header and claims of a JWT of ours, checked as a server would, by josekit itself.
+pub(crate) fn opened(jwt: &str, alg: Alg) -> (Value, Map<String, Value>) {
+    let jwk = josekit::jwk::Jwk::from_map(signer(alg, "ours").public_jwk()).unwrap();
+    let verifier: Box<dyn josekit::jws::JwsVerifier> = match alg {
+        Alg::Ps256 => Box::new(PS256.verifier_from_jwk(&jwk).unwrap()),
+        Alg::Es256 => Box::new(ES256.verifier_from_jwk(&jwk).unwrap()),
+        Alg::EdDsa => Box::new(EdDSA.verifier_from_jwk(&jwk).unwrap()),
+    };
+    let (payload, header) = josekit::jws::deserialize_compact(jwt, verifier.as_ref()).unwrap();
+    (Value::Object(header.claims_set().clone()), serde_json::from_slice(&payload).unwrap())
+}
