@@ -9,6 +9,8 @@ pub enum SignRule {
     Indicator,
     /// Signed, but the bank counts money out as positive.
     Inverted,
+    /// Signed, but a pending purchase comes without its minus.
+    PendingUnsigned,
     /// Not known: a sign or an indicator is taken where there is one.
     Either,
 }

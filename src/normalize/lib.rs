@@ -1,1 +1,352 @@
-//! normalize
+//! Every bank's rows into one truthful shape: sign, day, status, other side, category, each with where it came from.
+//!
+//! Pure: the same row and the same rules give the same bytes, on any machine and on any day. Rules are values
+//! ([`domain::rules::Rules`]) and data (`data/`), never a bank's name in code. This crate must never know JSON or HTTP,
+//! and it must never guess: what can be read in two ways is an issue, and a row without a certain amount is refused.
+
+mod amount;
+mod category;
+mod dates;
+mod names;
+mod party;
+mod text;
+
+use domain::money::{Currency, Money};
+use domain::records::{
+    BalanceKind, Holder, Issue, List, Normalized, NormalizedBalance, Parsed, ParsedBalance, Provenance, Status, Text,
+};
+use domain::rules::{Rules, SignRule};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rust_decimal::Decimal;
+
+use crate::amount::{Direction, Hints};
+pub use crate::text::is_grammar;
+
+/// Longest time between booking and value day that passes without a remark, in days.
+const DAYS_APART_MAX: i32 = 366;
+
+/// The currency code of "no currency" (ISO 4217), which a row keeps when its bank names none.
+const NO_CURRENCY: &str = "XXX";
+
+/// A row under normalisation: what is found, where it was found, and the doubts.
+struct Work<'a> {
+    parsed: &'a Parsed,
+    rules: &'a Rules,
+    zone: TimeZone,
+    provenance: Vec<Provenance>,
+    issues: Vec<Issue>,
+}
+
+/// Turns a parsed row into a finished transaction.
+///
+/// # Errors
+///
+/// The issues, when the row must not be booked: no amount, an amount that cannot be read with certainty, a currency that
+/// is none, a row that is announced or rejected and not a movement of money.
+pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<Normalized, Vec<Issue>> {
+    let mut work = Work::new(parsed, rules);
+    let reading = text::read(parsed, &rules.grammars);
+    let (status, value, currency) = match (work.status(), work.number(), work.currency(holder)) {
+        (Some(status), Some(value), Some(currency)) => (status, value, currency),
+        _ => return Err(work.issues),
+    };
+    let is_purchase = matches!(reading.kind, Some("card" | "purchase"));
+    let hints = Hints { holder, pending_purchase: status == Status::Pending && is_purchase };
+    let money = work.money(value, currency, &hints);
+    let booking_date = work.day(parsed.booking_date.as_ref(), "booking_date");
+    let value_date = work.day(parsed.value_date.as_ref(), "value_date");
+    let transaction_date = work.purchase_day(&reading, booking_date.or(value_date));
+    work.check_days(status, booking_date, value_date);
+    let category = category::by_codes(parsed, reading.kind);
+    let direction = if money.amount().is_sign_negative() { Direction::Out } else { Direction::In };
+    let row = party::Row { parsed, direction, reading, holder, rules };
+    let (counterparty, origin) = row.counterparty(&mut work.issues);
+    work.provenance.extend(origin);
+    let category = category.map(|(category, origin)| {
+        work.provenance.push(origin);
+        category.to_owned()
+    });
+    let reference = parsed.references.entry_reference.as_ref().or(parsed.references.transaction_id.as_ref());
+    Ok(Normalized {
+        money,
+        status,
+        booking_date,
+        value_date,
+        transaction_date,
+        counterparty,
+        merchant: work.copy(parsed.merchant_name.as_ref(), "merchant"),
+        merchant_id: None,
+        category,
+        description: work.description(),
+        bank_reference: work.copy(reference, "bank_reference"),
+        end_to_end_id: work.copy(parsed.references.end_to_end_id.as_ref(), "end_to_end_id"),
+        bank_transaction_code: work.copy(parsed.bank_transaction_code.as_ref(), "bank_transaction_code"),
+        provenance: work.provenance,
+        issues: work.issues,
+    })
+}
+
+impl<'a> Work<'a> {
+    fn new(parsed: &'a Parsed, rules: &'a Rules) -> Self {
+        let mut issues = parsed.issues.clone();
+        let zone = zone(rules, &mut issues);
+        Self { parsed, rules, zone, provenance: Vec::with_capacity(12), issues }
+    }
+
+    fn came_from(&mut self, field: &'static str, from: &Text, rule: &'static str) {
+        self.provenance.push(Provenance { field, path: from.path.clone(), rule });
+    }
+
+    fn doubt(&mut self, code: &'static str, text: &str) {
+        self.issues.push(Issue::new(code, text));
+    }
+
+    fn copy(&mut self, from: Option<&Text>, field: &'static str) -> Option<String> {
+        let from = from?;
+        self.came_from(field, from, "copied");
+        Some(from.value.clone())
+    }
+
+    /// The word inside the row, else the list, else whether it has been booked on some day.
+    fn status(&mut self) -> Option<Status> {
+        let by_list = match self.parsed.list {
+            List::Booked => Some(Status::Booked),
+            List::Pending => Some(Status::Pending),
+            List::Information => {
+                self.doubt("status.announced", "the row is an announcement and not a movement of money");
+                return None;
+            }
+            List::Unstated => None,
+        };
+        if let Some(word) = &self.parsed.status {
+            match status_word(&word.value) {
+                Some(Word::Is(status)) => {
+                    if by_list.is_some_and(|list| list != status) {
+                        self.doubt(
+                            "status.conflict",
+                            "the row and its list disagree about the status; the row was believed",
+                        );
+                    }
+                    self.came_from("status", word, "status.word");
+                    return Some(status);
+                }
+                Some(Word::NoMovement) => {
+                    self.doubt("status.no_movement", "the row is rejected, cancelled or announced: no money has moved");
+                    return None;
+                }
+                None => self.doubt("status.unknown_word", "the status is no word of a standard"),
+            }
+        }
+        if by_list.is_none() && self.parsed.booking_date.is_none() {
+            self.doubt(
+                "status.assumed",
+                "neither the row nor its list tells the status; without booking day it is pending",
+            );
+        }
+        by_list.or(Some(if self.parsed.booking_date.is_some() { Status::Booked } else { Status::Pending }))
+    }
+
+    fn number(&mut self) -> Option<Decimal> {
+        let Some(token) = &self.parsed.amount else {
+            self.doubt("amount.missing", "the row has no amount");
+            return None;
+        };
+        match amount::number(&token.value, self.rules.decimal_mark, self.parsed.amount_is_number) {
+            Some(number) => {
+                if number.unusual {
+                    self.doubt("amount.unusual_form", "the amount is not written as the standards write it");
+                }
+                Some(number.value)
+            }
+            None => {
+                self.doubt("amount.malformed", "the amount is not a number that can be read in one way only");
+                None
+            }
+        }
+    }
+
+    /// The row's currency, else the account's; a row of neither keeps "no currency" and says so.
+    fn currency(&mut self, holder: &Holder) -> Option<Currency> {
+        let Some(token) = &self.parsed.currency else {
+            if let Some(currency) = holder.currency {
+                self.doubt("currency.of_account", "the row names no currency; the account's was taken");
+                return Some(currency);
+            }
+            self.doubt("currency.missing", "neither the row nor the account names a currency");
+            return NO_CURRENCY.parse().ok();
+        };
+        let found = token.value.parse().or_else(|_| token.value.to_ascii_uppercase().parse());
+        match found {
+            Ok(currency) => {
+                self.came_from("currency", token, "copied");
+                Some(currency)
+            }
+            Err(_) => {
+                self.doubt("currency.unknown", "the currency is no ISO 4217 code");
+                None
+            }
+        }
+    }
+
+    fn money(&mut self, value: Decimal, currency: Currency, hints: &Hints<'_>) -> Money {
+        let (signed, rule) = amount::signed(value, self.parsed, self.rules.sign, hints, &mut self.issues);
+        if let Some(token) = &self.parsed.amount {
+            self.came_from("amount", token, rule);
+        }
+        if value.normalize().scale() > currency.exponent() {
+            self.doubt("amount.precision", "the amount has more digits than its currency's minor unit");
+        }
+        Money::new(signed, currency)
+    }
+
+    fn day(&mut self, from: Option<&Text>, field: &'static str) -> Option<Date> {
+        let from = from?;
+        match dates::day(&from.value, &self.zone, &self.rules.date_layouts) {
+            Ok((date, rule)) => {
+                self.came_from(field, from, rule);
+                Some(date)
+            }
+            Err(dates::NoDay::Filler) => {
+                self.issues.push(Issue::new("date.filler", format!("{field} is a filler, not a day")));
+                None
+            }
+            Err(dates::NoDay::Malformed) => {
+                self.issues.push(Issue::new("date.malformed", format!("{field} is no date")));
+                None
+            }
+        }
+    }
+
+    /// The field, else the day in the text.
+    fn purchase_day(&mut self, reading: &text::Reading, anchor: Option<Date>) -> Option<Date> {
+        if let Some(date) = self.day(self.parsed.transaction_date.as_ref(), "transaction_date") {
+            return Some(date);
+        }
+        let day = reading.day.as_ref()?;
+        let Some(date) = day.date(anchor) else {
+            self.doubt("transaction_date.no_year", "the text has a day without a year and no booking day is near it");
+            return None;
+        };
+        self.provenance.push(Provenance { field: "transaction_date", path: day.path.clone(), rule: day.rule });
+        Some(date)
+    }
+
+    fn check_days(&mut self, status: Status, booking: Option<Date>, value: Option<Date>) {
+        if status == Status::Booked && booking.is_none() {
+            self.doubt("booking_date.missing", "the row is booked and has no booking day");
+        }
+        if let (Some(booking), Some(value)) = (booking, value)
+            && booking.duration_since(value).abs() > jiff::SignedDuration::from_hours(i64::from(DAYS_APART_MAX) * 24)
+        {
+            self.doubt("date.far_apart", "booking day and value day are more than a year apart");
+        }
+    }
+
+    /// What the holder or the bank wrote: the lines, else the structured text; then notes that are not mere identifiers.
+    fn description(&mut self) -> Option<String> {
+        let lines = if self.parsed.remittance.is_empty() {
+            &self.parsed.remittance_structured
+        } else {
+            &self.parsed.remittance
+        };
+        let notes = self.parsed.additional.iter().filter(|note| note.value.contains(' '));
+        let mut joined = String::new();
+        for word in lines.iter().chain(notes).flat_map(|text| text.value.split_whitespace()) {
+            if !joined.is_empty() {
+                joined.push(' ');
+            }
+            joined.push_str(word);
+        }
+        let from = lines.first().or(self.parsed.additional.first())?;
+        if joined.is_empty() {
+            return None;
+        }
+        self.came_from("description", from, "text.joined");
+        Some(joined)
+    }
+}
+
+fn zone(rules: &Rules, issues: &mut Vec<Issue>) -> TimeZone {
+    TimeZone::get(&rules.zone).unwrap_or_else(|_| {
+        issues.push(Issue::new("rules.zone_unknown", "the rules name no IANA zone; instants were read in UTC"));
+        TimeZone::UTC
+    })
+}
+
+enum Word {
+    Is(Status),
+    NoMovement,
+}
+
+/// Status words of the standards: ISO 20022 entry status, OBIE 3, CDR, FDX, STET, and those of native interfaces.
+fn status_word(word: &str) -> Option<Word> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "BOOK" | "BOOKED" | "POSTED" | "COMPLETED" | "SETTLED" | "TRANSACAO_EFETIVADA" | "DONE" => {
+            Word::Is(Status::Booked)
+        }
+        "PDNG" | "PENDING" | "AUTHORIZATION" | "HOLD" | "HELD" | "TRANSACAO_PROCESSANDO" => Word::Is(Status::Pending),
+        "RJCT" | "REJECTED" | "DECLINED" | "CANCELLED" | "CANCELED" | "REVERTED" | "FAILED" | "INFO"
+        | "INFORMATION" | "FUTR" | "FUTURE" | "LANCAMENTO_FUTURO" | "MEMO" | "SCHEDULED" => Word::NoMovement,
+        _ => return None,
+    })
+}
+
+/// Turns a parsed balance into a typed one.
+///
+/// # Errors
+///
+/// The issues, when the figure must not be shown: no amount, an amount or a currency that cannot be read.
+pub fn balance(parsed: &ParsedBalance, rules: &Rules) -> Result<NormalizedBalance, Vec<Issue>> {
+    let mut issues = Vec::new();
+    let zone = zone(rules, &mut issues);
+    let row = Parsed {
+        amount: parsed.amount.clone(),
+        currency: parsed.currency.clone(),
+        indicator: parsed.indicator.clone(),
+        ..Parsed::default()
+    };
+    let mut work = Work { parsed: &row, rules, zone, provenance: Vec::new(), issues };
+    let holder = Holder::default();
+    let (Some(value), Some(currency)) = (work.number(), work.currency(&holder)) else { return Err(work.issues) };
+    if parsed.currency.is_none() {
+        return Err(work.issues);
+    }
+    // A balance has no payer and no pending purchase, and its sign is never turned: money owed is negative everywhere.
+    let rule = if rules.sign == SignRule::Indicator { SignRule::Indicator } else { SignRule::Either };
+    let hints = Hints { holder: &holder, pending_purchase: false };
+    let (signed, _) = amount::signed(value, &row, rule, &hints, &mut work.issues);
+    Ok(NormalizedBalance {
+        money: Money::new(signed, currency),
+        kind: parsed.kind.as_ref().map_or(BalanceKind::Unknown, |kind| balance_kind(&kind.value)),
+        credit_limit_included: parsed.credit_limit_included,
+        reference_date: work.day(parsed.reference_date.as_ref(), "reference_date"),
+        last_change: parsed.last_change.as_ref().and_then(|text| instant(&text.value, &work.zone)),
+    })
+}
+
+/// An instant; one without an offset is local to the bank.
+fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let local: jiff::civil::DateTime = text.parse().ok()?;
+        Some(local.to_zoned(zone.clone()).ok()?.timestamp())
+    })
+}
+
+/// Berlin Group words in any case, ISO 20022 codes, and the words of OBIE 3.
+fn balance_kind(word: &str) -> BalanceKind {
+    match word.to_ascii_lowercase().as_str() {
+        "closingbooked" | "clbd" => BalanceKind::ClosingBooked,
+        "expected" | "xpcd" => BalanceKind::Expected,
+        "openingbooked" | "opbd" => BalanceKind::OpeningBooked,
+        "interimavailable" | "itav" => BalanceKind::InterimAvailable,
+        "interimbooked" | "itbd" => BalanceKind::InterimBooked,
+        "forwardavailable" | "fwav" => BalanceKind::ForwardAvailable,
+        "noninvoiced" => BalanceKind::NonInvoiced,
+        _ => BalanceKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! Amount tokens to decimals, and which way the money went. Never a guess: what can be read in two ways is malformed.
+
+use domain::records::{Holder, Issue, Parsed};
+use domain::rules::{DecimalMark, SignRule};
+use rust_decimal::Decimal;
+
+/// Characters that banks put between thousands beside the other mark.
+const GROUP_MARKS: [char; 6] = ['\'', '’', ' ', '\u{a0}', '\u{202f}', '_'];
+
+/// A number that was read, and how.
+pub(crate) struct Number {
+    pub(crate) value: Decimal,
+    /// Whether the token had to be read by a convention other than the standards' `-?digits.digits`.
+    pub(crate) unusual: bool,
+}
+
+/// Reads an amount token: optional sign before or behind, groups of thousands, one decimal mark.
+///
+/// `None` when it is no number, has more digits than a decimal holds, or can be read in two ways (`1,234` where the bank's
+/// decimal mark is the dot).
+pub(crate) fn number(token: &str, mark: DecimalMark, from_json_number: bool) -> Option<Number> {
+    let token = token.trim();
+    if from_json_number && token.bytes().any(|byte| matches!(byte, b'e' | b'E')) {
+        return Some(Number { value: Decimal::from_scientific(token).ok()?.normalize(), unusual: true });
+    }
+    let (negative, unsigned, plain_sign) = sign_of(token)?;
+    let (whole, fraction, plain_digits) = split(unsigned, mark)?;
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut text = String::with_capacity(token.len() + 2);
+    if negative {
+        text.push('-');
+    }
+    text.push_str(if whole.is_empty() { "0" } else { &whole });
+    if !fraction.is_empty() {
+        text.push('.');
+        text.push_str(fraction);
+    }
+    let mut value = Decimal::from_str_exact(&text).ok()?;
+    if value.is_zero() {
+        value.set_sign_positive(true);
+    }
+    Some(Number { value, unusual: !(plain_sign && plain_digits) || whole.is_empty() })
+}
+
+/// The sign, what remains, and whether it was the standards' way to write it.
+fn sign_of(token: &str) -> Option<(bool, &str, bool)> {
+    let minus = ['-', '\u{2212}'];
+    let (negative, rest, plain) = if let Some(rest) = token.strip_prefix(minus) {
+        (true, rest, token.starts_with('-'))
+    } else if let Some(rest) = token.strip_prefix('+') {
+        (false, rest, false)
+    } else if let Some(rest) = token.strip_suffix(minus) {
+        (true, rest, false)
+    } else {
+        (false, token, true)
+    };
+    let rest = rest.trim();
+    (!rest.is_empty() && rest.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == ','))
+        .then_some((negative, rest, plain))
+}
+
+/// Whole digits without group marks, and the digits behind the decimal mark.
+fn split(unsigned: &str, mark: DecimalMark) -> Option<(String, &str, bool)> {
+    let decimal_at = decimal_position(unsigned, mark)?;
+    let (whole, fraction) = match decimal_at {
+        Some(at) => (&unsigned[..at], &unsigned[at + 1..]),
+        None => (unsigned, ""),
+    };
+    if decimal_at.is_some() && fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let plain = whole.bytes().all(|byte| byte.is_ascii_digit());
+    if plain {
+        let by_dot = decimal_at.is_none_or(|at| unsigned.as_bytes()[at] == b'.');
+        return Some((whole.to_owned(), fraction, by_dot));
+    }
+    Some((ungroup(whole)?, fraction, false))
+}
+
+/// Where the decimal mark stands: `Some(None)` for none, `None` when that cannot be known.
+fn decimal_position(unsigned: &str, mark: DecimalMark) -> Option<Option<usize>> {
+    let (dots, commas) = (unsigned.matches('.').count(), unsigned.matches(',').count());
+    let behind = |at: usize| unsigned.len() - at - 1;
+    match (dots, commas, unsigned.rfind('.'), unsigned.rfind(',')) {
+        (0, 0, ..) => Some(None),
+        // Both marks: the last one is the decimal mark and stands alone.
+        (1, _, Some(dot), Some(comma)) if dot > comma => Some(Some(dot)),
+        (_, 1, Some(dot), Some(comma)) if comma > dot => Some(Some(comma)),
+        (1, 0, Some(dot), None) if mark == DecimalMark::Comma && behind(dot) == 3 => Some(None),
+        (1, 0, Some(dot), None) => Some(Some(dot)),
+        (0, 1, None, Some(comma)) if mark == DecimalMark::Comma || matches!(behind(comma), 1 | 2) => Some(Some(comma)),
+        // `1.234.567`: nothing but groups.
+        (2.., 0, ..) | (0, 2.., ..) => Some(None),
+        _ => None,
+    }
+}
+
+/// Digits of `1.234.567`, `1 234` or `1'234`: one to three digits, then groups of three.
+fn ungroup(whole: &str) -> Option<String> {
+    let is_mark = |c: char| c == '.' || c == ',' || GROUP_MARKS.contains(&c);
+    let mut groups = whole.split(is_mark);
+    let first = groups.next()?;
+    let fits = (1..=3).contains(&first.len())
+        && groups.all(|group| group.len() == 3)
+        && whole.chars().all(|c| c.is_ascii_digit() || is_mark(c));
+    fits.then(|| whole.chars().filter(char::is_ascii_digit).collect())
+}
+
+/// Which way the money went, from the account's point of view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Money in.
+    In,
+    /// Money out.
+    Out,
+}
+
+/// What the indicator says: `CRDT`, `Credit`, `DBIT`, `debit`, and the words of Brazil.
+fn indicated(word: &str) -> Option<Direction> {
+    match word.to_ascii_uppercase().as_str() {
+        "CRDT" | "CREDIT" | "C" | "CR" | "CREDITO" | "IN" | "INCOMING" => Some(Direction::In),
+        "DBIT" | "DEBIT" | "D" | "DR" | "DEBITO" | "OUT" | "OUTGOING" => Some(Direction::Out),
+        _ => None,
+    }
+}
+
+/// Facts beside the amount that may tell its sign.
+pub(crate) struct Hints<'a> {
+    pub(crate) holder: &'a Holder,
+    /// A pending purchase, by its text.
+    pub(crate) pending_purchase: bool,
+}
+
+/// The signed amount and the name of the rule that signed it.
+pub(crate) fn signed(
+    value: Decimal,
+    parsed: &Parsed,
+    rule: SignRule,
+    hints: &Hints<'_>,
+    issues: &mut Vec<Issue>,
+) -> (Decimal, &'static str) {
+    let indicator = parsed.indicator.as_ref().and_then(|field| {
+        let known = indicated(&field.value);
+        if known.is_none() {
+            issues.push(Issue::new("amount.indicator_unknown", "the credit/debit indicator is no word of a standard"));
+        }
+        known
+    });
+    let out = -value.abs();
+    match (rule, indicator) {
+        (SignRule::Inverted, _) => (if value.is_zero() { value } else { -value }, "sign.inverted"),
+        (_, Some(Direction::In)) if value.is_sign_negative() => {
+            issues.push(Issue::new("amount.sign_conflict", "a negative amount is marked as credit; the sign was kept"));
+            (value, "sign.kept_against_indicator")
+        }
+        (SignRule::Signed, Some(Direction::Out)) if value.is_sign_positive() && !value.is_zero() => {
+            issues
+                .push(Issue::new("amount.sign_conflict", "a positive amount is marked as debit; it was read as debit"));
+            (out, "sign.indicator")
+        }
+        (_, Some(Direction::Out)) => (if value.is_zero() { value } else { out }, "sign.indicator"),
+        (_, Some(Direction::In)) => (value, "sign.indicator"),
+        (SignRule::PendingUnsigned, None) if hints.pending_purchase && value.is_sign_positive() => {
+            issues.push(Issue::new("amount.sign_from_text", "the minus of a pending purchase was supplied"));
+            (out, "sign.pending_purchase")
+        }
+        (SignRule::Either | SignRule::Indicator, None) if value.is_sign_positive() && pays(parsed, hints.holder) => {
+            issues.push(Issue::new(
+                "amount.sign_from_accounts",
+                "no sign and no indicator; the own account is the payer",
+            ));
+            (out, "sign.own_account")
+        }
+        (SignRule::Indicator, None) => {
+            issues.push(Issue::new(
+                "amount.indicator_missing",
+                "the indicator is missing; the sign was kept as it stands",
+            ));
+            (value, "sign.kept")
+        }
+        (_, None) => (value, "sign.kept"),
+    }
+}
+
+/// Whether the holder's account stands as debtor and another one as creditor.
+fn pays(parsed: &Parsed, holder: &Holder) -> bool {
+    let Some(own) = holder.account.as_deref() else { return false };
+    let is_own = |account: &str| same_account(account, own);
+    match (&parsed.debtor.account, &parsed.creditor.account) {
+        (Some(debtor), Some(creditor)) => is_own(&debtor.value) && !is_own(&creditor.value),
+        _ => false,
+    }
+}
+
+/// Whether two account numbers are the same but for blanks and case.
+pub(crate) fn same_account(left: &str, right: &str) -> bool {
+    let bare =
+        |text: &str| text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect::<String>();
+    bare(left) == bare(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::records::Text;
+    use proptest::prelude::*;
+
+    fn read(token: &str, mark: DecimalMark) -> Option<String> {
+        number(token, mark, false).map(|number| number.value.to_string())
+    }
+
+    #[test]
+    fn tokens_of_every_kind() {
+        use DecimalMark::{Comma, Dot};
+        for (token, mark, value) in [
+            ("12.30", Dot, Some("12.30")),
+            ("-12.3", Dot, Some("-12.3")),
+            ("12", Dot, Some("12")),
+            ("+7.00", Dot, Some("7.00")),
+            ("-.50", Dot, Some("-0.50")),
+            ("45,30-", Dot, Some("-45.30")),
+            ("\u{2212}3", Dot, Some("-3")),
+            ("1.234", Dot, Some("1.234")),
+            ("1.234", Comma, Some("1234")),
+            ("1,234", Comma, Some("1.234")),
+            ("1,234", Dot, None),
+            ("12,5", Dot, Some("12.5")),
+            ("1.234,56", Dot, Some("1234.56")),
+            ("1,234.56", Comma, Some("1234.56")),
+            ("1'234.50", Dot, Some("1234.50")),
+            ("1\u{202f}234,50", Dot, Some("1234.50")),
+            ("1.234.567", Dot, Some("1234567")),
+            ("12.34.567", Dot, None),
+            ("1.2,3.4", Dot, None),
+            ("1,2345", Dot, None),
+            ("5.", Dot, None),
+            ("", Dot, None),
+            ("-", Dot, None),
+            ("--", Dot, None),
+            ("--5", Dot, None),
+            ("1e3", Dot, None),
+            ("0x10", Dot, None),
+            ("12 EUR", Dot, None),
+            ("NaN", Dot, None),
+            ("-0.00", Dot, Some("0.00")),
+            ("79228162514264337593543950336", Dot, None),
+            ("0.00000000000000000000000000001", Dot, None),
+        ] {
+            assert_eq!(read(token, mark).as_deref(), value, "{token:?} {mark:?}");
+        }
+        assert_eq!(number("1.2E3", Dot, true).map(|n| n.value.to_string()).as_deref(), Some("1200"));
+    }
+
+    #[test]
+    fn only_the_standards_way_is_usual() {
+        for (token, unusual) in
+            [("-12.30", false), ("12", false), ("+1.00", true), ("1,5", true), ("1'000", true), (".5", true)]
+        {
+            assert_eq!(number(token, DecimalMark::Dot, false).unwrap().unusual, unusual, "{token}");
+        }
+    }
+
+    fn sign(amount: &str, indicator: Option<&str>, rule: SignRule) -> (String, Vec<&'static str>) {
+        let parsed = Parsed { indicator: indicator.map(|word| Text::new(word.to_owned(), "i")), ..Parsed::default() };
+        let hints = Hints { holder: &Holder::default(), pending_purchase: true };
+        let mut issues = Vec::new();
+        let (value, _) = signed(amount.parse().unwrap(), &parsed, rule, &hints, &mut issues);
+        (value.to_string(), issues.iter().map(|issue| issue.code).collect())
+    }
+
+    #[test]
+    fn signs_by_rule_and_indicator() {
+        use SignRule::{Either, Indicator, Inverted, PendingUnsigned, Signed};
+        let conflict = &["amount.sign_conflict"][..];
+        for (amount, indicator, rule, value, codes) in [
+            ("5", None, Signed, "5", &[][..]),
+            ("-5", None, Signed, "-5", &[]),
+            ("-5", Some("DBIT"), Signed, "-5", &[]),
+            ("5", Some("DBIT"), Signed, "-5", conflict),
+            ("-5", Some("CRDT"), Signed, "-5", conflict),
+            ("5", Some("Debit"), Indicator, "-5", &[]),
+            ("-5", Some("debit"), Indicator, "-5", &[]),
+            ("5", Some("CREDITO"), Indicator, "5", &[]),
+            ("5", None, Indicator, "5", &["amount.indicator_missing"]),
+            ("-5", Some("CRDT"), Indicator, "-5", conflict),
+            ("5", Some("sideways"), Either, "5", &["amount.indicator_unknown"]),
+            ("5", None, Inverted, "-5", &[]),
+            ("-5", None, Inverted, "5", &[]),
+            ("0", Some("DBIT"), Either, "0", &[]),
+            ("5", None, PendingUnsigned, "-5", &["amount.sign_from_text"]),
+        ] {
+            assert_eq!(
+                sign(amount, indicator, rule),
+                (value.to_owned(), codes.to_vec()),
+                "{amount} {indicator:?} {rule:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unsigned_payment_of_the_own_account_is_money_out() {
+        let account = |number: &str| domain::records::Party {
+            account: Some(Text::new(number.into(), "a")),
+            ..Default::default()
+        };
+        let parsed = Parsed { debtor: account("SK11 0900 1"), creditor: account("SK99"), ..Parsed::default() };
+        let holder = Holder { account: Some("sk1109001".into()), ..Holder::default() };
+        let hints = Hints { holder: &holder, pending_purchase: false };
+        let value = signed(Decimal::ONE, &parsed, SignRule::Either, &hints, &mut Vec::new()).0;
+        assert_eq!(value, -Decimal::ONE);
+    }
+
+    proptest! {
+        #[test]
+        fn plain_decimals_survive(value in -1_000_000_000_000_i64..1_000_000_000_000, scale in 0_u32..4) {
+            let decimal = Decimal::new(value, scale);
+            prop_assert_eq!(number(&decimal.to_string(), DecimalMark::Dot, false).unwrap().value, decimal);
+        }
+
+        #[test]
+        fn no_token_panics(token in "\\PC{0,24}") {
+            let _ = number(&token, DecimalMark::Dot, false);
+            let _ = number(&token, DecimalMark::Comma, true);
+        }
+    }
+}

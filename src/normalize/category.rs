@@ -1,0 +1,95 @@
+//! Category by the codes that a row carries: purpose, bank transaction code, merchant category, kind of operation.
+//!
+//! The tables are data (`data/*.csv`); the first evidence that decides wins. What no code decides stays open.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use domain::records::{Parsed, Provenance};
+
+type Table = HashMap<&'static str, &'static str>;
+
+static PURPOSES: LazyLock<Table> = LazyLock::new(|| table(include_str!("data/iso20022_purpose_to_category.csv")));
+static BANK_CODES: LazyLock<Table> = LazyLock::new(|| table(include_str!("data/iso20022_btc_to_category.csv")));
+static MERCHANT_CODES: LazyLock<Table> = LazyLock::new(|| table(include_str!("data/mcc_to_category.csv")));
+
+/// The first and the last column of a table; rows that leave the category open are left out.
+fn table(csv: &'static str) -> Table {
+    csv.lines()
+        .skip(1)
+        .filter_map(|line| Some((line.split_once(',')?.0, line.rsplit_once(',')?.1)))
+        .filter(|(_, category)| !category.is_empty() && *category != "other.uncategorised")
+        .collect()
+}
+
+/// A category with where it came from; nothing where no code decides.
+pub(crate) fn by_codes(parsed: &Parsed, kind: Option<&'static str>) -> Option<(&'static str, Provenance)> {
+    let decided = |category, path: &Cow<'static, str>, rule| {
+        (category, Provenance { field: "category", path: path.clone(), rule })
+    };
+    if let Some(purpose) = &parsed.purpose_code
+        && let Some(category) = PURPOSES.get(purpose.value.as_str())
+    {
+        return Some(decided(*category, &purpose.path, "category.purpose_code"));
+    }
+    if let Some(code) = &parsed.bank_transaction_code
+        && let Some(category) = by_prefix(&code.value)
+    {
+        return Some(decided(category, &code.path, "category.bank_transaction_code"));
+    }
+    if let Some(code) = &parsed.mcc
+        && let Some(category) = MERCHANT_CODES.get(format!("{:0>4}", code.value).as_str())
+    {
+        return Some(decided(*category, &code.path, "category.merchant_code"));
+    }
+    let category = match kind? {
+        "cash" => "transfer.cash_withdrawal",
+        "pocket" => "transfer.internal",
+        "fee" => "fees.account",
+        _ => return None,
+    };
+    Some(decided(category, &Cow::Borrowed("remittance"), "category.kind"))
+}
+
+/// The longest prefix of `domain-family-subfamily` that decides.
+fn by_prefix(code: &str) -> Option<&'static str> {
+    let mut code = code;
+    loop {
+        if let Some(category) = BANK_CODES.get(code) {
+            return Some(category);
+        }
+        code = code.rsplit_once('-')?.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::records::Text;
+
+    #[test]
+    fn the_tables_are_whole() {
+        for (table, least) in [(&PURPOSES, 40), (&BANK_CODES, 40), (&MERCHANT_CODES, 900)] {
+            assert!(table.len() > least, "{}", table.len());
+            for (code, category) in table.iter() {
+                assert!(category.split('.').count() == 2 && !category.contains(' '), "{code}: {category}");
+            }
+        }
+    }
+
+    #[test]
+    fn stronger_codes_come_first() {
+        let text = |value: &str| Some(Text::new(value.to_owned(), "p"));
+        let category = |parsed: &Parsed| by_codes(parsed, None).map(|(category, by)| (category, by.rule));
+        let mut parsed = Parsed { mcc: text("5411"), ..Parsed::default() };
+        assert_eq!(category(&parsed).map(|c| c.1), Some("category.merchant_code"));
+        parsed.bank_transaction_code = text("PMNT-CCRD-CWDL");
+        assert_eq!(category(&parsed), Some(("transfer.cash_withdrawal", "category.bank_transaction_code")));
+        parsed.purpose_code = text("SALA");
+        assert_eq!(category(&parsed), Some(("income.salary", "category.purpose_code")));
+        let odd = Parsed { mcc: text("742"), bank_transaction_code: text("PMNT-CCRD-POSD"), ..Parsed::default() };
+        assert_eq!(category(&odd).map(|c| c.0), Some("health.veterinary"));
+        assert_eq!(category(&Parsed { mcc: text("x"), ..Parsed::default() }), None);
+    }
+}

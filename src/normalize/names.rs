@@ -1,0 +1,131 @@
+//! Names of parties: cleaned, compared, and told from text that is no name.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// Longest text that is taken for a name without a rule that says so, in characters and in words.
+const NAME_CHARS_MAX: usize = 70;
+const NAME_WORDS_MAX: usize = 8;
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    toml::from_str(include_str!("data/words.toml")).expect("the built-in words are checked by a test")
+});
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    about_payments: HashSet<String>,
+    intermediaries: HashSet<String>,
+    legal_forms: HashSet<String>,
+}
+
+/// Blanks collapsed, ends trimmed.
+pub(crate) fn collapse(text: &str) -> String {
+    let mut collapsed = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !collapsed.is_empty() {
+            collapsed.push(' ');
+        }
+        collapsed.push_str(word);
+    }
+    collapsed
+}
+
+/// A name cut out of text: blanks collapsed, `;` for blanks undone, the mark of an intermediary and stray punctuation off.
+pub(crate) fn from_text(text: &str) -> String {
+    let text =
+        if text.contains(';') && !text.contains(' ') { collapse(&text.replace(';', " ")) } else { collapse(text) };
+    let unmarked = match text.split_once('*') {
+        Some((mark, rest)) if WORDS.intermediaries.contains(mark.trim().to_lowercase().as_str()) => rest,
+        _ => &text,
+    };
+    unmarked.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '|' | '-' | '/')).to_owned()
+}
+
+/// Whether a text that stands alone can be a name: short, mostly letters, and not about the payment itself.
+pub(crate) fn looks_like_one(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    letters >= 2
+        && digits <= letters
+        && text.chars().count() <= NAME_CHARS_MAX
+        && text.split(' ').count() <= NAME_WORDS_MAX
+        && !tokens(text).any(|word| WORDS.about_payments.contains(&word))
+}
+
+/// Lower-case words without punctuation.
+fn tokens(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+fn sorted_tokens(text: &str, keep: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut words: Vec<String> = tokens(text).filter(|word| keep(word)).collect();
+    words.sort_unstable();
+    words
+}
+
+/// Whether two texts are one name: the same words in any order, whatever the case and punctuation.
+pub(crate) fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (sorted_tokens(left, |_| true), sorted_tokens(right, |_| true));
+    !left.is_empty() && left == right
+}
+
+/// Whether a text has all words of a name of at least two words.
+pub(crate) fn contains(text: &str, name: &str) -> bool {
+    let within: HashSet<String> = tokens(text).collect();
+    tokens(name).count() >= 2 && tokens(name).all(|word| within.contains(&word))
+}
+
+/// Whether a name is the bank's own: the same words but for legal forms and "bank".
+pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
+    let core = |text: &str| sorted_tokens(text, |word| !WORDS.legal_forms.contains(word));
+    let (name, bank) = (core(name), core(bank));
+    !bank.is_empty() && name == bank
+}
+
+/// Whether two names share a word, so that they may be one person.
+pub(crate) fn share_a_word(left: &str, right: &str) -> bool {
+    let left: HashSet<String> = tokens(left).filter(|word| word.chars().count() > 1).collect();
+    tokens(right).any(|word| left.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cleaned_but_not_changed() {
+        for (text, name) in [
+            ("  BUCH   LADEN ", "BUCH LADEN"),
+            ("SUMUP  *TRAFIK", "TRAFIK"),
+            ("CRV*Pub", "Pub"),
+            ("GOOGLE*STORAGE", "GOOGLE*STORAGE"),
+            ("LIBRERIA;LUNA", "LIBRERIA LUNA"),
+            ("Kurz, ", "Kurz"),
+            ("", ""),
+        ] {
+            assert_eq!(from_text(text), name, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn payment_words_and_numbers_are_no_names() {
+        for name in ["Rema 1000", "Café Wien", "Dr. K. Huber & Söhne"] {
+            assert!(looks_like_one(name), "{name}");
+        }
+        for text in ["Card payment", "Rechnung 12", "12345 AB", "", "x", "one two three four five six seven eight nine"]
+        {
+            assert!(!looks_like_one(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_same_person_in_any_order_and_a_bank_with_its_form() {
+        assert!(same("DOE JANE", "Jane  Doe") && !same("Jane Doe", "Jane M Doe") && !same("", ""));
+        assert!(is_bank("NV xyz bank", "XYZ Bank") && is_bank("XYZ AG", "XYZ Bank"));
+        assert!(!is_bank("XYZ Insurance", "XYZ Bank") && !is_bank("Any", "Bank AG"));
+        assert!(share_a_word("Mr Jane Doe", "DOE") && !share_a_word("A Baker", "B Baxter"));
+    }
+}

@@ -1,0 +1,190 @@
+//! Whole rows: what a lender would check by hand.
+
+use domain::records::{Party, Provenance};
+use proptest::prelude::*;
+
+use super::*;
+
+fn text(value: &str, path: &'static str) -> Option<Text> {
+    Some(Text::new(value.to_owned(), path))
+}
+
+fn party(name: &str) -> Party {
+    Party { name: text(name, "name"), ..Party::default() }
+}
+
+fn row(amount: &str) -> Parsed {
+    Parsed {
+        list: List::Booked,
+        amount: text(amount, "amount"),
+        currency: text("EUR", "currency"),
+        booking_date: text("2031-06-05", "booking"),
+        ..Parsed::default()
+    }
+}
+
+fn lines(texts: &[&str]) -> Vec<Text> {
+    texts.iter().map(|line| Text::new((*line).to_owned(), "text")).collect()
+}
+
+fn done(parsed: &Parsed, holder: &Holder) -> Normalized {
+    transaction(parsed, holder, &Rules::default()).unwrap()
+}
+
+fn named(parsed: &Parsed, holder: &str) -> Option<String> {
+    let holder = Holder { name: (!holder.is_empty()).then(|| holder.to_owned()), ..Holder::default() };
+    done(parsed, &holder).counterparty.name
+}
+
+fn codes(issues: &[Issue]) -> Vec<&'static str> {
+    issues.iter().map(|issue| issue.code).collect()
+}
+
+#[test]
+fn the_other_side_follows_the_direction() {
+    let both = |amount| Parsed { creditor: party("Shop"), debtor: party("Payer"), ..row(amount) };
+    assert_eq!(named(&both("-1"), "").as_deref(), Some("Shop"));
+    assert_eq!(named(&both("1"), "").as_deref(), Some("Payer"));
+}
+
+#[test]
+fn the_holder_and_the_bank_are_passed_over() {
+    let paid_to_self = Parsed { creditor: party("DOE JANE"), remittance: lines(&["VIR SEPA A Baker"]), ..row("-1") };
+    assert_eq!(named(&paid_to_self, "Jane Doe").as_deref(), Some("A Baker"));
+    let refund = Parsed { creditor: party("Shop"), ..row("5") };
+    assert_eq!(named(&refund, "Jane Doe").as_deref(), Some("Shop"));
+    let to_me = Parsed { creditor: party("Ms Jane Doe"), ..row("5") };
+    assert_eq!(named(&to_me, "Jane Doe"), None);
+    let card = Parsed { debtor: party("Jane Doe"), ..row("-5") };
+    assert_eq!(named(&card, ""), None);
+    let rules = Rules { own_names: vec!["Musterbank".into()], ..Rules::default() };
+    let fee = Parsed { creditor: party("Musterbank AG"), ..row("-5") };
+    let fee = transaction(&fee, &Holder::default(), &rules).unwrap();
+    assert_eq!((fee.counterparty.name, codes(&fee.issues)), (None, vec!["counterparty.is_bank"]));
+}
+
+#[test]
+fn a_row_without_a_certain_amount_is_refused() {
+    for (amount, currency, code) in [
+        (Some("--"), "EUR", "amount.malformed"),
+        (Some("1,234"), "EUR", "amount.malformed"),
+        (None, "EUR", "amount.missing"),
+        (Some("1"), "string", "currency.unknown"),
+    ] {
+        let parsed = Parsed { amount: amount.and_then(|a| text(a, "a")), currency: text(currency, "c"), ..row("1") };
+        let issues = transaction(&parsed, &Holder::default(), &Rules::default()).unwrap_err();
+        assert_eq!(codes(&issues), [code]);
+    }
+}
+
+#[test]
+fn a_missing_currency_is_the_accounts_or_none() {
+    let parsed = Parsed { currency: None, ..row("1") };
+    assert_eq!(done(&parsed, &Holder::default()).money.currency().code(), "XXX");
+    let holder = Holder { currency: Some(Currency::EUR), ..Holder::default() };
+    let known = done(&parsed, &holder);
+    assert_eq!((known.money.currency().code(), codes(&known.issues)), ("EUR", vec!["currency.of_account"]));
+}
+
+#[test]
+fn the_status_is_the_rows_word_then_its_list() {
+    let status = |word: Option<&str>, list| {
+        let parsed = Parsed { status: word.and_then(|w| text(w, "s")), list, ..row("1") };
+        transaction(&parsed, &Holder::default(), &Rules::default()).map(|row| (row.status, codes(&row.issues)))
+    };
+    assert_eq!(status(None, List::Pending), Ok((Status::Pending, vec![])));
+    assert_eq!(status(Some("BOOK"), List::Unstated), Ok((Status::Booked, vec![])));
+    assert_eq!(status(Some("PDNG"), List::Booked), Ok((Status::Pending, vec!["status.conflict"])));
+    assert_eq!(status(Some("???"), List::Booked), Ok((Status::Booked, vec!["status.unknown_word"])));
+    assert_eq!(status(Some("RJCT"), List::Booked).map_err(|e| codes(&e)), Err(vec!["status.no_movement"]));
+    assert_eq!(status(None, List::Information).map_err(|e| codes(&e)), Err(vec!["status.announced"]));
+    let nothing = Parsed { booking_date: None, list: List::Unstated, ..row("1") };
+    assert_eq!(done(&nothing, &Holder::default()).status, Status::Pending);
+}
+
+#[test]
+fn days_and_their_doubts() {
+    let mut parsed = row("-1");
+    parsed.value_date = text("0001-01-01", "value");
+    parsed.remittance = lines(&["KAUFUMSATZ 04.06"]);
+    let read = done(&parsed, &Holder::default());
+    assert_eq!(read.transaction_date.map(|day| day.to_string()).as_deref(), Some("2031-06-04"));
+    assert_eq!((read.value_date, codes(&read.issues)), (None, vec!["date.filler"]));
+    parsed.transaction_date = text("2031-06-03", "purchase");
+    assert_eq!(
+        done(&parsed, &Holder::default()).transaction_date.map(|day| day.to_string()).as_deref(),
+        Some("2031-06-03")
+    );
+}
+
+#[test]
+fn every_field_tells_its_origin() {
+    let parsed = Parsed { remittance: lines(&["CARTE 04/06/31 LIBRAIRIE DU PORT CB*0001"]), ..row("-8.50") };
+    let read = done(&parsed, &Holder::default());
+    let origin = |field: &str| {
+        read.provenance.iter().find(|p| p.field == field).map(|Provenance { path, rule, .. }| (&**path, *rule))
+    };
+    assert_eq!(origin("counterparty"), Some(("text", "fr.card")));
+    assert_eq!(origin("transaction_date"), Some(("text", "fr.card")));
+    assert_eq!(origin("amount"), Some(("amount", "sign.kept")));
+    assert_eq!(origin("booking_date"), Some(("booking", "date.day")));
+    assert_eq!(read.money.to_plain_string(), "-8.50");
+}
+
+#[test]
+fn more_digits_than_the_minor_unit_are_kept_and_told() {
+    for (amount, currency, doubt) in
+        [("1.005", "EUR", true), ("1.500", "EUR", false), ("100.00", "JPY", false), ("1.005", "KWD", false)]
+    {
+        let parsed = Parsed { currency: text(currency, "c"), ..row(amount) };
+        assert_eq!(
+            codes(&done(&parsed, &Holder::default()).issues).contains(&"amount.precision"),
+            doubt,
+            "{amount} {currency}"
+        );
+    }
+}
+
+#[test]
+fn balances_are_typed_and_never_turned() {
+    let parsed = ParsedBalance {
+        kind: text("InterimBooked", "k"),
+        amount: text("-20.0", "a"),
+        currency: text("EUR", "c"),
+        last_change: text("2031-06-05T10:00:00", "l"),
+        ..ParsedBalance::default()
+    };
+    let rules = Rules { sign: SignRule::Inverted, zone: "Europe/Berlin".into(), ..Rules::default() };
+    let read = balance(&parsed, &rules).unwrap();
+    assert_eq!((read.kind, read.money.to_plain_string().as_str()), (BalanceKind::InterimBooked, "-20.00"));
+    assert_eq!(read.last_change.map(|at| at.to_string()).as_deref(), Some("2031-06-05T08:00:00Z"));
+    let owed = ParsedBalance { amount: text("5", "a"), indicator: text("DBIT", "i"), ..parsed };
+    assert_eq!(balance(&owed, &rules).unwrap().money.to_plain_string(), "-5.00");
+    assert_eq!(codes(&balance(&ParsedBalance::default(), &rules).unwrap_err()), ["amount.missing", "currency.missing"]);
+}
+
+proptest! {
+    /// Whatever stands where, in whatever order and case: the holder is never the other side.
+    #[test]
+    fn the_holder_is_never_the_other_side(
+        amount in prop_oneof![Just("-3.10"), Just("3.10")],
+        creditor in prop_oneof![Just("Jane Doe"), Just("DOE  JANE"), Just(""), Just("Shop")],
+        debtor in prop_oneof![Just("Jane Doe"), Just("doe, jane"), Just(""), Just("Payer")],
+        text_name in prop_oneof![Just("VIR SEPA Jane Doe"), Just("To Jane Doe"), Just("Jane Doe"), Just("Bizum to: JANE DOE")],
+    ) {
+        let side = |name: &str| if name.is_empty() { Party::default() } else { party(name) };
+        let parsed = Parsed { creditor: side(creditor), debtor: side(debtor), remittance: lines(&[text_name]), ..row(amount) };
+        let holder = Holder { name: Some("Jane Doe".into()), ..Holder::default() };
+        let rules = Rules { grammars: vec!["from_to".into(), "lines_first".into()], ..Rules::default() };
+        let name = transaction(&parsed, &holder, &rules).unwrap().counterparty.name;
+        prop_assert!(name.as_deref().is_none_or(|name| matches!(name, "Shop" | "Payer")), "{:?}", name);
+    }
+
+    /// The amount that comes out is the one that went in, whichever way it went.
+    #[test]
+    fn no_cent_is_lost(cents in -10_000_000_i64..10_000_000, indicator in prop_oneof![Just(None), Just(Some("CRDT")), Just(Some("DBIT"))]) {
+        let amount = Decimal::new(cents, 2);
+        let parsed = Parsed { indicator: indicator.and_then(|i| text(i, "i")), ..row(&amount.to_string()) };
+        prop_assert_eq!(done(&parsed, &Holder::default()).money.amount().abs(), amount.abs());
+    }
+}

@@ -1,0 +1,483 @@
+//! Remittance text by grammars: named rules, kept as data (`data/grammars.toml`), chosen by the text's own shape.
+//!
+//! Each line is matched once against all patterns together; the rule that stands first in the file wins over all lines, so
+//! the order in which a bank sends its lines does not matter. Patterns are automata without backtracking: time is linear
+//! in the text.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use domain::records::{Parsed, Text};
+use jiff::civil::Date;
+use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
+use serde::Deserialize;
+
+use crate::dates::with_year_near;
+use crate::names;
+
+/// Lines of one row that are read; what a bank sends beyond is an accident.
+const LINES_MAX: usize = 64;
+/// Bytes of one line that are read.
+const LINE_BYTES_MAX: usize = 2_000;
+
+static GRAMMARS: LazyLock<Grammars> = LazyLock::new(|| {
+    Grammars::load(include_str!("data/grammars.toml")).expect("the built-in grammars are checked by a test")
+});
+
+/// What a match means, see the head of `data/grammars.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Says {
+    Name,
+    OtherLine,
+    Nobody,
+    Noise,
+    Rest,
+    Date,
+}
+
+/// Where a line stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    Lines,
+    Structured,
+    Additional,
+    Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFile {
+    rule: Vec<RuleEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleEntry {
+    name: String,
+    grammar: Option<String>,
+    kind: Option<String>,
+    says: Says,
+    #[serde(default = "lines_only")]
+    on: Vec<Source>,
+    #[serde(default)]
+    weak: bool,
+    #[serde(default)]
+    over_names: bool,
+    pattern: String,
+    /// Proofs of the rule; only its test reads them.
+    #[serde(default)]
+    #[cfg_attr(not(test), allow(dead_code, reason = "examples are read by the test of the rules"))]
+    examples: Vec<Example>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(test), allow(dead_code, reason = "examples are read by the test of the rules"))]
+struct Example {
+    text: String,
+    name: Option<String>,
+    date: Option<String>,
+    rest: Option<String>,
+}
+
+fn lines_only() -> Vec<Source> {
+    vec![Source::Lines]
+}
+
+struct Rule {
+    entry: RuleEntry,
+    pattern: Regex,
+}
+
+struct Grammars {
+    rules: Vec<Rule>,
+    set: RegexSet,
+}
+
+impl Grammars {
+    fn load(toml: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let file: RuleFile = toml::from_str(toml)?;
+        let set = RegexSetBuilder::new(file.rule.iter().map(|entry| &entry.pattern)).case_insensitive(true).build()?;
+        let rules = file
+            .rule
+            .into_iter()
+            .map(|entry| {
+                let pattern = regex::RegexBuilder::new(&entry.pattern).case_insensitive(true).build()?;
+                Ok(Rule { entry, pattern })
+            })
+            .collect::<Result<_, regex::Error>>()?;
+        Ok(Self { rules, set })
+    }
+}
+
+impl Rule {
+    fn holds(&self, source: Source, switched_on: &[String]) -> bool {
+        self.entry.on.contains(&source)
+            && self.entry.grammar.as_ref().is_none_or(|grammar| switched_on.iter().any(|on| on == grammar))
+    }
+}
+
+/// Whether a grammar of this name can be switched on by a profile.
+pub fn is_grammar(name: &str) -> bool {
+    GRAMMARS.rules.iter().any(|rule| rule.entry.grammar.as_deref() == Some(name))
+}
+
+/// A name that was found in the text.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) rule: &'static str,
+    /// Whether it counts more than the name fields, since those of this bank cannot be trusted.
+    pub(crate) over_names: bool,
+}
+
+/// A day of purchase that was found in the text.
+pub(crate) struct Day {
+    written: Written,
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) rule: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Written {
+    Whole(Date),
+    WithoutYear { month: i8, day: i8 },
+}
+
+impl Day {
+    /// The day, with the year that puts it near the booking where the text has none.
+    pub(crate) fn date(&self, booking: Option<Date>) -> Option<Date> {
+        match self.written {
+            Written::Whole(date) => Some(date),
+            Written::WithoutYear { month, day } => with_year_near(booking?, month, day),
+        }
+    }
+}
+
+/// What the text of a row says.
+#[derive(Default)]
+pub(crate) struct Reading {
+    /// The other side, by a rule whose shape names it.
+    pub(crate) name: Option<Found>,
+    /// The only line there is, if it looks like a name.
+    pub(crate) label: Option<Found>,
+    /// The rule that says that the row names nobody.
+    pub(crate) nobody: Option<&'static str>,
+    /// Kind of operation: `card`, `transfer`, `direct_debit`, `cash`, `fee`, `interest`, `loan`, `pocket` …
+    pub(crate) kind: Option<&'static str>,
+    /// The day of purchase.
+    pub(crate) day: Option<Day>,
+}
+
+struct Line<'a> {
+    text: &'a str,
+    path: &'a Cow<'static, str>,
+    source: Source,
+    /// Index of the best rule that speaks of parties, and whether the line is noise.
+    rule: Option<usize>,
+    noise: bool,
+}
+
+/// Reads the text of a row.
+pub(crate) fn read(parsed: &Parsed, switched_on: &[String]) -> Reading {
+    let mut reading = Reading::default();
+    let mut lines = Vec::with_capacity(8);
+    let mut days: Option<(usize, Day)> = None;
+    let sources = [
+        (Source::Lines, &parsed.remittance),
+        (Source::Structured, &parsed.remittance_structured),
+        (Source::Additional, &parsed.additional),
+    ];
+    for (source, texts) in sources {
+        for field in texts {
+            for text in physical_lines(&field.value) {
+                if lines.len() == LINES_MAX {
+                    break;
+                }
+                lines.push(match_line(text, field, source, switched_on, &mut days));
+            }
+        }
+    }
+    reading.day = days.map(|(_, day)| day);
+    choose(&mut reading, &lines);
+    if reading.name.is_none() && reading.nobody.is_none() {
+        reading.label = only_label(&lines);
+    }
+    reading
+}
+
+/// Lines inside a text: some banks join theirs with a newline or with a literal `%nl%`.
+fn physical_lines(text: &str) -> impl Iterator<Item = &str> {
+    let end = (0..=LINE_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].split('\n').flat_map(|line| line.split("%nl%")).map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn match_line<'a>(
+    text: &'a str,
+    field: &'a Text,
+    source: Source,
+    switched_on: &[String],
+    days: &mut Option<(usize, Day)>,
+) -> Line<'a> {
+    let mut line = Line { text, path: &field.path, source, rule: None, noise: false };
+    // A wrapper is taken off once; wrappers do not nest.
+    for _ in 0..2 {
+        let mut unwrapped = None;
+        for index in GRAMMARS.set.matches(line.text) {
+            let rule = &GRAMMARS.rules[index];
+            if !rule.holds(source, switched_on) {
+                continue;
+            }
+            match rule.entry.says {
+                Says::Rest => {
+                    unwrapped = rule
+                        .pattern
+                        .captures(line.text)
+                        .and_then(|found| found.name("rest"))
+                        .map(|m| m.as_str().trim());
+                    break;
+                }
+                Says::Noise => line.noise = true,
+                Says::Date => {}
+                Says::Name | Says::OtherLine | Says::Nobody => line.rule = line.rule.or(Some(index)),
+            }
+            if days.as_ref().is_none_or(|(best, _)| index < *best)
+                && let Some(written) = rule.pattern.captures(line.text).and_then(|found| written_day(&found))
+            {
+                *days = Some((index, Day { written, path: field.path.clone(), rule: &rule.entry.name }));
+            }
+        }
+        match unwrapped {
+            Some(rest) => line = Line { text: rest, rule: None, noise: rest.is_empty(), ..line },
+            None => break,
+        }
+    }
+    line
+}
+
+fn written_day(found: &Captures<'_>) -> Option<Written> {
+    if let Some(iso) = found.name("iso") {
+        return iso.as_str().parse().ok().map(Written::Whole);
+    }
+    let number = |name: &str| found.name(name).and_then(|text| text.as_str().parse::<i16>().ok());
+    let day = i8::try_from(number("d")?).ok()?;
+    let month = match found.name("mon") {
+        Some(name) => month_of(name.as_str())?,
+        None => i8::try_from(number("m")?).ok()?,
+    };
+    match number("y") {
+        Some(year) => Date::new(if year < 100 { 2000 + year } else { year }, month, day).ok().map(Written::Whole),
+        // A leap year tells whether the day can exist at all.
+        None => Date::new(2000, month, day).ok().map(|_| Written::WithoutYear { month, day }),
+    }
+}
+
+fn month_of(name: &str) -> Option<i8> {
+    let months = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+    (1..).zip(months).find(|(_, month)| month.eq_ignore_ascii_case(name)).map(|(number, _)| number)
+}
+
+/// The first rule of the file that matched any line, and that holds what it promises.
+fn choose(reading: &mut Reading, lines: &[Line<'_>]) {
+    let mut order: Vec<(usize, usize)> =
+        lines.iter().enumerate().filter_map(|(at, line)| line.rule.map(|rule| (rule, at))).collect();
+    order.sort_unstable();
+    for (index, at) in order {
+        let (rule, line) = (&GRAMMARS.rules[index], &lines[at]);
+        let name = match rule.entry.says {
+            Says::Nobody => {
+                reading.nobody = Some(&rule.entry.name);
+                reading.kind = rule.entry.kind.as_deref();
+                return;
+            }
+            Says::OtherLine => other_line(lines, at).or_else(|| captured(rule, line)),
+            _ => captured(rule, line),
+        };
+        reading.kind = reading.kind.or(rule.entry.kind.as_deref());
+        if let Some((name, path)) = name {
+            reading.name = Some(Found { name, path, rule: &rule.entry.name, over_names: rule.entry.over_names });
+            return;
+        }
+        if rule.entry.says == Says::OtherLine {
+            reading.nobody = Some(&rule.entry.name);
+            return;
+        }
+    }
+}
+
+fn captured(rule: &Rule, line: &Line<'_>) -> Option<(String, Cow<'static, str>)> {
+    let found = rule.pattern.captures(line.text)?;
+    let name = names::from_text(found.name("name")?.as_str());
+    (!name.is_empty() && (!rule.entry.weak || names::looks_like_one(&name))).then(|| (name, line.path.clone()))
+}
+
+/// The first other unstructured line that says something.
+fn other_line(lines: &[Line<'_>], at: usize) -> Option<(String, Cow<'static, str>)> {
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(other, line)| *other != at && line.source == Source::Lines && !line.noise)
+        .map(|(_, line)| (names::from_text(line.text), line.path.clone()))
+        .find(|(name, _)| !name.is_empty())
+}
+
+/// The only line that says anything, if it looks like a name: unstructured text, else additional information.
+fn only_label(lines: &[Line<'_>]) -> Option<Found> {
+    let source = if lines.iter().any(|line| line.source == Source::Lines) { Source::Lines } else { Source::Additional };
+    let mut speaking = lines.iter().filter(|line| line.source == source && !line.noise);
+    let line = speaking.next()?;
+    let name = names::from_text(line.text);
+    (speaking.next().is_none() && names::looks_like_one(&name)).then(|| Found {
+        name,
+        path: line.path.clone(),
+        rule: "label.only_line",
+        over_names: false,
+    })
+}
+
+/// A name field without what the bank wrote around the name (`POS05JUN SHOP`), and the rule that took it off.
+pub(crate) fn bare_name<'n>(name: &'n str, switched_on: &[String]) -> (Cow<'n, str>, Option<&'static str>) {
+    for index in GRAMMARS.set.matches(name) {
+        let rule = &GRAMMARS.rules[index];
+        if rule.holds(Source::Name, switched_on)
+            && let Some(bare) = rule.pattern.captures(name).and_then(|found| found.name("name").map(|m| m.as_str()))
+        {
+            return (Cow::Owned(names::from_text(bare)), Some(&rule.entry.name));
+        }
+    }
+    (Cow::Borrowed(name), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    fn all_grammars() -> Vec<String> {
+        GRAMMARS.rules.iter().filter_map(|rule| rule.entry.grammar.clone()).collect()
+    }
+
+    #[test]
+    fn every_rule_reads_its_examples() {
+        for rule in &GRAMMARS.rules {
+            let entry = &rule.entry;
+            assert!(!entry.examples.is_empty(), "{} has no example", entry.name);
+            for example in &entry.examples {
+                let found =
+                    rule.pattern.captures(&example.text).unwrap_or_else(|| panic!("{}: {}", entry.name, example.text));
+                let group = |name: &str| found.name(name).map(|text| names::from_text(text.as_str()));
+                assert_eq!(group("name"), example.name, "{}: {}", entry.name, example.text);
+                assert_eq!(group("rest"), example.rest, "{}: {}", entry.name, example.text);
+                let day = written_day(&found).map(|written| match written {
+                    Written::Whole(date) => date.to_string(),
+                    Written::WithoutYear { month, day } => format!("{month:02}-{day:02}"),
+                });
+                assert_eq!(day, example.date, "{}: {}", entry.name, example.text);
+            }
+        }
+    }
+
+    /// A rule that stands behind a greedier one would never speak.
+    #[test]
+    fn no_rule_is_hidden_by_an_earlier_one() {
+        for (index, rule) in GRAMMARS.rules.iter().enumerate() {
+            if matches!(rule.entry.says, Says::Name | Says::OtherLine | Says::Nobody) {
+                let mine: Vec<String> = rule.entry.grammar.iter().cloned().collect();
+                for example in &rule.entry.examples {
+                    let source = rule.entry.on[0];
+                    let first = GRAMMARS.set.matches(&example.text).into_iter().find(|&other| {
+                        let other = &GRAMMARS.rules[other];
+                        other.holds(source, &mine)
+                            && matches!(other.entry.says, Says::Name | Says::OtherLine | Says::Nobody)
+                    });
+                    assert_eq!(first, Some(index), "{} on {:?}", rule.entry.name, example.text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rules_have_names_of_their_own() {
+        let mut seen: Vec<_> = GRAMMARS.rules.iter().map(|rule| &rule.entry.name).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), GRAMMARS.rules.len());
+        assert!(is_grammar("nordic") && !is_grammar("fr.card"));
+    }
+
+    fn row(lines: &[&str]) -> Parsed {
+        let remittance = lines.iter().map(|line| Text::new((*line).to_owned(), "text")).collect();
+        Parsed { remittance, ..Parsed::default() }
+    }
+
+    fn name_in(lines: &[&str]) -> Option<String> {
+        read(&row(lines), &[]).name.map(|found| found.name)
+    }
+
+    #[test]
+    fn the_order_of_lines_does_not_matter() {
+        let lines = ["PRLV SEPA Gaz du Port", "FACTURE 12", "30/04/2031", "Réf : 7781"];
+        for turn in 0..lines.len() {
+            let mut turned = lines;
+            turned.rotate_left(turn);
+            assert_eq!(name_in(&turned).as_deref(), Some("Gaz du Port"), "{turned:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_line_points_to_the_other_line_or_to_nobody() {
+        assert_eq!(
+            name_in(&["POS   4,20 AT K1 05.06. 18:02", "SUMUP  *TRAFIK HUBER"]).as_deref(),
+            Some("TRAFIK HUBER")
+        );
+        assert_eq!(name_in(&["POS   4,20 AT K1 05.06. 18:02"]), None);
+        assert_eq!(name_in(&["Shopping op 05/06/2031 18:02%nl%SLAGER JAN"]).as_deref(), Some("SLAGER JAN"));
+    }
+
+    #[test]
+    fn a_lone_label_is_a_name_only_if_it_looks_like_one() {
+        let label = |lines: &[&str]| read(&row(lines), &[]).label.map(|found| found.name);
+        assert_eq!(label(&["Buchhandlung Kurz"]).as_deref(), Some("Buchhandlung Kurz"));
+        for lines in [
+            &["Invoice 2031-7"][..],
+            &["Card payment"],
+            &["Buchhandlung", "Kurz"],
+            &["EREF+ABC"],
+            &["Abrechnung vom 30.11.2031"],
+            &["To EUR"],
+            &["0012 3344"],
+        ] {
+            assert_eq!(label(lines), None, "{lines:?}");
+        }
+        assert_eq!(label(&["EREF+ABC", "Buchhandlung Kurz"]).as_deref(), Some("Buchhandlung Kurz"));
+    }
+
+    #[test]
+    fn days_are_read_with_and_without_a_year() {
+        let day = |line: &str| read(&row(&[line]), &[]).day.and_then(|day| day.date(Some(date(2031, 1, 3))));
+        assert_eq!(day("EC 1 30.12/18.02UHR"), Some(date(2030, 12, 30)));
+        assert_eq!(day("CARTE 05/06/29 LIBRAIRIE"), Some(date(2029, 6, 5)));
+        assert_eq!(day("KAUFUMSATZ 41.90"), None);
+        assert_eq!(day("CARTE 31/02/31 LIBRAIRIE"), None);
+    }
+
+    #[test]
+    fn banks_words_around_a_name_field_come_off() {
+        assert_eq!(bare_name("POS05JUN BOOKSHOP", &[]).0, "BOOKSHOP");
+        assert_eq!(bare_name("VISA BOOKSHOP", &[]).0, "VISA BOOKSHOP");
+        assert_eq!(bare_name("VISA BOOKSHOP", &all_grammars()).0, "BOOKSHOP");
+        assert_eq!(bare_name("Sumup  *Bookshop", &[]).0, "Sumup  *Bookshop");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(lines in proptest::collection::vec("\\PC{0,80}", 0..6)) {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let reading = read(&row(&lines), &all_grammars());
+            prop_assert!(reading.name.is_none_or(|found| !found.name.trim().is_empty()));
+        }
+    }
+}
