@@ -132,12 +132,9 @@ pub(super) fn opened(reply: &Reply, base: &Base) -> Result<Opened, BankError> {
     let wire: WireOpened<'_> = reply.read()?;
     let consent = wire.consent_id.as_deref().and_then(|id| BankConsentId::new(id).ok());
     let consent = consent.ok_or_else(|| reply.broken(Breach::Field("consentId")))?;
-    let link = |name: &'static str| match href(wire.links, name) {
-        None => Ok(None),
-        Some(text) => match base.resolve(&text).filter(browsable) {
-            Some(url) => Ok(Some(url)),
-            None => Err(reply.broken(Breach::Field(name))),
-        },
+    let link = |name: &'static str| {
+        let url = href(wire.links, name).map(|text| base.resolve(&text?).filter(browsable).ok_or(Breach::Field(name)));
+        url.transpose().map_err(|breach| reply.broken(breach))
     };
     let approach = reply.header("aspsp-sca-approach").and_then(|word| match word.to_ascii_uppercase().as_str() {
         "REDIRECT" => Some(ScaApproach::Redirect),

@@ -121,14 +121,20 @@ pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Tra
         return Ok(Transactions { rows: Vec::new(), next: Continuation::End, issues: reply.issues() });
     }
     let wire: WireReport<'_> = reply.read()?;
-    let download = href(wire.links, "download").map(|link| base.next(&link, here, "download"));
-    let (rows, next) = match (wire.transactions, download) {
-        (Some(lists), _) => {
-            let next = href(lists.links, "next").or_else(|| href(wire.links, "next"));
-            (rows_of(reply, lists)?, next.map_or(Continuation::End, |link| base.next(&link, here, "next")))
+    let page = |links, name| match href(links, name) {
+        None => None,
+        Some(Ok(link)) => Some(base.next(&link, here, name)),
+        Some(Err(breach)) => Some(Continuation::Broken(breach)),
+    };
+    let (rows, next) = match wire.transactions {
+        Some(lists) => {
+            let next = page(lists.links, "next").or_else(|| page(wire.links, "next"));
+            (rows_of(reply, lists)?, next.unwrap_or(Continuation::End))
         }
-        (None, Some(download)) => (Vec::new(), download),
-        (None, None) => return Err(reply.broken(Breach::Field("transactions"))),
+        None => match page(wire.links, "download") {
+            Some(download) => (Vec::new(), download),
+            None => return Err(reply.broken(Breach::Field("transactions"))),
+        },
     };
     Ok(Transactions { rows, next, issues: reply.issues() })
 }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
 use crate::ask::{BankConsentId, BookingStatus, CallContext, ConsentAsk, PageAsk, ResourceId};
 use crate::endpoints::HttpsUrl;
-use crate::error::BankError;
+use crate::error::{BankError, Breach};
 use crate::links::Base;
 use crate::profile::Profile;
 use crate::wire::Reply;
@@ -174,12 +174,18 @@ fn secret(text: &str) -> HeaderValue {
     value
 }
 
-/// The target of a link: `{"href": "…"}`, the bare text, or either inside a list, as some banks have it.
-fn href(links: Option<&RawValue>, name: &str) -> Option<String> {
+/// The target of a link: `{"href": "…"}`, the bare text, or either inside a list, as some banks have it. A link that is
+/// there and cannot be read is not an absent one.
+fn href(links: Option<&RawValue>, name: &'static str) -> Option<Result<String, Breach>> {
     let links: Value = serde_json::from_str(links?.get()).ok()?;
     let link = match &links {
         Value::Array(several) => several.iter().find_map(|one| one.get(name))?,
         one => one.get(name)?,
     };
-    link.get("href").unwrap_or(link).as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    match link.get("href").unwrap_or(link) {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(Ok(text.clone())),
+        _ => Some(Err(Breach::Field(name))),
+    }
 }
