@@ -69,6 +69,8 @@ fn variations_that_the_standards_allow_are_accepted() {
         ("a typ", plain().id_token(|jwt| jwt.header["typ"] = json!("JWT"))),
         ("EdDSA", ed("EdDSA")),
         ("Ed25519", ed("Ed25519")),
+        ("JARM for a list", play(FAPI2_MESSAGE_SIGNING).jarm(|jwt| jwt.claims["aud"] = json!(["tpp-2", CLIENT_ID]))),
+        ("JARM with a fraction", play(FAPI2_MESSAGE_SIGNING).jarm(|jwt| jwt.claims["exp"] = json!(4.0e9 + 0.5))),
         ("odd case", plain().token(|reply| reply.body["token_type"] = json!("bEARER"))),
         ("request_uri for ten minutes", plain().par(|reply| reply.body["expires_in"] = json!(600))),
         (

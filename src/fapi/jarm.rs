@@ -38,8 +38,8 @@ fn audience_is_ours(claims: &Map<String, Value>, client_id: &str) -> Result<(), 
     refusal::JARM_AUD_MISMATCH.require(aud == client_id || listed)
 }
 
-/// JARM §2.4 (4): not expired, without leeway.
+/// JARM §2.4 (4): not expired, without leeway. The instant may have a fraction (RFC 7519 §2, NumericDate).
 fn response_is_in_time(claims: &Map<String, Value>, now: Timestamp) -> Result<(), Refusal> {
     let exp = claims.get("exp").ok_or_else(|| refusal::JARM_EXP_MISSING.refuse())?;
-    refusal::JARM_EXP_EXPIRED.require(exp.as_i64().is_some_and(|exp| now.as_second() < exp))
+    refusal::JARM_EXP_EXPIRED.require(exp.as_f64().is_some_and(|exp| (now.as_second() as f64) < exp))
 }

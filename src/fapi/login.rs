@@ -99,7 +99,8 @@ impl PendingLogin {
     }
 
     /// Matches the callback against the login: in time, ours, from the issuer that was asked, and with a code. An error
-    /// response is checked like any other before it is believed. `keys` are those of the issuer, for signed responses.
+    /// response is checked like any other before it is believed. `keys` are those of the issuer, for signed responses;
+    /// fetch them when the browser is back, since `jarm.kid.untrusted` is final like any other refusal.
     pub fn finish(self, callback: Callback, keys: &KeySet, now: Timestamp) -> Result<RedeemableCode, Refusal> {
         login_is_in_time(self.expires_at, now)?;
         let answer = match self.response {
