@@ -9,6 +9,9 @@ use crate::amount::{Direction, same_account};
 use crate::names;
 use crate::text::{Found, Reading, bare_name};
 
+/// Families of ISO 20022 bank transaction codes that are credit transfers: received, issued, and both in real time.
+const CREDIT_TRANSFERS: [&str; 4] = ["PMNT-RCDT", "PMNT-ICDT", "PMNT-RRCT", "PMNT-IRCT"];
+
 /// What the choice looks at.
 pub(crate) struct Row<'a> {
     pub(crate) parsed: &'a Parsed,
@@ -63,7 +66,7 @@ impl Row<'_> {
 
     fn name(&mut self, other: &Party, issues: &mut Vec<Issue>) -> Option<Named> {
         if self.reading.name.as_ref().is_some_and(|found| found.over_names)
-            && let Some(named) = self.from_text(issues)
+            && let Some(named) = self.by_text(issues)
         {
             return Some(named);
         }
@@ -74,29 +77,36 @@ impl Row<'_> {
             (&parsed.counterparty.name, "party.without_role"),
             (&parsed.merchant_name, "party.merchant_field"),
         ];
-        let by_field = fields.into_iter().find_map(|(field, rule)| self.from_field(field.as_ref()?, rule, issues));
-        if by_field.is_some() {
-            return by_field;
+        let named = fields.into_iter().find_map(|(field, rule)| self.by_field(field.as_ref()?, rule, issues));
+        if named.is_some() {
+            return named;
         }
         if self.reading.nobody.is_some() {
             return None;
         }
-        self.from_text(issues).or_else(|| self.from_other_role(issues)).or_else(|| self.from_label(issues))
+        self.by_text(issues).or_else(|| self.by_other_role(issues)).or_else(|| self.by_label(issues))
     }
 
-    fn from_field(&self, field: &Text, rule: &'static str, issues: &mut Vec<Issue>) -> Option<Named> {
+    fn by_field(&self, field: &Text, rule: &'static str, issues: &mut Vec<Issue>) -> Option<Named> {
         let (bare, cut) = bare_name(&field.value, &self.rules.grammars);
         self.accept(names::collapse(&bare), field.path.clone(), cut.unwrap_or(rule), issues)
     }
 
-    fn from_text(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
+    fn by_text(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
         let found = self.reading.name.take()?;
         self.found(found, issues)
     }
 
-    fn from_label(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
+    /// The row's only text. Of a credit transfer it is what the payer wrote and no name.
+    fn by_label(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
         let found = self.reading.label.take()?;
-        self.found(found, issues)
+        let code = self.parsed.bank_transaction_code.as_ref().map_or("", |code| &code.value);
+        if CREDIT_TRANSFERS.iter().any(|family| code.starts_with(family)) {
+            return None;
+        }
+        let named = self.found(found, issues)?;
+        issues.push(Issue::new("counterparty.from_label", "the name is the row's only text; no rule vouches for it"));
+        Some(named)
     }
 
     fn found(&self, found: Found, issues: &mut Vec<Issue>) -> Option<Named> {
@@ -110,14 +120,14 @@ impl Row<'_> {
 
     /// A name in the field of the role that the holder should have. Card refunds name the shop as creditor, so a credit may
     /// take it; a debit whose only name is the debtor's has the holder there, unless we know the holder to be another.
-    fn from_other_role(&self, issues: &mut Vec<Issue>) -> Option<Named> {
+    fn by_other_role(&self, issues: &mut Vec<Issue>) -> Option<Named> {
         let own = match self.direction {
             Direction::Out => &self.parsed.debtor,
             Direction::In => &self.parsed.creditor,
         };
         let field = own.name.as_ref()?;
-        let is_transfer_to_holder =
-            self.parsed.bank_transaction_code.as_ref().is_some_and(|code| code.value.starts_with("PMNT-RCDT"));
+        let code = self.parsed.bank_transaction_code.as_ref().map_or("", |code| &code.value);
+        let is_transfer_to_holder = CREDIT_TRANSFERS.iter().any(|family| code.starts_with(family));
         let is_own_account = own.account.is_some() && self.account_of(own).is_none();
         let may = match (self.holder.name.as_deref(), self.direction) {
             (Some(holder), _) => !names::share_a_word(holder, &field.value),
@@ -128,7 +138,7 @@ impl Row<'_> {
             issues.push(Issue::new("counterparty.only_holder_role", "the only name stands in the holder's own role"));
             return None;
         }
-        let named = self.from_field(field, "party.other_role", issues)?;
+        let named = self.by_field(field, "party.other_role", issues)?;
         issues.push(Issue::new("counterparty.role_doubt", "the name stands in the field of the other role"));
         Some(named)
     }

@@ -178,6 +178,8 @@ struct Line<'a> {
     /// Index of the best rule that speaks of parties, and whether the line is noise.
     rule: Option<usize>,
     noise: bool,
+    /// Whether a wrapper said that this is what somebody wrote about the payment.
+    unwrapped: bool,
 }
 
 /// Reads the text of a row.
@@ -221,7 +223,7 @@ fn match_line<'a>(
     switched_on: &[String],
     days: &mut Option<(usize, Day)>,
 ) -> Line<'a> {
-    let mut line = Line { text, path: &field.path, source, rule: None, noise: false };
+    let mut line = Line { text, path: &field.path, source, rule: None, noise: false, unwrapped: false };
     // A wrapper is taken off once; wrappers do not nest.
     for _ in 0..2 {
         let mut unwrapped = None;
@@ -250,7 +252,7 @@ fn match_line<'a>(
             }
         }
         match unwrapped {
-            Some(rest) => line = Line { text: rest, rule: None, noise: rest.is_empty(), ..line },
+            Some(rest) => line = Line { text: rest, rule: None, noise: rest.is_empty(), unwrapped: true, ..line },
             None => break,
         }
     }
@@ -329,7 +331,7 @@ fn only_label(lines: &[Line<'_>]) -> Option<Found> {
     let mut speaking = lines.iter().filter(|line| line.source == source && !line.noise);
     let line = speaking.next()?;
     let name = names::from_text(line.text);
-    (speaking.next().is_none() && names::looks_like_one(&name)).then(|| Found {
+    (speaking.next().is_none() && !line.unwrapped && names::looks_like_one(&name)).then(|| Found {
         name,
         path: line.path.clone(),
         rule: "label.only_line",
@@ -449,6 +451,7 @@ mod tests {
             &["Abrechnung vom 30.11.2031"],
             &["To EUR"],
             &["0012 3344"],
+            &["EREF+A1 SVWZ+Pizza gestern"],
         ] {
             assert_eq!(label(lines), None, "{lines:?}");
         }
