@@ -77,17 +77,21 @@ impl Report {
         match (self.lines.last(), self.outside) {
             (Some(last), Some(_)) => writeln!(
                 f,
-                "No entry about this consent is missing up to {}. Entries with * are held by the outside checkpoint.",
+                "The chain of entries about this consent is unbroken up to {}. The outside checkpoint holds those with *.",
                 last.index
             ),
-            (Some(last), None) => writeln!(f, "No entry about this consent is missing up to {}.", last.index),
+            (Some(last), None) => {
+                writeln!(f, "The chain of entries about this consent is unbroken up to {}.", last.index)
+            }
             (None, _) => writeln!(f, "  The bundle shows no entry."),
         }
     }
 
     fn write_deletion(&self, receipt: &Receipt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_receipt(receipt, f)?;
-        if self.is_unreadable_everywhere(receipt) {
+        if receipt.accounts.is_empty() {
+            writeln!(f, "  no account              had data under this consent")?;
+        } else if self.is_unreadable_everywhere(receipt) {
             writeln!(f, "  proven                  the keys that could open old copies are destroyed:")?;
             for (index, gone) in &self.epochs {
                 if receipt.accounts.iter().any(|erased| erased.key_epoch == gone.epoch) {
@@ -138,11 +142,11 @@ fn write_receipt(receipt: &Receipt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "  unreadable everywhere   after {}", receipt.unreadable_everywhere_after)?;
     for erased in &receipt.accounts {
         let visible = &erased.visible_in_backups;
-        write!(f, "  old backups still show  for {} that there were {} rows", erased.account, visible.rows)?;
-        match (visible.first_booking, visible.last_booking) {
-            (Some(first), Some(last)) => writeln!(f, ", booked {first} to {last}, and nothing else")?,
-            _ => writeln!(f, " and nothing else")?,
+        write!(f, "  old backups still show  {} transaction rows of {}", visible.rows, erased.account)?;
+        if let (Some(first), Some(last)) = (visible.first_booking, visible.last_booking) {
+            write!(f, ", booked {first} to {last}")?;
         }
+        writeln!(f, "; what is in them is sealed")?;
     }
     for kept in &receipt.kept_accounts {
         writeln!(f, "  kept                    {kept}: another consent stands on it")?;

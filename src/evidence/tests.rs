@@ -207,15 +207,37 @@ fn an_honest_bundle_verifies_and_says_what_it_shows() {
         "Time asserted by the operator",
         "because the person withdrew the consent",
         "1204 rows, none left",
-        "1200 rows, booked 2026-01-02 to 2026-11-20, and nothing else",
+        "-00000000004d, booked 2026-01-02 to 2026-11-20; what is in them is sealed",
         "epoch 20778    2026-11-29T12:01:00Z (file), entry 10",
         "confirmed the end of the consent, 2026-11-21T12:08:00Z (http_204)",
         "prd_00000000-0000-0000-0000-000000000009 has confirmed",
         "another consent stands on it",
-        "No entry about this consent is missing up to 9.",
+        "The chain of entries about this consent is unbroken up to 9.",
     ] {
         assert!(page.contains(said), "{said:?} is not in\n{page}");
     }
+}
+
+/// The files that `FORMAT.md` offers to whoever writes another verifier. If this fails the format has changed: that is a
+/// new version, not a new set of files.
+#[test]
+fn the_published_vectors_are_what_this_code_makes_and_accepts() {
+    let log = honest();
+    let bundle = log.bundle(consent(1));
+    let keys = format!("{}\n", log.signer().verifier_key());
+    let made = [
+        ("bundle.json", include_str!("vectors/bundle.json"), bundle.to_canonical().unwrap()),
+        ("receipt.note", include_str!("vectors/receipt.note"), bundle.signed_note(6).unwrap()),
+        ("checkpoint.note", include_str!("vectors/checkpoint.note"), log.checkpoint(6)),
+        ("keys.txt", include_str!("vectors/keys.txt"), keys),
+    ];
+    for (name, published, made) in &made {
+        assert_eq!(published, made, "{name}");
+    }
+    let keys = VerifierKey::read_all(&made[3].2).unwrap();
+    let report = verify(made[0].1, &keys, Some(made[2].1)).unwrap();
+    assert_eq!(report.to_string(), include_str!("vectors/report.txt"));
+    verify_receipt(made[1].1, &keys).unwrap();
 }
 
 #[test]
@@ -277,6 +299,23 @@ fn only_the_keys_of_this_log_count() {
     assert_eq!(refused(&Log::of(tenant(1), 2).keys()), "checkpoint.key");
     // The same key under the name of another tenant's log is another key.
     assert_eq!(refused(&Log::of(tenant(2), 1).keys()), "checkpoint.key");
+    // A key that is trusted for another tenant's log signs neither this one's checkpoints nor its receipts.
+    let other = Log::of(tenant(2), 5);
+    let trusting_both = [log.keys(), other.keys()].concat();
+    let code = |bundle: &Bundle| verify(&bundle.to_canonical().unwrap(), &trusting_both, None).unwrap_err().code();
+    let mut bundle = log.bundle(consent(1));
+    let statement = Statement::read(&log.entries[6].text).unwrap();
+    sign_with(&mut bundle.entries[4], statement.sign(&other.signer()).unwrap());
+    assert_eq!(code(&bundle), "entries[4].key");
+    let ours = Checkpoint::of(log.origin.clone(), &log.frontiers[STEPS]);
+    bundle.checkpoint = ours.sign(&other.signer());
+    assert_eq!(code(&bundle), "checkpoint.tenant");
+    bundle.checkpoint = log.checkpoint(STEPS);
+    bundle.earlier[0].checkpoint = Checkpoint::of(log.origin.clone(), &log.frontiers[3]).sign(&other.signer());
+    assert_eq!(code(&bundle), "earlier[0].key");
+    bundle.earlier[0].checkpoint = Checkpoint::of(other.origin.clone(), &log.frontiers[3]).sign(&log.signer());
+    assert_eq!(code(&bundle), "earlier[0].tenant");
+
     let both = [Log::of(tenant(1), 2).keys(), log.keys()].concat();
     assert!(verify(&text, &both, None).is_ok(), "a former key beside the present one does no harm");
 }
@@ -357,6 +396,10 @@ const TAMPERINGS: &[(&str, &str, Tamper)] = &[
     }),
     ("the checkpoint of another tenant's log", "checkpoint.key", |_, b| {
         b.checkpoint = Log::of(tenant(2), 1).checkpoint(0);
+    }),
+    ("an epoch whose statement is not shown", "epochs[0].content", |_, b| {
+        let Content::Shown { statement, salt, .. } = &b.epochs[0].content else { panic!("it was shown") };
+        b.epochs[0].content = Content::Expired { commitment: commitment(salt, statement) };
     }),
     ("another format", "file.form", |_, b| b.format = "tributary.bundle/2".to_owned()),
 ];

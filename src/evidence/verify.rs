@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::ids::{DeletionId, TenantId};
+use domain::ids::DeletionId;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bundle::{Bundle, Content, FORMAT, Item};
@@ -107,7 +107,6 @@ pub struct Refusal {
     /// Where.
     pub place: Place,
     /// What.
-    #[source]
     pub check: Check,
 }
 
@@ -146,17 +145,15 @@ const TIME_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// Checks a bundle with the keys somebody trusts and, if they have one, a signed checkpoint that was kept outside the
 /// operator's reach. Without one, nothing shows that the log was not made up later: the report then says that its times
 /// are asserted by the operator.
-pub fn verify(bundle: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result<Report, Refusal> {
-    let parsed: Bundle = canonical::read(bundle).map_err(|_| Refusal::at(Place::File, Check::Form))?;
-    if parsed.format != FORMAT {
-        return Err(Refusal::at(Place::File, Check::Form));
-    }
-    let bundle = parsed;
+pub fn verify(file: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result<Report, Refusal> {
+    let bundle: Option<Bundle> = canonical::read(file).ok();
+    let known = bundle.filter(|bundle| bundle.format == FORMAT);
+    let bundle = known.ok_or(Refusal::at(Place::File, Check::Form))?;
     let verifier = Verifier::open(&bundle, keys)?;
-    let earlier = verifier.earlier(&bundle)?;
+    let earlier = verifier.earlier()?;
     let outside = outside.map(|note| verifier.outside(note, &earlier)).transpose()?;
-    let lines = verifier.entries(&bundle)?;
-    let epochs = verifier.epochs(&bundle)?;
+    let lines = verifier.entries()?;
+    let epochs = verifier.epochs()?;
     let report = Report {
         consent: bundle.consent,
         checkpoint: verifier.checkpoint,
@@ -187,10 +184,9 @@ pub fn verify_receipt(note: &str, keys: &[VerifierKey]) -> Result<ReceiptReport,
 }
 
 struct Verifier<'a> {
-    keys: Vec<VerifierKey>,
-    tenant: TenantId,
-    checkpoint: Checkpoint,
     bundle: &'a Bundle,
+    checkpoint: Checkpoint,
+    keys: Vec<VerifierKey>,
 }
 
 impl<'a> Verifier<'a> {
@@ -202,22 +198,18 @@ impl<'a> Verifier<'a> {
             return Err(Refusal::at(Place::Checkpoint, Check::Tenant));
         }
         let keys = keys.iter().filter(|key| key.name() == checkpoint.origin.as_str()).cloned().collect();
-        Ok(Self { keys, tenant: bundle.tenant, checkpoint, bundle })
+        Ok(Self { bundle, checkpoint, keys })
     }
 
+    /// Opens another checkpoint of this log: it must be signed by a key of its own name, and only this log's are left.
     fn checkpoint_of_this_log(&self, note: &str, place: Place, strangers: Strangers) -> Result<Checkpoint, Refusal> {
-        let checkpoint =
-            Checkpoint::open(note, &self.keys, strangers).map_err(|error| Refusal::of_checkpoint(place, error))?;
-        if checkpoint.origin != self.checkpoint.origin {
-            return Err(Refusal::at(place, Check::Tenant));
-        }
-        Ok(checkpoint)
+        Checkpoint::open(note, &self.keys, strangers).map_err(|error| Refusal::of_checkpoint(place, error))
     }
 
-    fn earlier(&self, bundle: &Bundle) -> Result<Vec<Checkpoint>, Refusal> {
+    fn earlier(&self) -> Result<Vec<Checkpoint>, Refusal> {
         let mut before = 0;
-        let mut checkpoints = Vec::with_capacity(bundle.earlier.len());
-        for (i, earlier) in bundle.earlier.iter().enumerate() {
+        let mut checkpoints = Vec::with_capacity(self.bundle.earlier.len());
+        for (i, earlier) in self.bundle.earlier.iter().enumerate() {
             let place = Place::Earlier(i);
             let old = self.checkpoint_of_this_log(&earlier.checkpoint, place, Strangers::Refuse)?;
             let new = &self.checkpoint;
@@ -245,18 +237,18 @@ impl<'a> Verifier<'a> {
     }
 
     /// The consent's own entries: complete from the first, in order, and none of another consent.
-    fn entries(&self, bundle: &Bundle) -> Result<Vec<Line>, Refusal> {
-        let mut lines: Vec<Line> = Vec::with_capacity(bundle.entries.len());
+    fn entries(&self) -> Result<Vec<Line>, Refusal> {
+        let mut lines: Vec<Line> = Vec::with_capacity(self.bundle.entries.len());
         let mut head = Hash::ZERO;
         let mut latest: Option<Timestamp> = None;
-        for (i, item) in bundle.entries.iter().enumerate() {
+        for (i, item) in self.bundle.entries.iter().enumerate() {
             let place = Place::Entry(i);
             if item.prev != head || lines.last().is_some_and(|before| before.index >= item.index) {
                 return Err(Refusal::at(place, Check::Chain));
             }
             let (leaf, line) = self.item(item, place)?;
             if let Some(statement) = &line.statement {
-                if statement.subject != Subject::Consent(bundle.consent) {
+                if statement.subject != Subject::Consent(self.bundle.consent) {
                     return Err(Refusal::at(place, Check::Subject));
                 }
                 if latest.is_some_and(|latest| latest.duration_since(statement.at) > TIME_BEFORE_MAX) {
@@ -271,16 +263,16 @@ impl<'a> Verifier<'a> {
     }
 
     /// Entries about the tenant's epochs, shown because receipts of this bundle name these epochs.
-    fn epochs(&self, bundle: &Bundle) -> Result<Vec<(u64, EpochDestroyed)>, Refusal> {
-        let mut epochs: Vec<(u64, EpochDestroyed)> = Vec::with_capacity(bundle.epochs.len());
-        for (i, item) in bundle.epochs.iter().enumerate() {
+    fn epochs(&self) -> Result<Vec<(u64, EpochDestroyed)>, Refusal> {
+        let mut epochs: Vec<(u64, EpochDestroyed)> = Vec::with_capacity(self.bundle.epochs.len());
+        for (i, item) in self.bundle.epochs.iter().enumerate() {
             let place = Place::Epoch(i);
             if epochs.last().is_some_and(|(before, _)| *before >= item.index) {
                 return Err(Refusal::at(place, Check::Chain));
             }
             let (_, line) = self.item(item, place)?;
             let statement = line.statement.ok_or(Refusal::at(place, Check::Content))?;
-            if statement.subject != Subject::Tenant(self.tenant) {
+            if statement.subject != Subject::Tenant(self.bundle.tenant) {
                 return Err(Refusal::at(place, Check::Subject));
             }
             let destroyed = statement.body::<EpochDestroyed>().ok_or(Refusal::at(place, Check::Subject))?;

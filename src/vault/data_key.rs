@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 /// texts of one binding are equal. The bound is kept nevertheless, since no account comes near it.
 pub const SEALS_PER_KEY_MAX: u64 = 1 << 32;
 
+/// How values are sealed, as receipts name it.
+pub const SEALING: &str = "AES-256-GCM-SIV";
+
 /// Bytes that sealing adds to the plain text: version, nonce and tag.
 pub const SEALED_OVERHEAD: usize = 1 + NONCE_LEN + TAG_LEN;
 

@@ -77,6 +77,11 @@ impl Vault {
         self.policy
     }
 
+    /// What kind of provider holds the keys, as evidence names it.
+    pub fn provider_kind(&self) -> &'static str {
+        self.provider.kind()
+    }
+
     /// A new data key and its wrapped form under the current epoch.
     pub fn new_key(&self, tenant: TenantId, world: &World<'_>) -> Result<(DataKey, Wrapped), KeyError> {
         let key = DataKey::generate(world.entropy);

@@ -112,6 +112,10 @@ impl FileProvider {
 }
 
 impl KeyProvider for FileProvider {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
     fn create_epoch(&self, tenant: TenantId, epoch: i64, entropy: &dyn Entropy) -> Result<(), KeyError> {
         let shelf = self.enter_alone(tenant)?;
         match shelf.state(epoch)? {

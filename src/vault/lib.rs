@@ -19,9 +19,9 @@ mod signing;
 pub mod testing;
 
 pub use binding::Binding;
-pub use data_key::{DataKey, OpenError, SEALED_OVERHEAD, SEALS_PER_KEY_MAX};
+pub use data_key::{DataKey, OpenError, SEALED_OVERHEAD, SEALING, SEALS_PER_KEY_MAX};
 pub use entropy::SystemEntropy;
 pub use epochs::{EpochPolicy, Vault, Wrapped};
 pub use file_provider::FileProvider;
-pub use provider::{Destroyed, EpochState, KeyError, KeyProvider};
+pub use provider::{Destroyed, EpochState, KeyError, KeyProvider, WRAPPING};
 pub use signing::SigningKey;

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 
 use crate::{DataKey, SigningKey};
 
+/// How data keys are wrapped, as receipts name it.
+pub const WRAPPING: &str = "AES-256-KW";
+
 /// Why a key operation failed, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -88,6 +91,9 @@ impl EpochState {
 /// An epoch key is 256 bits and wraps data keys by AES key wrap (RFC 3394). Every operation may be called by several
 /// processes at once, may be killed at any point and may be repeated.
 pub trait KeyProvider: Send + Sync {
+    /// What kind of provider this is, as evidence names it: `file`, `pkcs11`, `kms`.
+    fn kind(&self) -> &'static str;
+
     /// Makes the key of an epoch unless there is one. A destroyed epoch is never made again: [`KeyError::Destroyed`].
     fn create_epoch(&self, tenant: TenantId, epoch: i64, entropy: &dyn Entropy) -> Result<(), KeyError>;
 
