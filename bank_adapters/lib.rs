@@ -18,6 +18,7 @@ pub mod quirks;
 pub mod registration;
 pub mod settings;
 pub mod standards;
+pub mod unprofiled;
 mod wire;
 
 use std::sync::Arc;
