@@ -135,11 +135,11 @@ pub enum GrantedAccess {
 /// What the answer to the end of a consent means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It is gone: 204, an answer with a terminal status, or the bank does not know it any more (404).
+    /// It is gone: 204, an answer with a terminal status, or the bank does not know it any more (404, 410).
     Gone,
     /// The bank took the request (202, or a 200 whose body still says otherwise): only the status tells.
     Accepted,
-    /// 401 or 403, or a 404 that the API itself did not write: proves nothing. Ask the status with a fresh token.
+    /// 401 or 403, or a 404 or 410 that the API itself did not write: proves nothing. Ask the status with a fresh token.
     Unproven(BankProblem),
 }
 

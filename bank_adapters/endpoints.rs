@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::settings::Source;
+use crate::settings::{Source, tables};
 
 /// Environments of a bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -47,25 +47,26 @@ impl TryFrom<String> for HttpsUrl {
     }
 }
 
-/// Addresses of one environment. An authorisation server with an `issuer` tells the others itself (RFC 8414, OpenID
-/// Connect Discovery); what is written here wins.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoints {
-    /// Base of the account API; the standard's paths (`/v1/consents`) follow it.
-    pub api: Option<HttpsUrl>,
-    /// Issuer identifier, compared character by character.
-    pub issuer: Option<String>,
-    /// RFC 8414 `authorization_endpoint`.
-    pub authorization_endpoint: Option<HttpsUrl>,
-    /// RFC 8414 `token_endpoint`.
-    pub token_endpoint: Option<HttpsUrl>,
-    /// RFC 9126 `pushed_authorization_request_endpoint`.
-    pub pushed_authorization_request_endpoint: Option<HttpsUrl>,
-    /// RFC 7009 `revocation_endpoint`.
-    pub revocation_endpoint: Option<HttpsUrl>,
-    /// RFC 8414 `jwks_uri`.
-    pub jwks_uri: Option<HttpsUrl>,
+tables! {
+    /// Addresses of one environment. An authorisation server with an `issuer` tells the others itself (RFC 8414, OpenID
+    /// Connect Discovery); what is written here wins.
+    #[derive(Default, PartialEq, Eq)]
+    "endpoints.*" => Endpoints {
+        /// Base of the account API; the standard's paths (`/v1/consents`) follow it.
+        api: Option<HttpsUrl>,
+        /// Issuer identifier, compared character by character.
+        issuer: Option<String>,
+        /// RFC 8414 `authorization_endpoint`. Absent: the issuer tells it, as it does the rest.
+        authorization_endpoint: Option<HttpsUrl>,
+        /// RFC 8414 `token_endpoint`.
+        token_endpoint: Option<HttpsUrl>,
+        /// RFC 9126 `pushed_authorization_request_endpoint`.
+        pushed_authorization_request_endpoint: Option<HttpsUrl>,
+        /// RFC 7009 `revocation_endpoint`.
+        revocation_endpoint: Option<HttpsUrl>,
+        /// RFC 8414 `jwks_uri`.
+        jwks_uri: Option<HttpsUrl>,
+    }
 }
 
 impl Endpoints {
@@ -90,15 +91,17 @@ impl Endpoints {
     pub(crate) fn check(&self, source: &mut Source<'_>, key: &str) {
         let api = self.api.as_ref().is_none_or(|api| api.url().query().is_none());
         source.require(api, &format!("{key}.api"), "must have no query");
-        let issuer = self
-            .issuer
-            .clone()
-            .is_none_or(|issuer| HttpsUrl::try_from(issuer).is_ok_and(|issuer| issuer.url().query().is_none()));
-        source.require(issuer, &format!("{key}.issuer"), "must be https, without query and fragment (RFC 8414 §2)");
+        check_issuer(self.issuer.as_deref(), source, &format!("{key}.issuer"));
     }
 
     /// Whether the authorisation server can be found: by its issuer, or address by address.
     pub(crate) fn name_a_server(&self) -> bool {
         self.issuer.is_some() || (self.authorization_endpoint.is_some() && self.token_endpoint.is_some())
     }
+}
+
+/// Notes what is wrong with an issuer identifier at `key`.
+pub(crate) fn check_issuer(issuer: Option<&str>, source: &mut Source<'_>, key: &str) {
+    let good = |text: &str| HttpsUrl::try_from(text.to_owned()).is_ok_and(|issuer| issuer.url().query().is_none());
+    source.require(issuer.is_none_or(good), key, "must be https, without query and fragment (RFC 8414 §2)");
 }

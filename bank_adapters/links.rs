@@ -123,6 +123,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn an_id_is_one_step_of_the_path_whatever_it_holds(id in "[^\\x00-\\x1f]{1,20}", value in ".{0,10}") {
             prop_assume!(id != "." && id != "..");

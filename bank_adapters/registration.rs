@@ -33,7 +33,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use crate::endpoints::{Endpoints, Environment};
+use crate::endpoints::{Endpoints, Environment, check_issuer};
 use crate::links::browsable;
 use crate::profile::Profile;
 use crate::settings::{Findings, Source};
@@ -169,7 +169,8 @@ impl File {
         source.require(redirect.is_some(), "redirect_uri", "must be https, or http on this machine, without fragment");
         source.require(!self.client_id.trim().is_empty(), "client_id", "must not be empty");
         self.endpoints.check(&mut source, "endpoints");
-        let found = self.bank.is_some() || self.endpoints.name_a_server();
+        check_issuer(self.issuer.as_deref(), &mut source, "issuer");
+        let found = self.bank.is_some() || self.issuer.is_some() || self.endpoints.name_a_server();
         source.require(found, "issuer", "or the endpoints must be named where no bank is");
         let signs = self.signing.as_ref().is_none_or(|signing| Alg::named(&signing.alg).is_some());
         source.require(signs, "signing.alg", "must be PS256, ES256 or EdDSA");
@@ -185,11 +186,9 @@ impl Registration {
         let name = path.display().to_string();
         let source = Source::new(&name, &text);
         let mut file: File = source.parse()?;
-        if let Some(issuer) = file.issuer.take() {
-            file.endpoints.issuer = Some(issuer);
-        }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let Checked { id, bank, redirect_uri } = file.check(source, stem)?;
+        file.endpoints.issuer = file.issuer.or(file.endpoints.issuer);
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
             id,

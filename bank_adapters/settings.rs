@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// One complaint about a file.
@@ -91,6 +92,82 @@ impl<'t> Source<'t> {
             table = inner;
         }
         self.line_at(offset)
+    }
+}
+
+/// A table of a file with its keys, for people who write one.
+pub(crate) struct Table {
+    /// Dotted path; `*` stands for any name, the empty path for the keys before the first table.
+    pub(crate) path: &'static str,
+    /// Each key with what it says and what its absence means.
+    pub(crate) keys: &'static [(&'static str, &'static str)],
+}
+
+/// Declares tables of a file once: the types that read them and the text that explains their keys.
+macro_rules! tables {
+    ($(
+        $(#[doc = $about:literal])+
+        $(#[derive($($derive:ident),+)])?
+        $path:literal => $name:ident {
+            $( $(#[doc = $text:literal])+ $(#[serde($($serde:tt)+)])* $key:ident: $of:ty, )*
+        }
+    )+) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, serde::Deserialize $($(, $derive)+)?)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $( $(#[doc = $text])+ $(#[serde($($serde)+)])* pub $key: $of, )*
+            }
+        )+
+
+        pub(crate) const TABLES: &[crate::settings::Table] = &[$(
+            crate::settings::Table { path: $path, keys: &[$( (stringify!($key), concat!($($text),+)) ),*] }
+        ),+];
+    };
+}
+pub(crate) use tables;
+
+/// A key with its meaning and its values in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Dotted path of its table; `*` stands for any name.
+    pub table: &'static str,
+    /// The key.
+    pub key: &'static str,
+    /// What it says, and what its absence means.
+    pub about: String,
+    /// Its values, as TOML, one for each table that sets it.
+    pub values: Vec<String>,
+}
+
+impl Explained {
+    /// The keys of the tables that hold values and not tables.
+    pub(crate) fn of(text: &str, tables: impl Iterator<Item = &'static Table> + Clone) -> Vec<Self> {
+        let root = text.parse().map_or_else(|_| Value::Table(toml::Table::new()), Value::Table);
+        let is_table = |path: &str| tables.clone().any(|table| table.path.split('.').eq(path.split('.')));
+        let mut all = Vec::new();
+        for table in tables.clone() {
+            for (key, about) in table.keys {
+                let path = if table.path.is_empty() { (*key).to_owned() } else { format!("{}.{key}", table.path) };
+                if !is_table(&path) && !is_table(&format!("{path}.*")) {
+                    let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+                    all.push(Self { table: table.path, key, about, values: values(&root, &path) });
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The values at a path; a list of tables has as many as tables.
+fn values(value: &Value, path: &str) -> Vec<String> {
+    match (value, path.split_once('.').unwrap_or((path, ""))) {
+        (value, ("", _)) => vec![value.to_string()],
+        (Value::Array(items), _) => items.iter().flat_map(|item| values(item, path)).collect(),
+        (Value::Table(table), ("*", rest)) => table.values().flat_map(|item| values(item, rest)).collect(),
+        (Value::Table(table), (key, rest)) => table.get(key).map(|item| values(item, rest)).unwrap_or_default(),
+        _ => Vec::new(),
     }
 }
 

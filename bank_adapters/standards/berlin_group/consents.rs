@@ -247,7 +247,7 @@ pub(super) fn ended(profile: Arc<Profile>, response: Response<Bytes>, now: Times
     match response.status() {
         StatusCode::NO_CONTENT => return Ok(Ended::Gone),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(Ended::Unproven(problem)),
-        StatusCode::NOT_FOUND => {
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
             let by_the_api = matches!(problem.shape, Shape::TppMessages | Shape::Problem | Shape::Empty);
             return Ok(if by_the_api { Ended::Gone } else { Ended::Unproven(problem) });
         }
