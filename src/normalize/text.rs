@@ -241,8 +241,7 @@ fn match_line<'a>(
                         .map(|m| m.as_str().trim());
                     break;
                 }
-                Says::Noise => line.noise = true,
-                Says::Date => {}
+                Says::Noise | Says::Date => line.noise = true,
                 Says::Name | Says::OtherLine | Says::Nobody => line.rule = line.rule.or(Some(index)),
             }
             if days.as_ref().is_none_or(|(best, _)| index < *best)
