@@ -193,8 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// The example of C2SP tlog-cosignature and its log key, and the note that the Go checksum database documents for its
-    /// own format: made by programs that nobody here wrote.
+    /// The key and the note that Go's note package documents: made by a program that nobody here wrote.
     const PEOPLE: (&str, &str) = (
         "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\

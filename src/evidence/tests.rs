@@ -468,7 +468,15 @@ fn a_log_made_anew_is_a_fork_of_every_checkpoint_held_outside() {
 fn statements_that_contradict_the_log_or_themselves_are_refused() {
     let one = Subject::Consent(consent(1));
     type Forge = fn(&Log, Subject) -> Statement;
-    let forgeries: [(&str, &str, Forge); 6] = [
+    let forgeries: [(&str, &str, Forge); 9] = [
+        ("rows erased before access stopped", "entries[7].content", |log, one| {
+            log.body(one, minute(11), &Receipt { erased_at: minute(3), ..receipt(consent(1), deletion(3)) })
+        }),
+        ("unreadable before the key was deleted", "entries[7].content", |log, one| {
+            let wrong = Receipt { unreadable_everywhere_after: minute(4), ..receipt(consent(1), deletion(3)) };
+            log.body(one, minute(11), &wrong)
+        }),
+        ("an epoch destroyed twice", "epochs[1].subject", |log, _| story(log, STEPS)),
         ("back-dated, at the end", "entries[7].time", |log, one| log.about(one, "notice.sent", minute(9 - 61))),
         ("a second receipt of one deletion", "entries[7].content", |log, one| {
             log.body(one, minute(11), &receipt(consent(1), deletion(1)))
@@ -499,6 +507,34 @@ fn statements_that_contradict_the_log_or_themselves_are_refused() {
     let mut log = honest();
     log.record(&log.about(one, "notice.sent", minute(9 - 60)));
     assert_eq!(code(&log.bundle(consent(1)), &log), "accepted", "transactions may overlap a little");
+}
+
+/// An operator that writes two entries at once can choose where each goes.
+#[test]
+fn a_chain_that_runs_backwards_through_the_log_is_refused() {
+    let one = Subject::Consent(consent(1));
+    let mut log = Log::of(tenant(1), 1);
+    let texts = [1, 0].map(|step| Statement { subject: one, ..story(&log, step) }.to_canonical().unwrap());
+    // The second of the chain stands first: its link is computed before the leaf it names is in the log.
+    let first_leaf = crate::log::leaf(&Hash::ZERO, &commitment(&Hash([2; 32]), &texts[1]));
+    log.sequencer = Sequencer::new(Frontier::default(), HashMap::from([(one, first_leaf)]));
+    log.record_raw(one, texts[0].clone(), String::new());
+    log.sequencer = Sequencer::new(log.sequencer.frontier().clone(), HashMap::new());
+    log.record_raw(one, texts[1].clone(), String::new());
+
+    let mut bundle = Bundle::new(log.tenant, consent(1), log.checkpoint(2));
+    bundle.entries = [1, 0].map(|i| log.item(&log.entries[i])).into();
+    assert_eq!(code(&bundle, &log), "entries[1].chain");
+}
+
+#[test]
+fn the_end_of_an_epoch_is_the_tenants_and_no_consents() {
+    let mut log = honest();
+    let elsewhere = Statement { subject: Subject::Consent(consent(2)), ..story(&log, STEPS) };
+    log.record(&elsewhere);
+    let mut bundle = log.bundle(consent(1));
+    bundle.epochs = vec![log.item(&log.entries[STEPS])];
+    assert_eq!(code(&bundle, &log), "epochs[0].subject");
 }
 
 #[test]
