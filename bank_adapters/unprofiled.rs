@@ -68,8 +68,12 @@ pub fn rules(origin: &Origin<'_>) -> Rules {
         rules.grammars.extend_from_slice(&country.grammars);
     }
     rules.own_names.extend(origin.name.filter(|name| !name.starts_with('(')).map(str::to_owned));
-    if let Some(bank) = bic.and_then(|bic| KNOWN.banks.iter().find(|bank| bank.has(bic))) {
+    let by_bic = bic.and_then(|bic| KNOWN.banks.iter().find(|bank| bank.has(bic)));
+    if let Some(bank) = by_bic.or_else(|| KNOWN.banks.iter().find(|bank| origin.name.is_some_and(|name| bank.is(name))))
+    {
         rules.sign = match bank.sign {
+            // A name is too weak to turn a sign by: its sister in another country may be right.
+            _ if by_bic.is_none() => rules.sign,
             Some(Sign::Inverted) => SignRule::Inverted,
             Some(Sign::PendingUnsigned) => SignRule::PendingUnsigned,
             None => rules.sign,
@@ -90,6 +94,10 @@ pub fn grammars() -> impl Iterator<Item = &'static str> {
 impl Bank {
     fn has(&self, bic: &str) -> bool {
         self.bics.iter().any(|known| bic.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(&self.name)
     }
 }
 
@@ -124,6 +132,14 @@ mod tests {
         let placeholder =
             Origin { name: Some("(several banks)"), bic: Some("ä"), institution_id: Some("X_Y"), ..Origin::default() };
         assert_eq!(rules(&placeholder), Rules::default());
+    }
+
+    #[test]
+    fn a_name_alone_switches_grammars_on_and_turns_no_sign() {
+        let by_name = rules(&Origin { name: Some("REVOLUT"), ..Origin::default() });
+        assert!(by_name.grammars.iter().any(|grammar| grammar == "from_to"));
+        let turned = rules(&Origin { name: Some("Cetelem Portugal"), ..Origin::default() });
+        assert_eq!(turned.sign, SignRule::Either);
     }
 
     #[test]

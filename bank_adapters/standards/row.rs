@@ -118,6 +118,8 @@ enum Node<'a> {
     Text(Cow<'a, str>),
     List(Vec<Self>),
     Object(Members<'a>),
+    /// A string with half a surrogate pair, or a value nested too deep.
+    Unreadable,
 }
 
 type Members<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
@@ -128,18 +130,21 @@ impl<'a> Node<'a> {
         let token = raw.get();
         match token.as_bytes().first() {
             Some(b'{') if depth < DEPTH_MAX => {
-                let Ok(Entries(entries)) = serde_json::from_str(token) else { return Self::Null };
+                let Ok(Entries(entries)) = serde_json::from_str(token) else { return Self::Unreadable };
                 Self::Object(entries.into_iter().map(|(key, raw)| (key.0, Self::read(raw, depth + 1))).collect())
             }
             Some(b'[') if depth < DEPTH_MAX => {
-                let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(token) else { return Self::Null };
+                let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(token) else { return Self::Unreadable };
                 Self::List(items.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())
             }
-            Some(b'"') => serde_json::from_str::<Borrowed<'_>>(token).map_or(Self::Null, |text| Self::Text(text.0)),
+            Some(b'"') => {
+                serde_json::from_str::<Borrowed<'_>>(token).map_or(Self::Unreadable, |text| Self::Text(text.0))
+            }
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'-' | b'0'..=b'9') => Self::Number(token),
-            _ => Self::Null,
+            Some(b'n') => Self::Null,
+            _ => Self::Unreadable,
         }
     }
 
@@ -261,7 +266,7 @@ impl<'a> Reader<'a> {
                 },
                 // One format's object can be another's value: `amount: {amount, currency}` beside `amount.amount`.
                 Some(Node::Object(_)) if paths.len() > 1 => continue,
-                Some(Node::Bool(_) | Node::Object(_)) => {
+                Some(Node::Bool(_) | Node::Object(_) | Node::Unreadable) => {
                     self.issues.push(Issue::new("field.type", format!("{path} is neither text nor number")));
                     continue;
                 }
@@ -288,7 +293,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(node) => match line_of(node) {
                     Some(text) => texts.push(Text::new(text.to_owned(), path)),
-                    None if matches!(node, Node::Bool(_)) => {
+                    None if matches!(node, Node::Bool(_) | Node::Unreadable) => {
                         self.issues.push(Issue::new("field.type", format!("{path} is not text")));
                     }
                     None => {}
@@ -360,7 +365,7 @@ fn line_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
             Some(Node::Text(text)) => text.trim(),
             _ => return None,
         },
-        Node::Null | Node::Bool(_) | Node::List(_) => return None,
+        Node::Null | Node::Bool(_) | Node::List(_) | Node::Unreadable => return None,
     };
     (!is_filler(text)).then_some(text)
 }

@@ -10,6 +10,7 @@ use domain::records::{Holder, Issue, List, Normalized, Parsed};
 use domain::rules::{Rules, SignRule};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Longest line that is read, in bytes. A row is a few kilobytes.
@@ -95,37 +96,32 @@ struct Line<'a> {
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    bank: Option<Cow<'a, str>>,
+    bank: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    bic: Option<Cow<'a, str>>,
+    bic: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    country: Option<Cow<'a, str>>,
+    country: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    institution_id: Option<Cow<'a, str>>,
+    institution_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    format: Option<Cow<'a, str>>,
+    format: Option<&'a RawValue>,
     #[serde(default)]
-    context: Option<Context>,
+    context: Value,
     #[serde(default)]
-    account: Option<Account>,
+    account: Value,
     #[serde(borrow)]
     raw: &'a RawValue,
 }
 
-#[derive(Deserialize)]
-struct Context {
-    #[serde(default)]
-    list: Option<String>,
+/// A member that is a string; any other type counts as absent.
+fn text(member: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(member?.get()).ok()
 }
 
-#[derive(Deserialize)]
-struct Account {
-    #[serde(default, alias = "bban")]
-    iban: Option<String>,
-    #[serde(default, alias = "ownerName", alias = "holder")]
-    owner_name: Option<String>,
-    #[serde(default)]
-    currency: Option<String>,
+/// The first of some members of an object that is a string and not blank.
+fn first_text(object: &Value, members: &[&str]) -> Option<String> {
+    let texts = members.iter().filter_map(|member| object.get(member)?.as_str());
+    texts.map(str::trim).find(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The id alone, for a line whose other parts cannot be read.
@@ -143,28 +139,30 @@ fn answer<'a>(line: &'a [u8], args: &NormalizeArgs, profile_rules: Option<&Rules
             return refused(id, "row.malformed", "the line is not an object with the member `raw`");
         }
     };
-    let list = match row.context.as_ref().and_then(|context| context.list.as_deref()) {
+    let list = match row.context.get("list").and_then(Value::as_str) {
         Some("booked") => List::Booked,
         Some("pending") => List::Pending,
         Some("information") => List::Information,
         _ => List::Unstated,
     };
-    let format = row.format.as_deref().or(args.format.as_deref()).unwrap_or_default();
-    let Some(parsed) = parse(format, row.raw, list) else {
+    let format = text(row.format).or_else(|| args.format.clone()).unwrap_or_default();
+    let Some(parsed) = parse(&format, row.raw, list) else {
         return refused(row.id, "format.unknown", "the format is none that is known");
     };
+    let (bic, country, institution_id, name) =
+        (text(row.bic), text(row.country), text(row.institution_id), text(row.bank));
     let origin = Origin {
-        bic: row.bic.as_deref(),
-        country: row.country.as_deref(),
-        institution_id: row.institution_id.as_deref(),
-        name: row.bank.as_deref(),
+        bic: bic.as_deref(),
+        country: country.as_deref(),
+        institution_id: institution_id.as_deref(),
+        name: name.as_deref(),
     };
     let mut rules = profile_rules.map_or_else(|| Cow::Owned(unprofiled::rules(&origin)), Cow::Borrowed);
-    if parsed_natively(format) && rules.sign == SignRule::Either {
+    if parsed_natively(&format) && rules.sign == SignRule::Either {
         // A flat row may tell its direction by a name that nobody has listed; the doubt must be said.
         rules.to_mut().sign = SignRule::Indicator;
     }
-    let outcome = normalize::transaction(&parsed, &holder(row.account, args), &rules);
+    let outcome = normalize::transaction(&parsed, &holder(&row.account, args), &rules);
     Answer { id: row.id, outcome }
 }
 
@@ -184,13 +182,11 @@ fn parsed_natively(format: &str) -> bool {
     format.starts_with("native:")
 }
 
-fn holder(account: Option<Account>, args: &NormalizeArgs) -> Holder {
-    let (name, number, currency) =
-        account.map_or((None, None, None), |account| (account.owner_name, account.iban, account.currency));
+fn holder(account: &Value, args: &NormalizeArgs) -> Holder {
     Holder {
-        name: name.filter(|name| !name.trim().is_empty()).or_else(|| args.own_name.clone()),
-        account: number,
-        currency: currency.and_then(|code| code.parse().ok()),
+        name: first_text(account, &["owner_name", "ownerName", "holder"]).or_else(|| args.own_name.clone()),
+        account: first_text(account, &["iban", "bban"]),
+        currency: first_text(account, &["currency"]).and_then(|code| code.parse().ok()),
     }
 }
 
@@ -268,7 +264,7 @@ mod tests {
     #[test]
     fn every_line_is_answered_and_none_stops_the_others() {
         let answers = lines(concat!(
-            r#"{"id":"a","raw":{"transactionAmount":{"amount":"-3.5","currency":"EUR"},"bookingDate":"2031-06-05","creditorName":"Shop"}}"#,
+            r#"{"id":"a","bank":7,"account":"odd","context":null,"raw":{"transactionAmount":{"amount":"-3.5","currency":"EUR"},"bookingDate":"2031-06-05","creditorName":"Shop"}}"#,
             "\n{\"id\":\"b\"}\nnot json\n\n",
             r#"{"id":7,"format":"papyrus","raw":{}}"#,
             "\n",

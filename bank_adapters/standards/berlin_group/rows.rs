@@ -191,6 +191,9 @@ mod tests {
         assert_eq!(value(parsed.value_date).as_deref(), Some("2031-05-02"));
         assert_eq!(value(parsed.references.mandate_id).as_deref(), Some("7"));
         assert_eq!(parsed.issues.iter().map(|issue| issue.code).collect::<Vec<_>>(), ["field.type"]);
+        let half = read(r#"{"remittanceInformationUnstructured":"x\ud83d","creditorName":"Shop"}"#);
+        assert!(half.remittance.is_empty() && half.creditor.name.is_some());
+        assert_eq!(half.issues.first().map(|issue| issue.code), Some("field.type"));
         for odd in ["[]", "3", "null", r#""text""#] {
             assert_eq!(read(odd).issues.first().map(|issue| issue.code), Some("row.malformed"), "{odd}");
         }
