@@ -111,6 +111,9 @@ tables! {
         completion: Completion,
         /// How all accounts are asked: `all_psd2`, or `bank_offered` (empty lists; the PSU chooses at the bank).
         all_accounts: AllAccounts,
+        /// Ask for the owner's name with the accounts, where the bank gives it on request. Default: false.
+        #[serde(default)]
+        owner_name: bool,
         /// Longest life of a consent in days, today counted. The bank clips a longer one.
         max_days: u16,
         /// Days after which the bank wants strong authentication again, if it differs from the law. Optional.

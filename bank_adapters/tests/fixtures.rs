@@ -78,6 +78,10 @@ fn assert_sent(sent: &Request<Bytes>, recorded: &Half, step: &str) {
     assert_eq!(start, recorded.start, "{step}");
     let mut headers: BTreeMap<String, String> =
         sent.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    for (name, value) in sent.headers() {
+        let secret = matches!(name.as_str(), "authorization" | "consent-id" | "psu-ip-address");
+        assert_eq!(value.is_sensitive(), secret, "{step}: {name}");
+    }
     headers.insert("host".to_owned(), uri.authority().unwrap().to_string());
     assert_eq!(headers, recorded.headers, "{step}");
     let json = |text: &str| (!text.is_empty()).then(|| serde_json::from_str::<Value>(text).unwrap());

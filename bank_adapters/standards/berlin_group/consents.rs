@@ -14,7 +14,7 @@ use crate::answer::{ConsentState, Ended, Granted, GrantedAccess, Links, Opened, 
 use crate::ask::{Access, AccountReference, BankConsentId, ConsentAsk};
 use crate::error::{BankCode, BankError, Breach, Shape};
 use crate::links::{Base, browsable};
-use crate::profile::{AllAccounts, Profile};
+use crate::profile::{AllAccounts, ConsentSection, Profile};
 use crate::wire::{Answer, Reply, problem};
 
 #[derive(Serialize)]
@@ -38,6 +38,14 @@ struct WireAskedAccess {
     transactions: Option<Vec<WireReference>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     all_psd2: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    additional_information: Option<WireAdditional>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAdditional {
+    owner_name: Vec<WireReference>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -82,21 +90,23 @@ impl From<WireReference> for AccountReference {
 }
 
 /// The body of `POST /v1/consents`.
-pub(super) fn body(ask: &ConsentAsk, all: AllAccounts) -> Bytes {
+pub(super) fn body(ask: &ConsentAsk, habits: &ConsentSection) -> Bytes {
     let listed = |references: &[AccountReference]| {
         let references: Vec<_> = references.iter().map(WireReference::from).collect();
         WireAskedAccess {
             balances: ask.clusters.balances.then(|| references.clone()),
             transactions: ask.clusters.transactions.then(|| references.clone()),
+            additional_information: habits.owner_name.then(|| WireAdditional { owner_name: references.clone() }),
             accounts: Some(references),
             all_psd2: None,
         }
     };
-    let access = match (&ask.access, all) {
+    let all = if habits.owner_name { "allAccountsWithOwnerName" } else { "allAccounts" };
+    let access = match (&ask.access, habits.all_accounts) {
         (Access::Accounts(references), _) => listed(references),
         (Access::AllAccounts, AllAccounts::BankOffered) => listed(&[]),
         (Access::AllAccounts, AllAccounts::AllPsd2) => {
-            WireAskedAccess { all_psd2: Some("allAccounts"), ..WireAskedAccess::default() }
+            WireAskedAccess { all_psd2: Some(all), ..WireAskedAccess::default() }
         }
     };
     let ask = WireAsk {
@@ -284,4 +294,38 @@ fn state(reply: &Reply, word: Option<&str>) -> Result<ConsentState, BankError> {
 /// A calendar day, or nothing where there is nothing.
 fn day(reply: &Reply, text: Option<&str>, name: &'static str) -> Result<Option<Date>, BankError> {
     text.map(|text| text.parse().map_err(|_| reply.broken(Breach::Field(name)))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::Clusters;
+
+    const PROFILE: &str = include_str!("../../profiles/de/de_musterbank.toml");
+
+    #[test]
+    fn all_accounts_are_asked_as_the_bank_has_it() {
+        let ask = ConsentAsk {
+            access: Access::AllAccounts,
+            clusters: Clusters { balances: true, transactions: false },
+            valid_until: jiff::civil::date(9999, 12, 31),
+            recurring: true,
+            frequency_per_day: 0,
+            redirect_uri: "https://tributary.example/callback".parse().unwrap(),
+            nok_redirect_uri: None,
+        };
+        for (all, owner, access) in [
+            ("bank_offered", "true", r#"{"accounts":[],"balances":[],"additionalInformation":{"ownerName":[]}}"#),
+            ("bank_offered", "false", r#"{"accounts":[],"balances":[]}"#),
+            ("all_psd2", "true", r#"{"allPsd2":"allAccountsWithOwnerName"}"#),
+            ("all_psd2", "false", r#"{"allPsd2":"allAccounts"}"#),
+        ] {
+            let text =
+                PROFILE.replace("bank_offered", all).replace("owner_name = true", &format!("owner_name = {owner}"));
+            let profile = Profile::parse("de_musterbank.toml", &text).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body(&ask, &profile.consent)).unwrap();
+            assert_eq!(body["access"], serde_json::from_str::<serde_json::Value>(access).unwrap());
+            assert_eq!((body["validUntil"].as_str(), body["frequencyPerDay"].as_u64()), (Some("9999-12-31"), Some(1)));
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl Bank for BerlinGroup {
         if let Some(uri) = &ask.nok_redirect_uri {
             headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
         }
-        *request.body_mut() = consents::body(ask, self.profile.consent.all_accounts);
+        *request.body_mut() = consents::body(ask, &self.profile.consent);
         let base = self.base.clone();
         self.call(request, move |reply| consents::opened(reply, &base))
     }
