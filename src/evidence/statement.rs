@@ -59,7 +59,7 @@ pub trait Body: Serialize + DeserializeOwned {
 /// Bodies hold ids, words, counts and instants: numbers are integers, and nothing in them comes from a bank account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
-    format: String,
+    pub(crate) format: String,
     /// Id of the entry.
     #[serde(with = "as_text")]
     pub id: EntryId,
