@@ -1,1 +1,5 @@
-//! harness
+//! What tests that cross crates need and would otherwise write twice.
+//!
+//! It must never hold an assertion about the product: those belong to the tests.
+
+pub mod browser;
