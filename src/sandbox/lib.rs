@@ -1,1 +1,37 @@
-//! sandbox
+//! A simulated bank: mutual TLS, a strict FAPI 2.0 authorisation server, a Berlin Group account interface, and pages on
+//! which a person signs in and decides. It refuses what a strict bank refuses, and says why in its log.
+//!
+//! [`Bank::start`] opens two listeners on loopback. The *interface* wants a client certificate: metadata, keys, pushed
+//! requests, tokens, revocation, `/v1/consents`, `/v1/accounts`. The *front* is what a browser sees: `/authorize`,
+//! `/login`, `/consent`.
+//!
+//! # Forms on the front
+//!
+//! | page | fields |
+//! |---|---|
+//! | `/login` | `csrf` (hidden), `username`, `password`, `decision` = `sign_in` or `deny` |
+//! | `/consent` | `csrf` (hidden), `account` = a resource id, once per chosen account, `decision` = `approve` or `deny` |
+//!
+//! The clock and chance are arguments. This crate knows `domain` and `net` and must never know the product's own code:
+//! it is the other side.
+
+mod api;
+mod bank;
+mod books;
+mod config;
+mod data;
+mod fault;
+mod front;
+mod generate;
+mod jose;
+mod log;
+mod oauth;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+pub use bank::{Bank, Running};
+pub use config::{ClientAuthentication, Config, Front, Policy, RegisteredClient, StartError};
+pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
+pub use log::LogLine;
+pub use visit::{Decision, VisitError};

@@ -1,0 +1,209 @@
+//! The bank as a running thing: its parts, its two listeners, and what a test or a demo may do to it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use domain::world::{Clock, Entropy, World};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use net::serve::{ClientCertificates, ServeConfig, Serving, Transport, serve};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::books::{Books, ConsentStatus};
+use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
+use crate::data::BankData;
+use crate::jose::{Keys, SigningKey, base64url};
+use crate::log::{Log, LogLine};
+use crate::{api, front, oauth};
+
+/// The simulated bank.
+#[derive(Debug, Clone, Copy)]
+pub struct Bank;
+
+/// A client with its keys read.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) registered: RegisteredClient,
+    pub(crate) keys: Keys,
+}
+
+/// What every handler sees.
+pub(crate) struct Inner {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    zone: TimeZone,
+    books: Mutex<Books>,
+    pub(crate) log: Log,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) data: BankData,
+    pub(crate) policy: Policy,
+    pub(crate) key: SigningKey,
+    /// Base of the interface, `https://localhost:8443`.
+    pub(crate) interface: String,
+    /// Base of the front.
+    pub(crate) front: String,
+    pub(crate) issuer: String,
+}
+
+/// Handlers share the bank.
+pub(crate) type Shared = Arc<Inner>;
+
+impl Inner {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The bank's calendar day.
+    pub(crate) fn today(&self) -> Date {
+        self.zone.to_datetime(self.now()).date()
+    }
+
+    pub(crate) fn world(&self) -> World<'_> {
+        World { now: self.now(), entropy: self.entropy.as_ref() }
+    }
+
+    /// A fresh unguessable value of 256 bits.
+    pub(crate) fn secret(&self) -> String {
+        base64url(self.world().bytes::<32>())
+    }
+
+    pub(crate) fn after(&self, seconds: i64) -> Timestamp {
+        self.now().saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The changing part. Handlers take it once, never across an await.
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn client(&self, client_id: &str) -> Option<&Client> {
+        self.clients.iter().find(|client| client.registered.client_id == client_id)
+    }
+
+    pub(crate) fn note(&self, endpoint: &'static str, code: &str, detail: &str) {
+        self.write(endpoint, false, code, detail);
+    }
+
+    pub(crate) fn refuse(&self, endpoint: &'static str, code: &str, detail: &str) {
+        self.write(endpoint, true, code, detail);
+    }
+
+    fn write(&self, endpoint: &'static str, refused: bool, code: &str, detail: &str) {
+        self.log.write(LogLine { at: self.now(), endpoint, refused, code: code.to_owned(), detail: detail.to_owned() });
+    }
+}
+
+impl Bank {
+    /// Opens the bank.
+    ///
+    /// # Errors
+    /// When a listener, a certificate, a client's keys or the time zone cannot be used.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let interface_listener = TcpListener::bind(config.interface_listen).await?;
+        let front_listener = TcpListener::bind(config.front_listen).await?;
+        let interface = format!("https://{}:{}", config.host, interface_listener.local_addr()?.port());
+        let scheme = if config.front == Front::Tls { "https" } else { "http" };
+        let front = format!("{scheme}://{}:{}", config.host, front_listener.local_addr()?.port());
+        let issuer = if config.front == Front::Tls { front.clone() } else { interface.clone() };
+
+        let tls =
+            |clients| Transport::Tls { identity: config.server.clone(), clients, clock: Arc::clone(&config.clock) };
+        let interface_transport = tls(ClientCertificates::Required(config.client_roots.clone()));
+        let front_transport = if config.front == Front::Tls { tls(ClientCertificates::None) } else { Transport::Plain };
+
+        let inner = Arc::new(Inner {
+            zone: TimeZone::get(&config.data.zone)?,
+            clients: read_clients(config.clients)?,
+            key: SigningKey::generate().map_err(StartError::SigningKey)?,
+            clock: config.clock,
+            entropy: config.entropy,
+            books: Mutex::default(),
+            log: Log::default(),
+            data: config.data,
+            policy: config.policy,
+            interface,
+            front,
+            issuer,
+        });
+        let interface_router = oauth::router(Arc::clone(&inner)).merge(api::router(Arc::clone(&inner)));
+        let front_router = oauth::router(Arc::clone(&inner)).merge(front::router(Arc::clone(&inner)));
+        let shutdown = CancellationToken::new();
+        let interface_task =
+            serve(interface_listener, ServeConfig::new(interface_transport), interface_router, shutdown.clone())?;
+        let front_task =
+            serve(front_listener, ServeConfig::new(front_transport), front_router.clone(), shutdown.clone())?;
+        Ok(Running {
+            issuer: inner.issuer.clone(),
+            api_base: inner.interface.clone(),
+            front_base: inner.front.clone(),
+            front_router,
+            inner,
+            tasks: [interface_task, front_task],
+            shutdown: shutdown.drop_guard(),
+        })
+    }
+}
+
+fn read_clients(clients: Vec<RegisteredClient>) -> Result<Vec<Client>, StartError> {
+    clients
+        .into_iter()
+        .map(|registered| match Keys::from_json(&registered.jwks) {
+            Some(keys) => Ok(Client { registered, keys }),
+            None => Err(StartError::ClientKeys { client_id: registered.client_id }),
+        })
+        .collect()
+}
+
+/// A bank that is open. Dropping it closes the bank.
+pub struct Running {
+    /// The issuer identifier; metadata lies under it at both well-known paths.
+    pub issuer: String,
+    /// Base of the account interface: Berlin Group paths (`/v1/…`) begin right after it.
+    pub api_base: String,
+    /// Base of the pages.
+    pub front_base: String,
+    pub(crate) front_router: Router,
+    inner: Shared,
+    tasks: [Serving; 2],
+    shutdown: DropGuard,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("issuer", &self.issuer).field("front", &self.front_base).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// The bank's log so far.
+    pub fn log(&self) -> Vec<LogLine> {
+        self.inner.log.lines()
+    }
+
+    /// The PSU ends a consent in the bank's own pages: `revokedByPsu`. Refresh tokens of it are dead; an access token
+    /// opens nothing any more. `false` when there is no valid consent of this id.
+    pub fn revoke_at_bank(&self, consent_id: &str) -> bool {
+        let (now, today) = (self.inner.now(), self.inner.today());
+        let mut books = self.inner.books();
+        let Some(consent) = books.consent(consent_id, now, today) else {
+            return false;
+        };
+        if consent.status != ConsentStatus::Valid {
+            return false;
+        }
+        consent.end(ConsentStatus::RevokedByPsu, today);
+        drop(books);
+        self.inner.note("bank", "consent.revoked_by_psu", "the PSU ended a consent at the bank");
+        true
+    }
+
+    /// Closes both listeners and waits until running requests have ended.
+    pub async fn shutdown(self) {
+        drop(self.shutdown);
+        for task in self.tasks {
+            task.finished().await;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a bank is started with.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use domain::world::{Clock, Entropy};
+use net::{Roots, TransportIdentity};
+use serde_json::Value;
+
+use crate::data::BankData;
+
+/// How the browser reaches the bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// Plain HTTP on loopback: a newcomer's browser trusts no throw-away certificate. Everything else stays https; only
+    /// `authorization_endpoint` is an http URL.
+    PlainLoopback,
+    /// TLS with the bank's certificate. The issuer is then the front's address, and the interface's endpoints appear
+    /// under `mtls_endpoint_aliases` (RFC 8705 §5).
+    Tls,
+}
+
+/// How a registered client proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// `private_key_jwt`, RFC 7523.
+    PrivateKeyJwt,
+    /// `tls_client_auth`, RFC 8705 §2.1.
+    TlsClientAuth {
+        /// The certificate's subject in RFC 4514 form.
+        subject_dn: String,
+    },
+}
+
+/// A TPP as the bank knows it.
+#[derive(Debug, Clone)]
+pub struct RegisteredClient {
+    /// OAuth client id; at many banks the organizationIdentifier of the certificate.
+    pub client_id: String,
+    /// The name that the consent page shows.
+    pub name: String,
+    /// Public keys, a JWK set (RFC 7517 §5), for client assertions and request objects.
+    pub jwks: Value,
+    /// How it authenticates.
+    pub authentication: ClientAuthentication,
+    /// Exact redirect URIs.
+    pub redirect_uris: Vec<String>,
+}
+
+/// The bank's habits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Life of an access token, in seconds.
+    pub access_token_seconds: i64,
+    /// Life of an authorisation code, in seconds; FAPI 2.0 allows 60.
+    pub code_seconds: i64,
+    /// Life of a pushed request, in seconds.
+    pub request_uri_seconds: i64,
+    /// Reads per day without the PSU, per consent and URI.
+    pub reads_per_day: u32,
+    /// Longest consent in days, the first day counted: `validUntil` is cut to today + days − 1.
+    pub consent_days: i32,
+    /// Days of history without a fresh sign-in and without the PSU.
+    pub history_days: i32,
+    /// Seconds after the sign-in during which the whole history is served.
+    pub fresh_seconds: i64,
+    /// Booked rows per page.
+    pub page_rows: usize,
+    /// Whether a new recurring consent ends the PSU's earlier one for the same TPP.
+    pub one_recurring_consent: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            access_token_seconds: 300,
+            code_seconds: 60,
+            request_uri_seconds: 90,
+            reads_per_day: 4,
+            consent_days: 180,
+            history_days: 90,
+            fresh_seconds: 15 * 60,
+            page_rows: 100,
+            one_recurring_consent: true,
+        }
+    }
+}
+
+/// Everything a bank needs.
+#[derive(Clone)]
+pub struct Config {
+    /// The bank's time; certificates, tokens, consents and bookings follow it.
+    pub clock: Arc<dyn Clock>,
+    /// Where tokens and ids come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The bank's server certificate.
+    pub server: TransportIdentity,
+    /// Authorities whose client certificates are accepted.
+    pub client_roots: Roots,
+    /// The registered TPPs.
+    pub clients: Vec<RegisteredClient>,
+    /// The books.
+    pub data: BankData,
+    /// How the browser comes in.
+    pub front: Front,
+    /// The bank's habits.
+    pub policy: Policy,
+    /// The name in the bank's URLs; it must lead to loopback and be in the server certificate.
+    pub host: String,
+    /// Where the interface listens; port 0 takes a free one.
+    pub interface_listen: SocketAddr,
+    /// Where the front listens; port 0 takes a free one.
+    pub front_listen: SocketAddr,
+}
+
+impl Config {
+    /// The usual bank: plain front, free ports on `localhost`, default habits, no clients yet.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        server: TransportIdentity,
+        client_roots: Roots,
+        data: BankData,
+    ) -> Self {
+        let free = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self {
+            clock,
+            entropy,
+            server,
+            client_roots,
+            clients: Vec::new(),
+            data,
+            front: Front::PlainLoopback,
+            policy: Policy::default(),
+            host: "localhost".to_owned(),
+            interface_listen: free,
+            front_listen: free,
+        }
+    }
+}
+
+/// Holds a private key and bank data: `Debug` shows how the bank is set up.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("clients", &self.clients.len())
+            .field("front", &self.front)
+            .field("policy", &self.policy)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a bank could not open.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address is taken or not ours.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+    /// The listeners' settings cannot be used.
+    #[error(transparent)]
+    Serve(#[from] net::serve::ServeError),
+    /// The bank's time zone is unknown on this machine.
+    #[error("the bank's time zone is unknown: {0}")]
+    Zone(#[from] jiff::Error),
+    /// A client's key set is not one, or holds a private key.
+    #[error("the key set of client {client_id} cannot be used")]
+    ClientKeys {
+        /// The client.
+        client_id: String,
+    },
+    /// A signing key could not be made.
+    #[error("the bank's signing key could not be made")]
+    SigningKey(#[source] josekit::JoseError),
+}

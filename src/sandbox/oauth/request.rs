@@ -1,0 +1,161 @@
+//! Pushed authorisation requests (RFC 9126) with signed request objects (RFC 9101).
+
+use jiff::Timestamp;
+use net::serve::PeerCertificate;
+use serde_json::{Value, json};
+
+use crate::bank::{Client, Inner};
+use crate::books::{ConsentStatus, Pushed};
+use crate::fault::Fault;
+use crate::jose::{Claims, Kind};
+use crate::oauth::{Form, client};
+
+/// Everything else belongs inside the request object.
+const OUTSIDE: [&str; 4] = ["client_id", "client_assertion", "client_assertion_type", "request"];
+/// FAPI 2.0 Message Signing §5.3.1: `exp` at most 60 minutes after `nbf`, `nbf` at most 60 minutes ago.
+const LIFE_SECONDS_MAX: i64 = 60 * 60;
+/// `oauth-authz-req+jwt`, RFC 9101 §10.8.
+const TYP: &str = "oauth-authz-req+jwt";
+
+/// Takes in a pushed request and answers with its `request_uri`.
+pub(super) fn push(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    let client = client::authenticate(bank, peer, form)?;
+    if form.get("request_uri").is_some() {
+        return Err(Fault::request("request.request_uri.unexpected", "a pushed request may not refer to another"));
+    }
+    if let Some(stray) = form.names().find(|name| !OUTSIDE.contains(name)) {
+        let known = stray.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let shown = if known { stray } else { "a parameter" };
+        return Err(Fault::request("request.parameter.outside", format!("{shown} stands outside the request object")));
+    }
+    let object = form.get("request").ok_or_else(|| {
+        Fault::new("invalid_request", "request_object.missing", "this bank accepts signed request objects alone")
+    })?;
+    let (header, claims) = client.keys.verify(Kind::RequestObject, object)?;
+    match header.token_type() {
+        Some(typ) if typ.eq_ignore_ascii_case(TYP) => {}
+        Some(_) => return Err(claims.fault("typ", "mismatch", "is of another typ than oauth-authz-req+jwt")),
+        None => return Err(claims.fault("typ", "missing", "has no typ in its header")),
+    }
+    check_envelope(bank, client, &claims)?;
+    let pushed = read_request(bank, client, &claims)?;
+
+    let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", bank.secret());
+    let mut books = bank.books();
+    books.sweep(bank.now());
+    books.pushed.insert(request_uri.clone(), pushed);
+    drop(books);
+    bank.note("par", "request.pushed", "an authorisation request was accepted");
+    Ok(json!({ "request_uri": request_uri, "expires_in": bank.policy.request_uri_seconds }))
+}
+
+/// Who wrote the object, for whom, and when.
+fn check_envelope(bank: &Inner, client: &Client, claims: &Claims) -> Result<(), Fault> {
+    let now = bank.now();
+    let client_id = &client.registered.client_id;
+    claims.equals("iss", client_id)?;
+    claims.audience_includes(&bank.issuer)?;
+    claims.equals("client_id", client_id)?;
+    if claims.optional_text("sub")? == Some(client_id) {
+        return Err(claims.fault("sub", "unexpected", "could be mistaken for a client assertion"));
+    }
+    let exp = claims.unexpired(now)?;
+    let nbf = claims.past("nbf", now)?;
+    if now.as_second() - nbf > LIFE_SECONDS_MAX {
+        return Err(claims.fault("nbf", "expired", "has an nbf of more than an hour ago"));
+    }
+    if exp - nbf > LIFE_SECONDS_MAX {
+        return Err(claims.fault("exp", "invalid", "lives longer than an hour"));
+    }
+    if claims.has("iat") {
+        claims.past("iat", now)?;
+    }
+    for name in ["request", "request_uri"] {
+        if claims.has(name) {
+            return Err(claims.fault(name, "unexpected", "contains another request"));
+        }
+    }
+    let jti = claims.text("jti")?;
+    let until = Timestamp::from_second(exp).unwrap_or(Timestamp::MAX);
+    if !bank.books().first_sight(client_id, jti, until, now) {
+        return Err(claims.fault("jti", "replayed", "was used before"));
+    }
+    Ok(())
+}
+
+/// The authorisation request itself.
+fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed, Fault> {
+    if claims.text("response_type")? != "code" {
+        return Err(Fault::new(
+            "unsupported_response_type",
+            "request_object.response_type.mismatch",
+            "response_type must be code",
+        ));
+    }
+    let redirect_uri = claims.text("redirect_uri")?;
+    if !client.registered.redirect_uris.iter().any(|known| known == redirect_uri) {
+        return Err(Fault::request(
+            "request_object.redirect_uri.mismatch",
+            "redirect_uri is not, letter by letter, a registered one",
+        ));
+    }
+    let jarm = match claims.optional_text("response_mode")? {
+        None | Some("query") => false,
+        Some("jwt" | "query.jwt") => true,
+        Some(_) => return Err(Fault::request("request_object.response_mode.invalid", "response_mode is not offered")),
+    };
+    if claims.text("code_challenge_method")? != "S256" {
+        return Err(Fault::request("request_object.code_challenge_method.mismatch", "PKCE must use S256"));
+    }
+    let challenge = claims.text("code_challenge")?;
+    if challenge.len() != 43 || !challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(Fault::request("request_object.code_challenge.invalid", "code_challenge is not a SHA-256"));
+    }
+    let scope = claims.text("scope")?;
+    let consent_id = consent_of(bank, client, scope)?;
+    let openid = scope.split(' ').any(|one| one == "openid");
+    let nonce = claims.optional_text("nonce")?;
+    if openid && nonce.is_none() {
+        return Err(Fault::request("request_object.nonce.missing", "openid needs a nonce"));
+    }
+    Ok(Pushed {
+        client_id: client.registered.client_id.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        scope: scope.to_owned(),
+        openid,
+        consent_id,
+        state: claims.optional_text("state")?.map(str::to_owned),
+        nonce: nonce.map(str::to_owned),
+        code_challenge: challenge.to_owned(),
+        jarm,
+        expires: bank.after(bank.policy.request_uri_seconds),
+    })
+}
+
+/// `AIS:<consentId>` names the consent that is to be authorised (Berlin Group, integrated OAuth).
+fn consent_of(bank: &Inner, client: &Client, scope: &str) -> Result<String, Fault> {
+    let invalid = |code, detail| Fault::new("invalid_scope", code, detail);
+    let mut consent_id = None;
+    for one in scope.split(' ') {
+        match (one, one.strip_prefix("AIS:")) {
+            ("openid" | "offline_access", _) => {}
+            (_, Some(id)) if consent_id.is_none() => consent_id = Some(id),
+            _ => {
+                return Err(invalid(
+                    "request_object.scope.invalid",
+                    "scope holds a value that this bank does not know",
+                ));
+            }
+        }
+    }
+    let id = consent_id.ok_or_else(|| invalid("request_object.scope.missing", "scope names no consent (AIS:<id>)"))?;
+    let mut books = bank.books();
+    match books.consent(id, bank.now(), bank.today()) {
+        Some(consent) if consent.client_id != client.registered.client_id => {
+            Err(invalid("request_object.scope.mismatch", "scope names a consent of another client"))
+        }
+        Some(consent) if consent.status == ConsentStatus::Received => Ok(id.to_owned()),
+        Some(_) => Err(invalid("request_object.scope.expired", "the consent cannot be authorised any more")),
+        None => Err(invalid("request_object.scope.mismatch", "scope names a consent that does not exist")),
+    }
+}

@@ -1,0 +1,197 @@
+//! Tokens: short, bound to the certificate they were issued to; refresh tokens that stay; revocation.
+
+use net::serve::PeerCertificate;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::bank::{Client, Inner};
+use crate::books::{AccessToken, Books, Code, ConsentStatus, RefreshToken};
+use crate::fault::Fault;
+use crate::jose::{base64url, sha256_base64url};
+use crate::oauth::{Form, client};
+
+/// Life of an ID token, in seconds.
+const ID_TOKEN_SECONDS: i64 = 300;
+
+/// The token endpoint.
+pub(super) fn grant(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    let client = client::authenticate(bank, peer, form)?;
+    match form.require("grant_type")? {
+        "authorization_code" => by_code(bank, client, peer, form),
+        "refresh_token" => by_refresh_token(bank, client, peer, form),
+        "client_credentials" => by_credentials(bank, client, peer, form),
+        _ => Err(Fault::new("unsupported_grant_type", "request.grant_type.invalid", "this grant type is not offered")),
+    }
+}
+
+/// RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.6).
+fn by_code(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    let (code, verifier) = (form.require("code")?, form.require("code_verifier")?);
+    let redirect_uri = form.require("redirect_uri")?;
+    let now = bank.now();
+    let mut books = bank.books();
+    let found = books.codes.get_mut(code).ok_or_else(|| Fault::grant("code.unknown", "there is no such code"))?;
+    if found.request.client_id != client.registered.client_id {
+        return Err(Fault::grant("code.client.mismatch", "the code was given to another client"));
+    }
+    if let Some(family) = found.family {
+        // RFC 6749 §4.1.2: a code that is used twice has leaked; so may have its tokens.
+        books.revoke_family(family);
+        return Err(Fault::grant("code.replayed", "the code was used before; its tokens are revoked"));
+    }
+    // From here on the code is spent, whatever else is wrong with the request.
+    let family = bank.world().uuid();
+    found.family = Some(family);
+    if found.expires <= now {
+        return Err(Fault::grant("code.expired", "the code has expired"));
+    }
+    if found.request.redirect_uri != redirect_uri {
+        return Err(Fault::grant("code.redirect_uri.mismatch", "redirect_uri is not that of the request"));
+    }
+    if sha256_base64url(verifier) != found.request.code_challenge {
+        return Err(Fault::grant("code.code_verifier.mismatch", "code_verifier does not match the challenge"));
+    }
+    let (request, psu, authenticated_at) = (found.request.clone(), found.psu, found.authenticated_at);
+    let recurring = usable_consent(bank, &mut books, &request.consent_id)?;
+
+    let access = issue_access(bank, &mut books, client, peer, Some(request.consent_id.clone()), family);
+    let mut answer = token_response(bank, &access, &request.scope);
+    if recurring {
+        let refresh = bank.secret();
+        let bound = RefreshToken {
+            client_id: client.registered.client_id.clone(),
+            consent_id: request.consent_id.clone(),
+            scope: request.scope.clone(),
+            family,
+        };
+        books.refresh.insert(refresh.clone(), bound);
+        answer["refresh_token"] = json!(refresh);
+    }
+    drop(books);
+    if request.openid {
+        let code = Code { request, psu, authenticated_at, expires: now, family: Some(family) };
+        answer["id_token"] = json!(id_token(bank, client, &code, &access)?);
+    }
+    bank.note("token", "token.issued", "a code was exchanged for a certificate-bound token");
+    Ok(answer)
+}
+
+/// RFC 6749 §6. The refresh token stays as it is: FAPI 2.0 Security Profile §5.3.2.1 forbids rotation.
+fn by_refresh_token(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    let token = form.require("refresh_token")?;
+    let mut books = bank.books();
+    let found = books.refresh.get(token).cloned();
+    let found = found.ok_or_else(|| Fault::grant("refresh_token.unknown", "there is no such refresh token"))?;
+    if found.client_id != client.registered.client_id {
+        return Err(Fault::grant("refresh_token.client.mismatch", "the refresh token was given to another client"));
+    }
+    if form.get("scope").is_some_and(|scope| scope != found.scope) {
+        return Err(Fault::new("invalid_scope", "request.scope.mismatch", "scope differs from what was granted"));
+    }
+    usable_consent(bank, &mut books, &found.consent_id)?;
+    let access = issue_access(bank, &mut books, client, peer, Some(found.consent_id), found.family);
+    drop(books);
+    bank.note("token", "token.refreshed", "a refresh token gave a new certificate-bound token");
+    Ok(token_response(bank, &access, &found.scope))
+}
+
+/// RFC 6749 §4.4: the client's own token, for the consent resource.
+fn by_credentials(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    if form.require("scope")? != "ais" {
+        return Err(Fault::new("invalid_scope", "request.scope.invalid", "client_credentials is for the scope ais"));
+    }
+    let family = bank.world().uuid();
+    let access = issue_access(bank, &mut bank.books(), client, peer, None, family);
+    bank.note("token", "token.issued", "the client got a token of its own");
+    Ok(token_response(bank, &access, "ais"))
+}
+
+/// Whether tokens of a consent may be given, and whether it is recurring.
+fn usable_consent(bank: &Inner, books: &mut Books, consent_id: &str) -> Result<bool, Fault> {
+    match books.consent(consent_id, bank.now(), bank.today()) {
+        Some(consent) if consent.status == ConsentStatus::Valid => Ok(consent.recurring),
+        _ => Err(Fault::grant("consent.expired", "the consent behind this grant is over")),
+    }
+}
+
+fn issue_access(
+    bank: &Inner,
+    books: &mut Books,
+    client: &Client,
+    peer: &PeerCertificate,
+    consent_id: Option<String>,
+    family: Uuid,
+) -> String {
+    let token = bank.secret();
+    let bound = AccessToken {
+        client_id: client.registered.client_id.clone(),
+        thumbprint: peer.thumbprint.clone(),
+        consent_id,
+        family,
+        expires: bank.after(bank.policy.access_token_seconds),
+    };
+    books.access.insert(token.clone(), bound);
+    token
+}
+
+fn token_response(bank: &Inner, access: &str, scope: &str) -> Value {
+    json!({
+        "access_token": access,
+        "token_type": "Bearer",
+        "expires_in": bank.policy.access_token_seconds,
+        "scope": scope,
+    })
+}
+
+/// OpenID Connect Core §2 and §3.1.3.6. The subject is pairwise (§8.1).
+fn id_token(bank: &Inner, client: &Client, code: &Code, access: &str) -> Result<String, Fault> {
+    let client_id = &client.registered.client_id;
+    let username = bank.data.psus.get(code.psu).map_or("", |psu| psu.username.as_str());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, access.as_bytes());
+    let at_hash = hash.as_ref().get(..16).map(base64url).unwrap_or_default();
+    let now = bank.now().as_second();
+    let mut claims = json!({
+        "iss": bank.issuer,
+        "sub": sha256_base64url(&format!("{}\n{client_id}\n{username}", bank.issuer)),
+        "aud": client_id,
+        "iat": now,
+        "exp": now + ID_TOKEN_SECONDS,
+        "auth_time": code.authenticated_at.as_second(),
+        "at_hash": at_hash,
+    });
+    if let Some(nonce) = &code.request.nonce {
+        claims["nonce"] = json!(nonce);
+    }
+    bank.key
+        .sign(&claims)
+        .map_err(|_| Fault::new("server_error", "id_token.failed", "the ID token could not be signed"))
+}
+
+/// RFC 7009. An unknown token is no error; another client's is.
+pub(super) fn revoke(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<(), Fault> {
+    let client = client::authenticate(bank, peer, form)?;
+    let token = form.require("token")?;
+    let mut books = bank.books();
+    let refresh = books.refresh.get(token).map(|found| (found.client_id.clone(), Some(found.family)));
+    let access = || books.access.get(token).map(|found| (found.client_id.clone(), None));
+    let Some((owner, family)) = refresh.or_else(access) else {
+        return Ok(());
+    };
+    if owner != client.registered.client_id {
+        return Err(Fault::new(
+            "unauthorized_client",
+            "token.client.mismatch",
+            "the token was given to another client",
+        ));
+    }
+    match family {
+        // §2.1: with a refresh token go the access tokens of the same grant.
+        Some(family) => books.revoke_family(family),
+        None => {
+            books.access.remove(token);
+        }
+    }
+    drop(books);
+    bank.note("revoke", "token.revoked", "a token was revoked");
+    Ok(())
+}
