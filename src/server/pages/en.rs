@@ -39,6 +39,7 @@ texts! {
     footer_tpp(tpp) "{tpp} is the regulated provider behind this page.";
     footer_password() "You sign in at your bank. Your password is never shown to us.";
     footer_support() "Questions and complaints";
+    footer_privacy() "Privacy notice";
 
     landing_title() "Connect your bank";
     landing_title_at(bank) "Connect your account at {bank}";

@@ -13,6 +13,7 @@ fn brand(name: &str) -> Brand {
         authorisation: format!("Authorisation PSDDE-BAFIN-123456{name}"),
         product: format!("Pennywise{name}"),
         support: Href::new("https://clearwater.example/help"),
+        privacy: Href::new("https://clearwater.example/privacy"),
     }
 }
 

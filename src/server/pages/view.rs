@@ -16,6 +16,8 @@ pub struct Brand {
     pub product: String,
     /// Where the provider answers questions.
     pub support: Option<Href>,
+    /// The provider's privacy notice (GDPR Art. 13).
+    pub privacy: Option<Href>,
 }
 
 /// A target that is safe to put behind a link or a form.
