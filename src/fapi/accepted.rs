@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::keys::{KeySet, Signer};
+use crate::keys::{KEYS_MAX, KeySet, Signer};
 use crate::login::PendingLogin;
 use crate::metadata::{self, Document, Environment};
 use crate::profile::{
@@ -105,13 +105,19 @@ fn silence_about_scope_and_expiry_is_understood() {
     let play = play(FAPI2_SECURITY).token(|reply| {
         reply.without("scope");
         reply.without("expires_in");
-        reply.without("refresh_token");
+        reply.body["refresh_token"] = Value::Null;
         reply.body["authorization_details"] = json!([{ "type": "account_information" }]);
     });
     let tokens = play.run().unwrap();
     assert_eq!((tokens.scope.as_str(), tokens.expires_at), ("openid accounts", None));
     assert!(tokens.refresh_token.is_none());
     assert_eq!(tokens.authorization_details, Some(json!([{ "type": "account_information" }])));
+}
+
+#[test]
+fn a_member_that_is_null_is_not_there() {
+    let tokens = play(FAPI2_SECURITY).token(|reply| reply.body["expires_in"] = Value::Null).run().unwrap();
+    assert_eq!(tokens.expires_at, None);
 }
 
 #[test]
@@ -358,6 +364,7 @@ fn refresh_tokens_rotate_when_the_server_wants_and_stay_when_it_does_not() {
     let third = refresh(&second, |reply| {
         reply.without("refresh_token");
         reply.without("scope");
+        reply.body["id_token"] = json!("not read");
     });
     assert_eq!(form(&play.sent().pop().unwrap())["refresh_token"], "rotated");
     assert_eq!(third.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()), Some("rotated".to_owned()));
@@ -435,6 +442,8 @@ fn keys_that_are_not_for_us_are_left_out() {
         let keys = KeySet::parse(json!({ "keys": [jwk, good(Alg::EdDsa)] }).to_string().as_bytes()).unwrap();
         assert_eq!(keys.len(), 1, "{name}");
     }
+    let many = vec![good(Alg::EdDsa); KEYS_MAX + 1];
+    assert_eq!(KeySet::parse(json!({ "keys": many }).to_string().as_bytes()).unwrap().len(), KEYS_MAX);
     let verifying = with(Alg::Es256, "key_ops", json!(["verify"]));
     assert_eq!(KeySet::parse(json!({ "keys": [verifying] }).to_string().as_bytes()).unwrap().len(), 1);
 }
