@@ -7,6 +7,7 @@
 mod amount;
 mod category;
 mod dates;
+pub mod identity;
 mod names;
 mod party;
 mod text;
