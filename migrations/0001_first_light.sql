@@ -204,6 +204,15 @@ create table consent (
     reconfirm_due_at timestamptz,
     valid_until timestamptz,
     ended_at timestamptz,
+    -- When a timer must look at it next. Whoever waits for the user already is only waiting for the end.
+    due_at timestamptz generated always as (
+        case state
+            when 'initiated' then authorise_by
+            when 'authorized' then least(sca_due_at, reconfirm_due_at, valid_until)
+            when 'active' then least(sca_due_at, reconfirm_due_at, valid_until)
+            when 'reauth_pending' then valid_until
+        end
+    ) stored,
     primary key (tenant_id, consent_id),
     foreign key (tenant_id, product_id) references product,
     foreign key (tenant_id, psu_id) references psu,
@@ -213,8 +222,7 @@ create table consent (
 create index consent_product on consent (tenant_id, product_id, consent_id);
 create index consent_psu on consent (tenant_id, psu_id);
 create index consent_grant on consent (tenant_id, grant_id);
-create index consent_due on consent (tenant_id, least(authorise_by, sca_due_at, reconfirm_due_at, valid_until))
-    where state in ('initiated', 'authorized', 'active', 'reauth_pending');
+create index consent_due on consent (tenant_id, due_at) where due_at is not null;
 
 create table consent_history (
     tenant_id uuid not null,
@@ -456,6 +464,7 @@ create table event (
     tenant_id uuid not null,
     event_id uuid not null,
     product_id uuid not null,
+    arrival bigint generated always as identity,
     seq bigint,
     kind text not null,
     consent_id uuid,
@@ -465,7 +474,7 @@ create table event (
     unique (tenant_id, product_id, seq),
     foreign key (tenant_id, product_id) references product
 );
-create index event_unsequenced on event (tenant_id, product_id, event_id) where seq is null;
+create index event_unsequenced on event (tenant_id, product_id, arrival) where seq is null;
 
 create table idempotency (
     tenant_id uuid not null,
@@ -507,12 +516,15 @@ create table deletion (
     check ((state = 'receipted') = (receipt is not null))
 );
 create index deletion_consent on deletion (tenant_id, consent_id);
+create index deletion_unfinished on deletion (tenant_id, deletion_id) where state <> 'receipted';
 
 create table deletion_line (
     tenant_id uuid not null,
     deletion_id uuid not null,
     line_id uuid not null,
     counts jsonb not null default '{}',
+    -- What an old backup still shows: rows of transactions, and their days.
+    visible_rows bigint not null,
     first_booking date,
     last_booking date,
     key_epoch bigint,
@@ -521,6 +533,7 @@ create table deletion_line (
     primary key (tenant_id, deletion_id, line_id),
     foreign key (tenant_id, deletion_id) references deletion
 );
+create index deletion_line_epoch on deletion_line (tenant_id, key_epoch);
 
 create table deletion_addendum (
     tenant_id uuid not null,
@@ -569,20 +582,23 @@ create table evidence_key (
 create table evidence_entry (
     tenant_id uuid not null references tenant,
     entry_id uuid not null,
+    arrival bigint generated always as identity,
+    -- A consent, or the tenant itself.
     subject uuid not null,
     kind text not null,
     recorded_at timestamptz not null,
-    -- Salted commitment. Salt and payload are sealed together and go together; the leaf and its proofs stay.
-    leaf bytea not null check (length(leaf) = 32),
+    -- Salt and statement are sealed together and go together; commitment, leaf and proofs stay.
+    commitment bytea not null check (length(commitment) = 32),
     sealed bytea,
     leaf_index bigint,
-    previous bytea,
+    previous bytea check (length(previous) = 32),
+    leaf bytea check (length(leaf) = 32),
     primary key (tenant_id, entry_id),
     unique (tenant_id, leaf_index),
-    check ((leaf_index is null) = (previous is null))
+    check ((leaf_index is null) = (previous is null) and (leaf_index is null) = (leaf is null))
 );
-create index evidence_entry_unsequenced on evidence_entry (tenant_id, entry_id) where leaf_index is null;
-create index evidence_entry_subject on evidence_entry (tenant_id, subject, leaf_index);
+create index evidence_entry_unsequenced on evidence_entry (tenant_id, arrival) where leaf_index is null;
+create index evidence_entry_subject on evidence_entry (tenant_id, subject, leaf_index desc);
 
 -- Roots of complete subtrees (RFC 9162 §2.1): node_index counts subtrees of 2^level leaves from the left.
 create table evidence_node (
@@ -627,7 +643,7 @@ select classify('bank_grant', 'secret', '{grant}', 'key_epoch wrapped_key sealed
     token_expires_at');
 select classify('consent', 'legal', '{retention}', 'tenant_id consent_id product_id psu_id institution_id registration_id
     purposes clusters language return_url text_hash state state_reason data_state seq grant_id created_at authorise_by
-    accepted_at authorized_at sca_at confirmed_at sca_due_at reconfirm_due_at valid_until ended_at');
+    accepted_at authorized_at sca_at confirmed_at sca_due_at reconfirm_due_at valid_until ended_at due_at');
 select classify('consent_history', 'legal', '{retention}', 'tenant_id consent_id seq event actor from_state from_reason
     to_state to_reason at');
 select classify('link', 'secret', '{consent,expiry}', 'tenant_id link_id consent_id token_hash created_at expires_at
@@ -664,22 +680,23 @@ select classify('fetch_line', 'bank_data', '{line,consent}', 'sealed_cursor');
 
 select classify('job', 'operation', '{retention}', 'tenant_id job_id kind subject lane requests due_at leased_by
     lease_until attempts last_error parked_at created_at');
-select classify('event', 'legal', '{retention}', 'tenant_id event_id product_id seq kind consent_id payload recorded_at');
+select classify('event', 'legal', '{retention}', 'tenant_id event_id product_id arrival seq kind consent_id payload
+    recorded_at');
 select classify('idempotency', 'secret', '{expiry}', 'tenant_id product_id key_hash request_hash sealed_answer created_at
     expires_at');
 
 select classify('deletion', 'legal', '{retention}', 'tenant_id deletion_id consent_id line_id scope trigger state bank
     counts stopped_at erased_at key_deleted_at unreadable_after bank_at receipted_at receipt');
-select classify('deletion_line', 'legal', '{retention}', 'tenant_id deletion_id line_id counts first_booking last_booking
-    key_epoch erased_at key_deleted_at');
+select classify('deletion_line', 'legal', '{retention}', 'tenant_id deletion_id line_id counts visible_rows
+    first_booking last_booking key_epoch erased_at key_deleted_at');
 select classify('deletion_addendum', 'legal', '{retention}', 'tenant_id deletion_id seq kind body recorded_at');
 select classify('revocation_capsule', 'legal', '{retention}', 'tenant_id capsule_id deletion_id consent_id grant_id
     registration_id created_at expires_at destroyed_at');
 select classify('revocation_capsule', 'secret', '{capsule}', 'key_epoch wrapped_key sealed');
 
 select classify('evidence_key', 'secret', '{evidence}', 'tenant_id subject key_epoch wrapped_key created_at');
-select classify('evidence_entry', 'legal', '{retention}', 'tenant_id entry_id subject kind recorded_at leaf leaf_index
-    previous');
+select classify('evidence_entry', 'legal', '{retention}', 'tenant_id entry_id arrival subject kind recorded_at commitment
+    leaf_index previous leaf');
 select classify('evidence_entry', 'secret', '{evidence}', 'sealed');
 select classify('evidence_node', 'legal', '{retention}', 'tenant_id level node_index hash');
 select classify('checkpoint', 'legal', '{retention}', 'tenant_id size root note signed_at');

@@ -12,12 +12,39 @@
 //! This crate must never know HTTP, a bank or a rule of business: states come in as values of `domain`, moments and ids
 //! as arguments. It never puts the content of a row into an error or a log line.
 
+pub mod api_keys;
+pub mod balances;
+pub mod budgets;
+pub mod capsules;
+pub mod consent_texts;
+pub mod consents;
+pub mod data_map;
+pub mod deletions;
 mod error;
+pub mod events;
+pub mod evidence_log;
+pub mod fetches;
+pub mod grants;
+pub mod idempotency;
+pub mod jobs;
+pub mod keys;
+pub mod lines;
+pub mod links;
+pub mod logins;
+pub mod page_sessions;
 pub mod private;
+pub mod products;
+pub mod psus;
+pub mod raw_pages;
+pub mod registrations;
+pub mod sealed;
+pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod time;
+pub mod transactions;
 mod tx;
 
 use std::time::Duration;

@@ -1,0 +1,175 @@
+//! The data map: what every column is, and what an erasure removes, derived from it.
+//!
+//! Migrations classify every column; a test compares that with the catalogue. The steps of an erasure are computed from
+//! the map and from the foreign keys, so a table that was added is erased without anybody having thought of it here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::ids::{ConsentId, GrantId, LineId};
+use sqlx::{AssertSqlSafe, query};
+use uuid::Uuid;
+
+use crate::{StoreError, TenantTx};
+
+/// Tables that belong to no tenant and hold no bank data. Every other table is a tenant table.
+pub const REFERENCE_TABLES: [&str; 3] = ["bank_budget", "data_map", "registration"];
+
+/// What is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A line, its rows and its key.
+    Line(LineId),
+    /// What hangs on a consent beside its lines: links, logins, sessions, runs.
+    Consent(ConsentId),
+    /// The secrets of a grant and their key.
+    Grant(GrantId),
+}
+
+impl Subject {
+    /// The word in `data_map.erased_with`.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Line(_) => "line",
+            Self::Consent(_) => "consent",
+            Self::Grant(_) => "grant",
+        }
+    }
+
+    /// The column that says which rows belong to it.
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Line(_) => "line_id",
+            Self::Consent(_) => "consent_id",
+            Self::Grant(_) => "grant_id",
+        }
+    }
+
+    const fn id(self) -> Uuid {
+        match self {
+            Self::Line(id) => id.uuid(),
+            Self::Consent(id) => id.uuid(),
+            Self::Grant(id) => id.uuid(),
+        }
+    }
+}
+
+/// One table of an erasure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The table.
+    pub table: String,
+    /// Whether it takes the wrapped key: the last step, after every row was erased and counted.
+    pub shreds: bool,
+    subject: Subject,
+    /// The table's name, quoted for SQL where it must be.
+    quoted: String,
+    /// Columns to empty, quoted; none: rows are deleted.
+    columns: Vec<String>,
+}
+
+impl Step {
+    /// Deletes, or empties, at most `limit` rows; gives how many.
+    pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: i64) -> Result<u64, StoreError> {
+        let (table, key) = (&self.quoted, self.subject.column());
+        let some = format!(
+            "tenant_id = $1 and ctid = any(array(select ctid from {table} where tenant_id = $1 and {key} = $2{} limit $3))",
+            self.not_empty()
+        );
+        let statement = if self.columns.is_empty() {
+            format!("delete from {table} where {some}")
+        } else {
+            let set = self.columns.iter().map(|column| format!("{column} = null")).collect::<Vec<_>>().join(", ");
+            format!("update {table} set {set} where {some}")
+        };
+        // Names come from the catalogue, quoted by the database; values are parameters.
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(tx.id())
+            .bind(self.subject.id())
+            .bind(limit)
+            .execute(tx.db())
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// How many rows are left.
+    pub(crate) async fn left(&self, tx: &mut TenantTx) -> Result<i64, StoreError> {
+        let (table, key) = (&self.quoted, self.subject.column());
+        let statement = format!("select count(*) from {table} where tenant_id = $1 and {key} = $2{}", self.not_empty());
+        Ok(sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(tx.id())
+            .bind(self.subject.id())
+            .fetch_one(tx.db())
+            .await?)
+    }
+
+    /// Restricts to rows with something to empty.
+    fn not_empty(&self) -> String {
+        if self.columns.is_empty() {
+            return String::new();
+        }
+        let any = self.columns.iter().map(|column| format!("{column} is not null")).collect::<Vec<_>>();
+        format!(" and ({})", any.join(" or "))
+    }
+}
+
+/// The tables that an erasure of the subject goes through, referencing tables before those they refer to, the wrapped
+/// key last. A table whose every column goes with the subject loses its rows; of another the columns that go are emptied.
+pub async fn steps(tx: &mut TenantTx, subject: Subject) -> Result<Vec<Step>, StoreError> {
+    let rows = query!(
+        r#"select table_name as "table!", quote_ident(table_name) as "quoted!",
+            bool_and($1 = any(erased_with)) as "whole!",
+            bool_or(column_name = 'wrapped_key' and $1 = any(erased_with)) as "shreds!",
+            array_agg(quote_ident(column_name) order by column_name) filter (where $1 = any(erased_with)) as "columns!"
+         from data_map group by table_name having bool_or($1 = any(erased_with)) order by table_name"#,
+        subject.word()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    let steps = rows.into_iter().map(|row| Step {
+        columns: if row.whole { Vec::new() } else { row.columns },
+        table: row.table,
+        shreds: row.shreds,
+        subject,
+        quoted: row.quoted,
+    });
+    let references = references(tx).await?;
+    Ok(in_order(steps.map(|step| (step.table.clone(), step)).collect(), &references))
+}
+
+/// Pairs of a table and one that its foreign keys refer to.
+async fn references(tx: &mut TenantTx) -> Result<BTreeSet<(String, String)>, StoreError> {
+    let rows = query!(
+        r#"select child.relname as "child!", parent.relname as "parent!" from pg_constraint f
+         join pg_class child on child.oid = f.conrelid join pg_class parent on parent.oid = f.confrelid
+         where f.contype = 'f' and f.connamespace = current_schema()::regnamespace"#
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.child, row.parent)).collect())
+}
+
+/// Puts referencing tables first.
+fn in_order(mut waiting: BTreeMap<String, Step>, references: &BTreeSet<(String, String)>) -> Vec<Step> {
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let referred_to = |table: &String| {
+            references.iter().any(|(child, parent)| parent == table && child != table && waiting.contains_key(child))
+        };
+        // The schema has no circles; if it had one, the database would refuse the deletion and nothing would be lost.
+        let free = waiting.keys().find(|table| !referred_to(table)).or_else(|| waiting.keys().next()).cloned();
+        ordered.extend(free.and_then(|table| waiting.remove(&table)));
+    }
+    let (keys, mut rows): (Vec<Step>, Vec<Step>) = ordered.into_iter().partition(|step| step.shreds);
+    rows.extend(keys);
+    rows
+}
+
+/// How many rows are left of a subject, by table, its own key included: all zero after an erasure.
+pub async fn scan(tx: &mut TenantTx, subject: Subject) -> Result<BTreeMap<String, i64>, StoreError> {
+    let mut found = BTreeMap::new();
+    for step in steps(tx, subject).await? {
+        let left = step.left(tx).await?;
+        found.insert(step.table, left);
+    }
+    Ok(found)
+}

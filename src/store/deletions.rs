@@ -1,0 +1,530 @@
+//! Deletions: erasures with their progress, counts, receipt and addenda. Killed at any point, one goes on where it stood.
+
+use std::collections::BTreeMap;
+
+use domain::ids::{ConsentId, DeletionId, LineId};
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::query;
+use uuid::Uuid;
+
+use crate::data_map::{self, Subject};
+use crate::time::{at, read, read_day};
+use crate::transactions::Extent;
+use crate::{StoreError, TenantTx};
+
+/// The step of a deletion that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Nothing is written, read or fetched any more.
+    Stopped,
+    /// Rows are gone.
+    Erased,
+    /// Keys are gone.
+    Shredded,
+    /// The receipt is written.
+    Receipted,
+}
+
+impl State {
+    const ALL: [Self; 4] = [Self::Stopped, Self::Erased, Self::Shredded, Self::Receipted];
+
+    /// The word in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Erased => "erased",
+            Self::Shredded => "shredded",
+            Self::Receipted => "receipted",
+        }
+    }
+}
+
+/// What the bank was told and said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bank {
+    /// The grant goes on, or there was none.
+    NotNeeded,
+    /// We are telling it.
+    Pending,
+    /// It proved that the grant is over.
+    Confirmed,
+    /// It did not.
+    Unconfirmed,
+}
+
+impl Bank {
+    const ALL: [Self; 4] = [Self::NotNeeded, Self::Pending, Self::Confirmed, Self::Unconfirmed];
+
+    /// The word in the database and on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotNeeded => "not_needed",
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// Rows erased, by table.
+pub type Counts = BTreeMap<String, i64>;
+
+/// A deletion as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Its id.
+    pub id: DeletionId,
+    /// The consent.
+    pub consent: ConsentId,
+    /// The account, for an erasure of one account.
+    pub line: Option<LineId>,
+    /// Who or what caused it.
+    pub trigger: String,
+    /// The step that is done.
+    pub state: State,
+    /// The bank's side.
+    pub bank: Bank,
+    /// Rows erased beside those of its lines.
+    pub counts: Counts,
+    /// When everything stopped.
+    pub stopped_at: Timestamp,
+    /// When the last row was gone.
+    pub erased_at: Option<Timestamp>,
+    /// When the last key was gone.
+    pub key_deleted_at: Option<Timestamp>,
+    /// When the last epoch that could open an old copy falls due for destruction.
+    pub unreadable_after: Option<Timestamp>,
+    /// When the bank's side was settled.
+    pub bank_at: Option<Timestamp>,
+    /// When the receipt was written.
+    pub receipted_at: Option<Timestamp>,
+    /// The signed receipt.
+    pub receipt: Option<Vec<u8>>,
+}
+
+/// One line of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletionLine {
+    /// The line, gone or going.
+    pub line: LineId,
+    /// Rows erased.
+    pub counts: Counts,
+    /// What stays visible in old backups.
+    pub visible: Extent,
+    /// The epoch that its key was wrapped under last.
+    pub key_epoch: Option<i64>,
+    /// When its last row was gone.
+    pub erased_at: Option<Timestamp>,
+    /// When its key was gone.
+    pub key_deleted_at: Option<Timestamp>,
+}
+
+/// A deletion that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeletion<'a> {
+    /// Its id.
+    pub id: DeletionId,
+    /// The consent.
+    pub consent: ConsentId,
+    /// The account, for an erasure of one account.
+    pub line: Option<LineId>,
+    /// Who or what caused it.
+    pub trigger: &'a str,
+    /// Whether the bank must be told.
+    pub bank: Bank,
+    /// When everything stopped.
+    pub stopped_at: Timestamp,
+    /// The lines that it erases: those whose last ground ended.
+    pub lines: &'a [LineId],
+}
+
+struct Row {
+    deletion_id: Uuid,
+    consent_id: Uuid,
+    line_id: Option<Uuid>,
+    trigger: String,
+    state: String,
+    bank: String,
+    counts: Value,
+    stopped_at: jiff_sqlx::Timestamp,
+    erased_at: Option<jiff_sqlx::Timestamp>,
+    key_deleted_at: Option<jiff_sqlx::Timestamp>,
+    unreadable_after: Option<jiff_sqlx::Timestamp>,
+    bank_at: Option<jiff_sqlx::Timestamp>,
+    receipted_at: Option<jiff_sqlx::Timestamp>,
+    receipt: Option<Vec<u8>>,
+}
+
+/// A select of whole deletions; the tail says which.
+macro_rules! select {
+    ($tail:tt $(, $arg:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "select deletion_id, consent_id, line_id, trigger, state, bank, counts, stopped_at, erased_at, \
+             key_deleted_at, unreadable_after, bank_at, receipted_at, receipt from deletion " + $tail
+            $(, $arg)*
+        )
+    };
+}
+
+fn counts(value: Value, table: &'static str) -> Result<Counts, StoreError> {
+    serde_json::from_value(value).map_err(|_| StoreError::Corrupt { table, column: "counts" })
+}
+
+impl TryFrom<Row> for Deletion {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "deletion", column };
+        let state = State::ALL.into_iter().find(|state| state.word() == row.state);
+        let bank = Bank::ALL.into_iter().find(|bank| bank.word() == row.bank);
+        Ok(Self {
+            id: DeletionId::from_uuid(row.deletion_id),
+            consent: ConsentId::from_uuid(row.consent_id),
+            line: row.line_id.map(LineId::from_uuid),
+            trigger: row.trigger,
+            state: state.ok_or(corrupt("state"))?,
+            bank: bank.ok_or(corrupt("bank"))?,
+            counts: counts(row.counts, "deletion")?,
+            stopped_at: row.stopped_at.to_jiff(),
+            erased_at: read(row.erased_at),
+            key_deleted_at: read(row.key_deleted_at),
+            unreadable_after: read(row.unreadable_after),
+            bank_at: read(row.bank_at),
+            receipted_at: read(row.receipted_at),
+            receipt: row.receipt,
+        })
+    }
+}
+
+/// Begins a deletion in the transaction that stops everything, and notes what will stay visible of each line.
+pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), StoreError> {
+    query!(
+        "insert into deletion (tenant_id, deletion_id, consent_id, line_id, scope, trigger, state, bank, stopped_at)
+         values ($1, $2, $3, $4, $5, $6, 'stopped', $7, $8)",
+        tx.id(),
+        new.id.uuid(),
+        new.consent.uuid(),
+        new.line.map(LineId::uuid),
+        if new.line.is_some() { "account" } else { "consent" },
+        new.trigger,
+        new.bank.word(),
+        at(new.stopped_at)
+    )
+    .execute(tx.db())
+    .await?;
+    let lines: Vec<Uuid> = new.lines.iter().map(|line| line.uuid()).collect();
+    query!(
+        "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows, first_booking, last_booking)
+         select $1, $2, l.id, v.many, v.first, v.last from unnest($3::uuid[]) as l(id)
+         cross join lateral (
+            select count(*) as many, min(booking_date) as first, max(booking_date) as last from transaction t
+            where t.tenant_id = $1 and t.line_id = l.id) v",
+        tx.id(),
+        new.id.uuid(),
+        &lines
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// One deletion.
+pub async fn get(tx: &mut TenantTx, id: DeletionId) -> Result<Deletion, StoreError> {
+    select!("where tenant_id = $1 and deletion_id = $2", tx.id(), id.uuid())
+        .fetch_optional(tx.db())
+        .await?
+        .ok_or(StoreError::NotFound("deletion"))?
+        .try_into()
+}
+
+/// The deletions of a consent, oldest first.
+pub async fn of_consent(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<Deletion>, StoreError> {
+    let rows = select!("where tenant_id = $1 and consent_id = $2 order by deletion_id", tx.id(), consent.uuid())
+        .fetch_all(tx.db())
+        .await?;
+    rows.into_iter().map(Deletion::try_from).collect()
+}
+
+/// Deletions, newest first, before `before`.
+pub async fn list(tx: &mut TenantTx, before: Option<DeletionId>, limit: u32) -> Result<Vec<Deletion>, StoreError> {
+    let rows = select!(
+        "where tenant_id = $1 and deletion_id < $2 order by deletion_id desc limit $3",
+        tx.id(),
+        before.map_or(Uuid::max(), DeletionId::uuid),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    rows.into_iter().map(Deletion::try_from).collect()
+}
+
+/// Deletions without a receipt, oldest first.
+pub async fn unfinished(tx: &mut TenantTx) -> Result<Vec<DeletionId>, StoreError> {
+    let rows = query!(
+        "select deletion_id from deletion where tenant_id = $1 and state <> 'receipted' order by deletion_id",
+        tx.id()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| DeletionId::from_uuid(row.deletion_id)).collect())
+}
+
+/// The lines of a deletion.
+pub async fn lines(tx: &mut TenantTx, id: DeletionId) -> Result<Vec<DeletionLine>, StoreError> {
+    let rows = query!(
+        "select line_id, counts, visible_rows, first_booking, last_booking, key_epoch, erased_at, key_deleted_at
+         from deletion_line where tenant_id = $1 and deletion_id = $2 order by line_id",
+        tx.id(),
+        id.uuid()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(DeletionLine {
+                line: LineId::from_uuid(row.line_id),
+                counts: counts(row.counts, "deletion_line")?,
+                visible: Extent {
+                    rows: row.visible_rows,
+                    first: read_day(row.first_booking),
+                    last: read_day(row.last_booking),
+                },
+                key_epoch: row.key_epoch,
+                erased_at: read(row.erased_at),
+                key_deleted_at: read(row.key_deleted_at),
+            })
+        })
+        .collect()
+}
+
+/// Deletions with a line whose key was wrapped under an epoch last: those that its destruction completes.
+pub async fn resting_on(tx: &mut TenantTx, epoch: i64) -> Result<Vec<DeletionId>, StoreError> {
+    let rows = query!(
+        "select distinct deletion_id from deletion_line where tenant_id = $1 and key_epoch = $2 order by deletion_id",
+        tx.id(),
+        epoch
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| DeletionId::from_uuid(row.deletion_id)).collect())
+}
+
+/// Erases one batch of a subject's rows, all steps of the data map but the keys, and counts it. Gives how many rows went:
+/// fewer than `limit` means that none are left. Commit, then go on.
+pub async fn erase_batch(tx: &mut TenantTx, id: DeletionId, subject: Subject, limit: i64) -> Result<i64, StoreError> {
+    let mut gone = 0;
+    for step in data_map::steps(tx, subject).await?.into_iter().filter(|step| !step.shreds) {
+        if gone >= limit {
+            break;
+        }
+        let rows = i64::try_from(step.erase(tx, limit - gone).await?).unwrap_or(i64::MAX);
+        if rows > 0 {
+            count(tx, id, subject, &step.table, rows).await?;
+        }
+        gone += rows;
+    }
+    Ok(gone)
+}
+
+/// Adds to the counts: of the line, or of the deletion for what belongs to no line.
+async fn count(tx: &mut TenantTx, id: DeletionId, subject: Subject, table: &str, rows: i64) -> Result<(), StoreError> {
+    let done = match subject {
+        Subject::Line(line) => {
+            query!(
+                "update deletion_line set counts = counts || jsonb_build_object($4::text,
+                    coalesce((counts ->> $4)::bigint, 0) + $5::bigint)
+                 where tenant_id = $1 and deletion_id = $2 and line_id = $3",
+                tx.id(),
+                id.uuid(),
+                line.uuid(),
+                table,
+                rows
+            )
+            .execute(tx.db())
+            .await?
+        }
+        Subject::Consent(_) | Subject::Grant(_) => {
+            query!(
+                "update deletion set counts = counts || jsonb_build_object($3::text,
+                    coalesce((counts ->> $3)::bigint, 0) + $4::bigint)
+                 where tenant_id = $1 and deletion_id = $2",
+                tx.id(),
+                id.uuid(),
+                table,
+                rows
+            )
+            .execute(tx.db())
+            .await?
+        }
+    };
+    if done.rows_affected() == 0 { Err(StoreError::NotFound("deletion")) } else { Ok(()) }
+}
+
+/// Deletes a line and its wrapped key, and notes which epoch could still open an old copy. Rows that are left make the
+/// database refuse. Repeating it changes nothing.
+pub async fn shred_line(tx: &mut TenantTx, id: DeletionId, line: LineId, now: Timestamp) -> Result<(), StoreError> {
+    let gone =
+        query!("delete from line where tenant_id = $1 and line_id = $2 returning key_epoch", tx.id(), line.uuid())
+            .fetch_optional(tx.db())
+            .await?;
+    let Some(gone) = gone else { return Ok(()) };
+    count(tx, id, Subject::Line(line), "line", 1).await?;
+    query!(
+        "update deletion_line set key_epoch = $4, erased_at = $5, key_deleted_at = $5
+         where tenant_id = $1 and deletion_id = $2 and line_id = $3",
+        tx.id(),
+        id.uuid(),
+        line.uuid(),
+        gone.key_epoch,
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// Empties the secrets of a grant and deletes their wrapped key. Gives the epoch that could still open an old copy;
+/// `None` if they were gone.
+pub async fn shred_grant(
+    tx: &mut TenantTx,
+    id: DeletionId,
+    grant: domain::ids::GrantId,
+) -> Result<Option<i64>, StoreError> {
+    let kept = query!(
+        "select key_epoch from bank_grant where tenant_id = $1 and grant_id = $2 for update",
+        tx.id(),
+        grant.uuid()
+    )
+    .fetch_optional(tx.db())
+    .await?;
+    let subject = Subject::Grant(grant);
+    for step in data_map::steps(tx, subject).await? {
+        let rows = i64::try_from(step.erase(tx, 1).await?).unwrap_or(i64::MAX);
+        if rows > 0 {
+            count(tx, id, subject, &step.table, rows).await?;
+        }
+    }
+    Ok(kept.and_then(|kept| kept.key_epoch))
+}
+
+/// Notes that every row is gone.
+pub async fn erased(tx: &mut TenantTx, id: DeletionId, now: Timestamp) -> Result<(), StoreError> {
+    let done = query!(
+        "update deletion set state = 'erased', erased_at = $3
+         where tenant_id = $1 and deletion_id = $2 and state = 'stopped'",
+        tx.id(),
+        id.uuid(),
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    moved(done.rows_affected())
+}
+
+/// Notes that every key is gone, and when the last epoch that could open an old copy falls due.
+pub async fn shredded(
+    tx: &mut TenantTx,
+    id: DeletionId,
+    now: Timestamp,
+    unreadable_after: Timestamp,
+) -> Result<(), StoreError> {
+    let done = query!(
+        "update deletion set state = 'shredded', key_deleted_at = $3, unreadable_after = $4
+         where tenant_id = $1 and deletion_id = $2 and state = 'erased'",
+        tx.id(),
+        id.uuid(),
+        at(now),
+        at(unreadable_after)
+    )
+    .execute(tx.db())
+    .await?;
+    moved(done.rows_affected())
+}
+
+/// Keeps the signed receipt. There is one, and it stays as it is.
+pub async fn receipted(tx: &mut TenantTx, id: DeletionId, receipt: &[u8], now: Timestamp) -> Result<(), StoreError> {
+    let done = query!(
+        "update deletion set state = 'receipted', receipt = $3, receipted_at = $4
+         where tenant_id = $1 and deletion_id = $2 and state = 'shredded'",
+        tx.id(),
+        id.uuid(),
+        receipt,
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    moved(done.rows_affected())
+}
+
+/// Notes how the bank's side was settled. What is confirmed stays so.
+pub async fn bank_settled(tx: &mut TenantTx, id: DeletionId, bank: Bank, now: Timestamp) -> Result<(), StoreError> {
+    let done = query!(
+        "update deletion set bank = $3, bank_at = $4
+         where tenant_id = $1 and deletion_id = $2 and bank in ('pending', 'unconfirmed')",
+        tx.id(),
+        id.uuid(),
+        bank.word(),
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    moved(done.rows_affected())
+}
+
+const fn moved(rows: u64) -> Result<(), StoreError> {
+    if rows == 0 { Err(StoreError::Raced) } else { Ok(()) }
+}
+
+/// Something that was added to a receipt later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addendum {
+    /// The statement's kind.
+    pub kind: String,
+    /// The signed statement.
+    pub body: Vec<u8>,
+    /// When.
+    pub recorded_at: Timestamp,
+}
+
+/// Adds an addendum.
+pub async fn add(tx: &mut TenantTx, id: DeletionId, addendum: &Addendum) -> Result<(), StoreError> {
+    // Numbered under the lock of the deletion, so that two at the same time get two numbers.
+    query!(
+        "select 1 as one from deletion where tenant_id = $1 and deletion_id = $2 for no key update",
+        tx.id(),
+        id.uuid()
+    )
+    .fetch_optional(tx.db())
+    .await?
+    .ok_or(StoreError::NotFound("deletion"))?;
+    query!(
+        "insert into deletion_addendum (tenant_id, deletion_id, seq, kind, body, recorded_at)
+         select $1, $2, coalesce(max(seq), 0) + 1, $3, $4, $5 from deletion_addendum
+         where tenant_id = $1 and deletion_id = $2",
+        tx.id(),
+        id.uuid(),
+        addendum.kind,
+        addendum.body,
+        at(addendum.recorded_at)
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// The addenda of a deletion, oldest first.
+pub async fn addenda(tx: &mut TenantTx, id: DeletionId) -> Result<Vec<Addendum>, StoreError> {
+    let rows = query!(
+        "select kind, body, recorded_at from deletion_addendum where tenant_id = $1 and deletion_id = $2 order by seq",
+        tx.id(),
+        id.uuid()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Addendum { kind: row.kind, body: row.body, recorded_at: row.recorded_at.to_jiff() })
+        .collect())
+}

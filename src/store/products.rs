@@ -1,0 +1,89 @@
+//! Products: API clients of a tenant.
+
+use domain::ids::ProductId;
+use jiff::Timestamp;
+use sqlx::{query, query_as};
+use uuid::Uuid;
+
+use crate::time::at;
+use crate::{StoreError, TenantTx};
+
+/// An API client of a tenant, with purposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Its id.
+    pub id: ProductId,
+    /// Its name, as users read it in the consent text.
+    pub name: String,
+    /// What it may ask consents for.
+    pub purposes: Vec<String>,
+    /// Where users may be sent back to, compared as whole strings.
+    pub return_urls: Vec<String>,
+    /// When it was set up.
+    pub created_at: Timestamp,
+}
+
+struct Row {
+    product_id: Uuid,
+    name: String,
+    purposes: Vec<String>,
+    return_urls: Vec<String>,
+    created_at: jiff_sqlx::Timestamp,
+}
+
+impl From<Row> for Product {
+    fn from(row: Row) -> Self {
+        Self {
+            id: ProductId::from_uuid(row.product_id),
+            name: row.name,
+            purposes: row.purposes,
+            return_urls: row.return_urls,
+            created_at: row.created_at.to_jiff(),
+        }
+    }
+}
+
+/// Adds a product; [`StoreError::Exists`] for an id that there is.
+pub async fn create(tx: &mut TenantTx, product: &Product) -> Result<(), StoreError> {
+    query!(
+        "insert into product (tenant_id, product_id, name, purposes, return_urls, created_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        tx.id(),
+        product.id.uuid(),
+        product.name,
+        &product.purposes,
+        &product.return_urls,
+        at(product.created_at)
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// One product.
+pub async fn get(tx: &mut TenantTx, id: ProductId) -> Result<Product, StoreError> {
+    query_as!(
+        Row,
+        "select product_id, name, purposes, return_urls, created_at from product
+         where tenant_id = $1 and product_id = $2",
+        tx.id(),
+        id.uuid()
+    )
+    .fetch_optional(tx.db())
+    .await?
+    .map(Product::from)
+    .ok_or(StoreError::NotFound("product"))
+}
+
+/// Every product of the tenant, oldest first.
+pub async fn all(tx: &mut TenantTx) -> Result<Vec<Product>, StoreError> {
+    let rows = query_as!(
+        Row,
+        "select product_id, name, purposes, return_urls, created_at from product
+         where tenant_id = $1 order by product_id",
+        tx.id()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(Product::from).collect())
+}
