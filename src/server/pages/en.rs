@@ -150,7 +150,7 @@ texts! {
     stopped_erased_text(at) "{at}. The key that could decrypt them is destroyed as well.";
     stopped_unreadable(at) "Backups cannot be read either from {at} on.";
     stopped_held() "Some data are kept out of use";
-    stopped_held_text() "A legal duty forbids to erase them for now. Nobody can read them until it ends; then they are erased.";
+    stopped_held_text() "A legal duty forbids erasing them for now. Nobody can read them until it ends; then they are erased.";
     stopped_receipt() "Download the signed receipt";
     stopped_overview() "Back to your overview";
     account_ending(ending) "ending in {ending}";
