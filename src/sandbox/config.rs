@@ -80,7 +80,7 @@ impl Default for Policy {
             reads_per_day: 4,
             consent_days: 180,
             history_days: 90,
-            fresh_seconds: 15 * 60,
+            fresh_seconds: 60 * 60,
             page_rows: 100,
             one_recurring_consent: true,
         }

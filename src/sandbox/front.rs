@@ -207,11 +207,12 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
         return lost(bank);
     };
     if consent.status != ConsentStatus::Received {
-        return give_back(bank, &request, "consent.expired", Err("access_denied"));
+        bank.refuse("authorize", "consent.expired", "the consent was decided or ended meanwhile");
+        return give_back(bank, &request, Err("access_denied"));
     }
     consent.resources.retain(|resource| chosen.contains(&resource.id.to_string().as_str()));
     if consent.resources.is_empty() {
-        return give_back(bank, &request, "consent.accounts.mismatch", Err("access_denied"));
+        return deny(bank, books, &request, "consent.accounts.mismatch", "none of the chosen accounts was offered");
     }
     consent.psu = Some(psu);
     consent.authorised_at = Some(now);
@@ -224,20 +225,22 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     let expires = bank.after(bank.policy.code_seconds);
     let entry = Code { request: request.clone(), psu, authenticated_at: now, expires, family: None };
     books.codes.insert(code.clone(), entry);
-    give_back(bank, &request, "authorize.approved", Ok(&code))
+    bank.note("authorize", "authorize.approved", "the PSU approved and goes back with a code");
+    give_back(bank, &request, Ok(&code))
 }
 
 /// The PSU said no: the consent is over and the TPP hears `access_denied`.
 fn deny(bank: &Inner, books: &mut Books, request: &Pushed, code: &str, detail: &str) -> Response {
-    if let Some(consent) = books.consents.get_mut(&request.consent_id) {
+    let waiting = books.consents.get_mut(&request.consent_id).filter(|found| found.status == ConsentStatus::Received);
+    if let Some(consent) = waiting {
         consent.end(ConsentStatus::Rejected, bank.today());
     }
     bank.note("authorize", code, detail);
-    give_back(bank, request, code, Err("access_denied"))
+    give_back(bank, request, Err("access_denied"))
 }
 
 /// The way back to the TPP: RFC 6749 §4.1.2 with `iss` (RFC 9207), or one signed `response` (JARM §2.1).
-fn give_back(bank: &Inner, request: &Pushed, note: &str, outcome: Result<&str, &str>) -> Response {
+fn give_back(bank: &Inner, request: &Pushed, outcome: Result<&str, &str>) -> Response {
     let Ok(mut target) = Url::parse(&request.redirect_uri) else {
         return stop(bank, "redirect_uri.invalid", "The application's address cannot be used.");
     };
@@ -265,9 +268,6 @@ fn give_back(bank: &Inner, request: &Pushed, note: &str, outcome: Result<&str, &
         if let Some(state) = &request.state {
             query.append_pair("state", state);
         }
-    }
-    if outcome.is_ok() {
-        bank.note("authorize", note, "the PSU approved and goes back with a code");
     }
     go(target.as_str())
 }

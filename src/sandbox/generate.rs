@@ -22,7 +22,7 @@ impl BankData {
         Self {
             name: "Musterbank".to_owned(),
             institution: "de_musterbank".to_owned(),
-            bic: "MUSBDEFFXXX".to_owned(),
+            bic: "MUSTDEFFXXX".to_owned(),
             zone: "Europe/Berlin".to_owned(),
             psus: vec![employee(first, last, seed), freelancer(first, last, seed.wrapping_add(1))],
         }

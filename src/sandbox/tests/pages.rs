@@ -165,3 +165,43 @@ async fn a_foreign_name_cannot_write_into_a_page() {
     let page = std::str::from_utf8(&page).unwrap();
     assert!(!page.contains("<script") && page.contains("alert(1)"), "{page}");
 }
+
+#[tokio::test]
+async fn a_late_answer_cannot_change_a_decision() {
+    let street = Street::open().await;
+    let tpp = &street.tpp;
+    let consent = tpp.open_consent(consent_body()).await;
+    let mut urls = Vec::new();
+    for _ in 0..3 {
+        urls.push(street.authorization_url(tpp, &consent).await);
+    }
+    let visit = async |url: &str, decision| street.bank.visit(url, "mara", "sandbox-mara", &decision).await.unwrap();
+    assert!(visit(&urls[0], Decision::ApproveAll).await.query().unwrap().contains("code="));
+    for (url, decision) in [(&urls[1], Decision::Deny), (&urls[2], Decision::ApproveAll)] {
+        assert!(visit(url, decision).await.query().unwrap().contains("error=access_denied"));
+    }
+    let own = headers(&tpp.own_token().await, &consent);
+    let status = json_of(&tpp.get(&format!("/v1/consents/{consent}/status"), &own).await);
+    assert_eq!((status["consentStatus"].as_str(), street.why().as_str()), (Some("valid"), "consent.expired"));
+}
+
+#[tokio::test]
+async fn guessing_ends_after_five_passwords() {
+    let street = Street::open().await;
+    let consent = street.tpp.open_consent(consent_body()).await;
+    let url = street.authorization_url(&street.tpp, &consent).await;
+    let begun = browse(&street, url.strip_prefix(&street.bank.front_base).unwrap(), "", None).await;
+    let cookie = begun.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let login = browse(&street, "/login", &cookie, None).await;
+    let page = axum::body::to_bytes(login.into_body(), 1 << 20).await.unwrap();
+    let page = std::str::from_utf8(&page).unwrap();
+    let csrf = page.split_once("name=\"csrf\" value=\"").unwrap().1.split('"').next().unwrap();
+    let guess = format!("csrf={csrf}&username=mara&password=guess&decision=sign_in");
+    for _ in 0..4 {
+        assert_eq!(browse(&street, "/login", &cookie, Some(&guess)).await.status(), 200);
+    }
+    let last = browse(&street, "/login", &cookie, Some(&guess)).await;
+    let back = last.headers()["location"].to_str().unwrap();
+    assert!(back.starts_with(REDIRECT) && back.contains("error=access_denied"), "{back}");
+    assert_eq!(browse(&street, "/login", &cookie, None).await.status(), 400);
+}
