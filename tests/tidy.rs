@@ -308,6 +308,22 @@ fn every_setting_is_documented() {
 }
 
 #[test]
+fn every_route_of_the_api_is_in_its_document() {
+    let folder = root().join("src/server/api");
+    let mut documented = 0;
+    for path in files(&folder, ".rs") {
+        let source = read(&path);
+        documented += source.matches("#[utoipa::path(").count();
+        for route in source.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1)) {
+            // The document and its reader are not part of themselves.
+            let reader = route == "/openapi.json" || route.starts_with("/docs");
+            assert!(reader, "{}: {route} is added behind the document's back; use `routes!`", short(&path));
+        }
+    }
+    assert!(documented > 0, "{} documents its routes", short(&folder));
+}
+
+#[test]
 fn the_guide_knows_every_crate() {
     let guide = read(&root().join("src/README.md"));
     for (name, _) in ARROWS {
