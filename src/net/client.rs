@@ -101,7 +101,7 @@ impl Client {
         #[allow(clippy::disallowed_methods)]
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls_config(config)?)
-            .https_only(true)
+            .https_only(!egress.permits_plain())
             .redirect(reqwest::redirect::Policy::none())
             // The default sends again after a protocol-level refusal; an attempt must be one line of the audit.
             .retry(reqwest::retry::never())

@@ -1,4 +1,5 @@
 //! Where requests may go: public addresses over https, so that no address from a bank's answer reaches the inside.
+//! Simulated banks and a program's own pages on this machine are let in by name, never by default.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,8 +10,13 @@ use crate::error::Unsent;
 
 /// Which addresses may be reached. It is asked twice: about the URL, and about what its host name resolves to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Egress {
-    loopback: bool,
+pub struct Egress(Reach);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Public,
+    PublicAndLoopback,
+    LoopbackAlone,
 }
 
 /// The marker by which a refusal is found again inside the errors of the HTTP stack.
@@ -21,17 +27,28 @@ pub(crate) struct Refused;
 impl Egress {
     /// Public unicast addresses alone.
     pub const fn public() -> Self {
-        Self { loopback: false }
+        Self(Reach::Public)
     }
 
     /// Loopback too: simulated banks, tests. Private networks stay out of reach.
     pub const fn loopback_allowed() -> Self {
-        Self { loopback: true }
+        Self(Reach::PublicAndLoopback)
+    }
+
+    /// This machine and nothing else, over plain http as well as https: a program that opens its own pages.
+    pub const fn plain_loopback() -> Self {
+        Self(Reach::LoopbackAlone)
+    }
+
+    /// Whether requests may go out without TLS. Never beyond loopback.
+    pub(crate) fn permits_plain(self) -> bool {
+        self.0 == Reach::LoopbackAlone
     }
 
     /// Judges a URL as it will be dialled, after its host was normalised (`127.1` is 127.0.0.1).
     pub(crate) fn check(self, url: &Url) -> Result<(), Unsent> {
-        if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
+        let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && self.permits_plain());
+        if !scheme_fits || !url.username().is_empty() || url.password().is_some() {
             return Err(Unsent::Egress);
         }
         let fits = match url.host() {
@@ -46,9 +63,10 @@ impl Egress {
     /// Whether an address may be dialled.
     pub(crate) fn permits(self, address: IpAddr) -> bool {
         if address.to_canonical().is_loopback() {
-            return self.loopback;
+            return self.0 != Reach::Public;
         }
         match address {
+            _ if self.0 == Reach::LoopbackAlone => false,
             IpAddr::V4(address) => is_public_v4(address),
             IpAddr::V6(address) => is_public_v6(address),
         }
@@ -148,7 +166,25 @@ mod tests {
             let address: IpAddr = text.parse().unwrap();
             assert!(!Egress::public().permits(address), "{text}");
             assert!(Egress::loopback_allowed().permits(address), "{text}");
+            assert!(Egress::plain_loopback().permits(address), "{text}");
         }
+    }
+
+    #[test]
+    fn without_tls_nothing_but_this_machine_is_in_reach() {
+        let judge = |egress: Egress, text: &str| egress.check(&Url::parse(text).unwrap());
+        for text in ["http://localhost:8080/", "http://127.0.0.1/", "http://[::1]/", "https://127.0.0.1/"] {
+            assert_eq!(judge(Egress::plain_loopback(), text), Ok(()), "{text}");
+        }
+        for text in ["http://1.1.1.1/", "https://1.1.1.1/", "http://10.0.0.1/", "http://[fd12::1]/", "ftp://localhost/"]
+        {
+            assert_eq!(judge(Egress::plain_loopback(), text), Err(Unsent::Egress), "{text}");
+        }
+        for egress in [Egress::public(), Egress::loopback_allowed()] {
+            assert_eq!(judge(egress, "http://localhost:8080/"), Err(Unsent::Egress));
+        }
+        // A name is judged by what it resolves to.
+        assert!(!Egress::plain_loopback().permits("1.1.1.1".parse().unwrap()));
     }
 
     #[test]

@@ -177,6 +177,19 @@ async fn a_name_that_leads_inside_is_refused_after_it_was_resolved() {
 }
 
 #[tokio::test]
+async fn plain_http_reaches_this_machine_where_it_was_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/", get(|| async { "at home" }));
+    let running = CancellationToken::new();
+    let _serving = serve(listener, ServeConfig::new(Transport::Plain), router, running.clone()).unwrap();
+    let pki = pki();
+    let plain = Client::new(ClientConfig { egress: Egress::plain_loopback(), ..settings(&pki) }).unwrap();
+    let request = http::Request::get(format!("http://{address}/")).body(Bytes::new()).unwrap();
+    assert_eq!(plain.send(request).await.unwrap().body(), "at home");
+}
+
+#[tokio::test]
 async fn an_answer_may_not_outgrow_its_limit_not_even_by_decompression() {
     let pki = pki();
     let zeros = STANDARD.decode(ZEROS_GZIP).unwrap();
