@@ -32,5 +32,5 @@ pub use receipt::{
     BankAnswer, BankOutcome, EpochDestroyed, ErasedAccount, ProductAcknowledgement, Receipt, Scope, Trigger, Visible,
 };
 pub use report::{Line, ReceiptReport, Report};
-pub use statement::{Body, Statement, Subject};
+pub use statement::{Body, Statement, Subject, signed_note};
 pub use verify::{Check, Place, Refusal, verify, verify_receipt};

@@ -144,6 +144,6 @@ pub(crate) fn note_text(canonical: &str) -> String {
 }
 
 /// The signed note of a statement from its canonical bytes and its signature lines: how a receipt travels alone.
-pub(crate) fn signed_note(canonical: &str, signature: &str) -> String {
+pub fn signed_note(canonical: &str, signature: &str) -> String {
     format!("{canonical}\n\n{signature}")
 }

@@ -38,6 +38,11 @@ impl Client {
         &self.security
     }
 
+    /// The registered redirect URI.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
     /// Pushes an authorization request (RFC 9126) with a fresh state, nonce and PKCE verifier. Send the browser on at
     /// once and keep the pending login for its return.
     pub fn push(

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::world::World;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -74,6 +77,11 @@ impl PendingLogin {
     /// When the login is over, answered or not.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+
+    /// SHA-256 of the state: what to file the login under, so that its callback finds it ([`Callback::state_tag`]).
+    pub fn state_tag(&self) -> [u8; 32] {
+        tag(self.state.expose_secret())
     }
 
     pub(crate) fn state(&self) -> &str {
@@ -154,6 +162,18 @@ impl Callback {
         Ok(Self { parameters })
     }
 
+    /// SHA-256 of the state that the callback claims, to look its login up. A claim and no more: only
+    /// [`PendingLogin::finish`] matches it. In a signed response the claim stands inside the JWT, read without its
+    /// signature.
+    pub fn state_tag(&self) -> Option<[u8; 32]> {
+        if let Some(state) = self.parameters.get("state") {
+            return Some(tag(state));
+        }
+        let payload = self.parameters.get("response")?.split('.').nth(1)?;
+        let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        Some(tag(claims.get("state")?.as_str()?))
+    }
+
     fn plain(mut self) -> Answer {
         let mut take = |name: &str| self.parameters.remove(name);
         Answer { code: take("code"), state: take("state"), iss: take("iss"), error: take("error") }
@@ -204,6 +224,12 @@ impl fmt::Debug for RedeemableCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedeemableCode").field("issuer", &self.issuer).finish_non_exhaustive()
     }
+}
+
+fn tag(state: &str) -> [u8; 32] {
+    let mut tag = [0; 32];
+    tag.copy_from_slice(digest(&SHA256, state.as_bytes()).as_ref());
+    tag
 }
 
 /// OIDC Core §3.1.2.1: `openid` among the scopes makes it an OpenID request.
