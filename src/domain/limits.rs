@@ -44,3 +44,11 @@ pub const EPOCH_SECONDS: i64 = 24 * 60 * 60;
 pub const EPOCHS_KEPT: i64 = 7;
 /// Overlap of a repeated fetch with what is already stored, in days: late bookings are found in it.
 pub const FETCH_OVERLAP_DAYS: i32 = 14;
+/// Lifetime of a page session, in seconds, counted from the link; it does not grow by use.
+pub const SESSION_SECONDS: i64 = 30 * 60;
+/// Largest form that a page of ours accepts, in bytes: a few short fields, or what a bank posts to a callback.
+pub const FORM_BYTES_MAX: usize = 16 * 1024;
+/// Banks that one page of the picker lists; the rest is found by typing more of the name.
+pub const BANKS_PER_PAGE_MAX: usize = 40;
+/// Consents that the overview of one person shows, the newest first.
+pub const CONSENTS_PER_OVERVIEW_MAX: u32 = 100;
