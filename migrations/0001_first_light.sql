@@ -181,8 +181,9 @@ create table consent (
     consent_id uuid not null,
     product_id uuid not null,
     psu_id uuid not null,
-    institution_id text not null,
-    registration_id text not null,
+    -- Both or neither: without them the user chooses the bank on the link page.
+    institution_id text,
+    registration_id text,
     purposes text[] not null,
     clusters text[] not null,
     language text not null,
@@ -194,6 +195,8 @@ create table consent (
     data_state text not null check (data_state in ('present', 'erasing', 'erased')),
     seq bigint not null,
     grant_id uuid,
+    -- Last day that the user was asked for, inclusive, in the bank's calendar.
+    asked_until date not null,
     created_at timestamptz not null,
     authorise_by timestamptz not null,
     accepted_at timestamptz,
@@ -217,7 +220,9 @@ create table consent (
     foreign key (tenant_id, product_id) references product,
     foreign key (tenant_id, psu_id) references psu,
     foreign key (tenant_id, grant_id) references bank_grant,
-    foreign key (tenant_id, text_hash) references consent_text
+    foreign key (tenant_id, text_hash) references consent_text,
+    check ((institution_id is null) = (registration_id is null)),
+    check (institution_id is not null or state in ('initiated', 'revoked', 'failed'))
 );
 create index consent_product on consent (tenant_id, product_id, consent_id);
 create index consent_psu on consent (tenant_id, psu_id);
@@ -503,6 +508,8 @@ create table deletion (
     state text not null check (state in ('stopped', 'erased', 'shredded', 'receipted')),
     bank text not null check (bank in ('not_needed', 'pending', 'confirmed', 'unconfirmed')),
     counts jsonb not null default '{}',
+    -- Accounts of the consent that stay, because another consent stands on them.
+    kept uuid[] not null,
     stopped_at timestamptz not null,
     erased_at timestamptz,
     key_deleted_at timestamptz,
@@ -642,7 +649,7 @@ select classify('bank_grant', 'legal', '{retention}', 'tenant_id grant_id regist
 select classify('bank_grant', 'secret', '{grant}', 'key_epoch wrapped_key sealed_bank_consent sealed_tokens
     token_expires_at');
 select classify('consent', 'legal', '{retention}', 'tenant_id consent_id product_id psu_id institution_id registration_id
-    purposes clusters language return_url text_hash state state_reason data_state seq grant_id created_at authorise_by
+    purposes clusters language return_url text_hash state state_reason data_state seq grant_id asked_until created_at authorise_by
     accepted_at authorized_at sca_at confirmed_at sca_due_at reconfirm_due_at valid_until ended_at due_at');
 select classify('consent_history', 'legal', '{retention}', 'tenant_id consent_id seq event actor from_state from_reason
     to_state to_reason at');
@@ -686,7 +693,7 @@ select classify('idempotency', 'secret', '{expiry}', 'tenant_id product_id key_h
     expires_at');
 
 select classify('deletion', 'legal', '{retention}', 'tenant_id deletion_id consent_id line_id scope trigger state bank
-    counts stopped_at erased_at key_deleted_at unreadable_after bank_at receipted_at receipt');
+    counts kept stopped_at erased_at key_deleted_at unreadable_after bank_at receipted_at receipt');
 select classify('deletion_line', 'legal', '{retention}', 'tenant_id deletion_id line_id counts visible_rows
     first_booking last_booking key_epoch erased_at key_deleted_at');
 select classify('deletion_addendum', 'legal', '{retention}', 'tenant_id deletion_id seq kind body recorded_at');

@@ -4,10 +4,11 @@ use domain::consent::{Consent as Machine, DataState, State};
 use domain::ids::{ConsentId, GrantId, InstitutionId, ProductId, PsuId, RegistrationId};
 use domain::policy::Clocks;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sqlx::query;
 use uuid::Uuid;
 
-use crate::time::{at, maybe_at, read};
+use crate::time::{at, day, maybe_at, read};
 use crate::{StoreError, TenantTx};
 
 /// A consent as it is stored.
@@ -19,10 +20,8 @@ pub struct Consent {
     pub product: ProductId,
     /// Whose data.
     pub psu: PsuId,
-    /// At which bank.
-    pub institution: InstitutionId,
-    /// Who we are at that bank.
-    pub registration: RegistrationId,
+    /// At which bank, and who we are there; `None` until the user has chosen one.
+    pub bank: Option<(InstitutionId, RegistrationId)>,
     /// For what.
     pub purposes: Vec<String>,
     /// Which data.
@@ -39,6 +38,8 @@ pub struct Consent {
     pub seq: i64,
     /// The grant it stands on.
     pub grant: Option<GrantId>,
+    /// Last day that the user was asked for, inclusive, in the bank's calendar.
+    pub asked_until: Date,
     /// When the product asked.
     pub created_at: Timestamp,
     /// When the user accepted the text.
@@ -85,8 +86,8 @@ struct Row {
     consent_id: Uuid,
     product_id: Uuid,
     psu_id: Uuid,
-    institution_id: String,
-    registration_id: String,
+    institution_id: Option<String>,
+    registration_id: Option<String>,
     purposes: Vec<String>,
     clusters: Vec<String>,
     language: String,
@@ -97,6 +98,7 @@ struct Row {
     data_state: String,
     seq: i64,
     grant_id: Option<Uuid>,
+    asked_until: jiff_sqlx::Date,
     created_at: jiff_sqlx::Timestamp,
     authorise_by: jiff_sqlx::Timestamp,
     accepted_at: Option<jiff_sqlx::Timestamp>,
@@ -115,7 +117,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select consent_id, product_id, psu_id, institution_id, registration_id, purposes, clusters, language, \
-             return_url, text_hash, state, state_reason, data_state, seq, grant_id, created_at, authorise_by, \
+             return_url, text_hash, state, state_reason, data_state, seq, grant_id, asked_until, created_at, authorise_by, \
              accepted_at, authorized_at, sca_at, confirmed_at, sca_due_at, reconfirm_due_at, valid_until, ended_at \
              from consent " + $tail
             $(, $arg)*
@@ -147,8 +149,13 @@ impl TryFrom<Row> for Consent {
             id: ConsentId::from_uuid(row.consent_id),
             product: ProductId::from_uuid(row.product_id),
             psu: PsuId::from_uuid(row.psu_id),
-            institution: InstitutionId::new(&row.institution_id).ok_or(corrupt("institution_id"))?,
-            registration: RegistrationId::new(&row.registration_id).ok_or(corrupt("registration_id"))?,
+            bank: match row.institution_id.zip(row.registration_id) {
+                Some((institution, registration)) => Some((
+                    InstitutionId::new(&institution).ok_or(corrupt("institution_id"))?,
+                    RegistrationId::new(&registration).ok_or(corrupt("registration_id"))?,
+                )),
+                None => None,
+            },
             purposes: row.purposes,
             clusters: row.clusters,
             language: row.language,
@@ -157,6 +164,7 @@ impl TryFrom<Row> for Consent {
             machine,
             seq: row.seq,
             grant: row.grant_id.map(GrantId::from_uuid),
+            asked_until: row.asked_until.to_jiff(),
             created_at: row.created_at.to_jiff(),
             accepted_at: read(row.accepted_at),
             authorized_at: read(row.authorized_at),
@@ -171,14 +179,15 @@ impl TryFrom<Row> for Consent {
 pub async fn insert(tx: &mut TenantTx, consent: &Consent, cause: Cause<'_>) -> Result<(), StoreError> {
     query!(
         "insert into consent (tenant_id, consent_id, product_id, psu_id, institution_id, registration_id, purposes,
-            clusters, language, return_url, state, state_reason, data_state, seq, created_at, authorise_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15)",
+            clusters, language, return_url, state, state_reason, data_state, seq, asked_until, created_at,
+            authorise_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16)",
         tx.id(),
         consent.id.uuid(),
         consent.product.uuid(),
         consent.psu.uuid(),
-        consent.institution.as_str(),
-        consent.registration.as_str(),
+        consent.bank.as_ref().map(|(institution, _)| institution.as_str()),
+        consent.bank.as_ref().map(|(_, registration)| registration.as_str()),
         &consent.purposes,
         &consent.clusters,
         consent.language,
@@ -186,12 +195,33 @@ pub async fn insert(tx: &mut TenantTx, consent: &Consent, cause: Cause<'_>) -> R
         consent.machine.state.word(),
         consent.machine.state.reason(),
         consent.machine.data.word(),
+        day(consent.asked_until),
         at(consent.created_at),
         at(consent.machine.authorise_by)
     )
     .execute(tx.db())
     .await?;
     record(tx, consent.id, 0, None, consent.machine.state, cause).await
+}
+
+/// Notes the bank that the user chose, while the consent waits for it; else [`StoreError::NotAllowed`].
+pub async fn choose_bank(
+    tx: &mut TenantTx,
+    id: ConsentId,
+    institution: &InstitutionId,
+    registration: &RegistrationId,
+) -> Result<(), StoreError> {
+    let done = query!(
+        "update consent set institution_id = $3, registration_id = $4
+         where tenant_id = $1 and consent_id = $2 and state = 'initiated' and accepted_at is null",
+        tx.id(),
+        id.uuid(),
+        institution.as_str(),
+        registration.as_str()
+    )
+    .execute(tx.db())
+    .await?;
+    if done.rows_affected() == 0 { Err(StoreError::NotAllowed) } else { Ok(()) }
 }
 
 /// One consent.

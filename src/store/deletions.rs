@@ -87,6 +87,8 @@ pub struct Deletion {
     pub bank: Bank,
     /// Rows erased beside those of its lines.
     pub counts: Counts,
+    /// Accounts of the consent that stay, because another consent stands on them.
+    pub kept: Vec<LineId>,
     /// When everything stopped.
     pub stopped_at: Timestamp,
     /// When the last row was gone.
@@ -137,6 +139,8 @@ pub struct NewDeletion<'a> {
     pub stopped_at: Timestamp,
     /// The lines that it erases: those whose last ground ended.
     pub lines: &'a [LineId],
+    /// Accounts of the consent that stay, because another consent stands on them.
+    pub kept: &'a [LineId],
 }
 
 struct Row {
@@ -147,6 +151,7 @@ struct Row {
     state: String,
     bank: String,
     counts: Value,
+    kept: Vec<Uuid>,
     stopped_at: jiff_sqlx::Timestamp,
     erased_at: Option<jiff_sqlx::Timestamp>,
     key_deleted_at: Option<jiff_sqlx::Timestamp>,
@@ -161,7 +166,7 @@ macro_rules! select {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             Row,
-            "select deletion_id, consent_id, line_id, trigger, state, bank, counts, stopped_at, erased_at, \
+            "select deletion_id, consent_id, line_id, trigger, state, bank, counts, kept, stopped_at, erased_at, \
              key_deleted_at, unreadable_after, bank_at, receipted_at, receipt from deletion " + $tail
             $(, $arg)*
         )
@@ -187,6 +192,7 @@ impl TryFrom<Row> for Deletion {
             state: state.ok_or(corrupt("state"))?,
             bank: bank.ok_or(corrupt("bank"))?,
             counts: counts(row.counts, "deletion")?,
+            kept: row.kept.into_iter().map(LineId::from_uuid).collect(),
             stopped_at: row.stopped_at.to_jiff(),
             erased_at: read(row.erased_at),
             key_deleted_at: read(row.key_deleted_at),
@@ -200,9 +206,10 @@ impl TryFrom<Row> for Deletion {
 
 /// Begins a deletion in the transaction that stops everything, and notes what will stay visible of each line.
 pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), StoreError> {
+    let kept: Vec<Uuid> = new.kept.iter().map(|line| line.uuid()).collect();
     query!(
-        "insert into deletion (tenant_id, deletion_id, consent_id, line_id, scope, trigger, state, bank, stopped_at)
-         values ($1, $2, $3, $4, $5, $6, 'stopped', $7, $8)",
+        "insert into deletion (tenant_id, deletion_id, consent_id, line_id, scope, trigger, state, bank, kept, stopped_at)
+         values ($1, $2, $3, $4, $5, $6, 'stopped', $7, $8, $9)",
         tx.id(),
         new.id.uuid(),
         new.consent.uuid(),
@@ -210,6 +217,7 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
         if new.line.is_some() { "account" } else { "consent" },
         new.trigger,
         new.bank.word(),
+        &kept,
         at(new.stopped_at)
     )
     .execute(tx.db())

@@ -222,6 +222,22 @@ impl LineWriter<'_> {
         Ok(())
     }
 
+    /// Notes that a line was read to its end.
+    pub async fn done(&mut self, fetch: Uuid, consent: ConsentId) -> Result<(), StoreError> {
+        query!(
+            "insert into fetch_line (tenant_id, fetch_id, line_id, consent_id, state) values ($1, $2, $3, $4, 'done')
+             on conflict (tenant_id, fetch_id, line_id)
+                do update set state = 'done', error_code = null, sealed_cursor = null",
+            self.tx.id(),
+            fetch,
+            self.line.uuid(),
+            consent.uuid()
+        )
+        .execute(self.tx.db())
+        .await?;
+        Ok(())
+    }
+
     /// Notes that a line could not be read on.
     pub async fn failed(&mut self, fetch: Uuid, consent: ConsentId, error_code: &str) -> Result<(), StoreError> {
         query!(

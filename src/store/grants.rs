@@ -224,6 +224,20 @@ pub async fn save(tx: &mut TenantTx, before: &Grant, after: &Grant) -> Result<Gr
     if done.rows_affected() == 0 { Err(StoreError::Raced) } else { Ok(Grant { seq: before.seq + 1, ..after.clone() }) }
 }
 
+/// Empties the secrets of a grant and takes its wrapped key away: they live on in a revocation capsule, or nowhere.
+pub async fn forget(tx: &mut TenantTx, id: GrantId) -> Result<(), StoreError> {
+    query!(
+        "update bank_grant set key_epoch = null, wrapped_key = null, sealed_bank_consent = null, sealed_tokens = null,
+            token_expires_at = null
+         where tenant_id = $1 and grant_id = $2",
+        tx.id(),
+        id.uuid()
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
 /// Grants whose intent is older than `before`: the call may or may not have arrived.
 pub async fn open_intents(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<Grant>, StoreError> {
     let rows = select!(

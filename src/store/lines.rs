@@ -315,7 +315,8 @@ impl<'t> Writer<'t> {
         .fetch_optional(tx.db())
         .await?
         .ok_or(StoreError::NotAllowed)?;
-        Ok(Self { tx, consent, psu: row.psu_id, institution: row.institution_id })
+        let institution = row.institution_id.ok_or(StoreError::NotAllowed)?;
+        Ok(Self { tx, consent, psu: row.psu_id, institution })
     }
 
     /// What is known of the account with this tag.

@@ -40,6 +40,22 @@ pub struct Stored {
 }
 
 impl LineWriter<'_> {
+    /// Leaves a tombstone on pending rows that the bank no longer lists: those last seen before the fetch that has just
+    /// read the line to its end began. Gives how many.
+    pub async fn withdraw_pending(&mut self, began: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let done = query!(
+            "update transaction set removed_at = $4
+             where tenant_id = $1 and line_id = $2 and status = 'pending' and removed_at is null and last_seen_at < $3",
+            self.tx.id(),
+            self.line.uuid(),
+            at(began),
+            at(now)
+        )
+        .execute(self.tx.db())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Stores what a fetch brought: new rows get an id and the next number of the line, known ones keep both and take
     /// over what has changed. Repeating it changes nothing but `last_seen_at`.
     pub async fn put_transactions(
