@@ -1,0 +1,246 @@
+//! `/v1/accounts`: what products read. Every read is logged with its purpose and number of rows, in its own transaction.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use domain::consent::State as ConsentState;
+use domain::ids::{ConsentId, LineId};
+use domain::world::World;
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::json;
+use store::lines::{Filter, Held};
+use store::transactions::{Cursor, Query as RowQuery};
+use store::{TenantTx, balances, consents, fetches, lines, transactions};
+use utoipa::IntoParams;
+use vault::DataKey;
+
+use super::auth::{Caller, Scope};
+use super::body::{
+    AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage,
+};
+use super::cursor::{self, Position};
+use crate::app::App;
+use crate::evidence_log;
+use crate::keys::TenantKeys;
+use crate::problem::{ApiError, Problem};
+
+/// Which accounts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct AccountQuery {
+    /// Under this consent.
+    pub consent_id: Option<String>,
+}
+
+/// List the accounts that the product may read now.
+#[utoipa::path(
+    get, path = "/v1/accounts", tag = "accounts", params(AccountQuery),
+    responses((status = 200, body = Page<AccountBody>), (status = 401, body = Problem), (status = 422, body = Problem))
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<AccountQuery>,
+) -> Result<Json<Page<AccountBody>>, ApiError> {
+    caller.may(Scope::Data)?;
+    let consent = query.consent_id.as_deref().map(str::parse::<ConsentId>).transpose();
+    let consent = consent.map_err(|_| ApiError::Invalid { field: "consent_id", why: "is not a consent".to_owned() })?;
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let held = lines::held(&mut tx, caller.product, Filter { consent, ..Filter::default() }).await?;
+    let mut data = Vec::with_capacity(held.len());
+    for held in &held {
+        let key = app.vault.open_key(caller.tenant, &held.line.key)?;
+        data.push(account(&mut tx, held, &key).await?);
+        disclose(&app, &mut tx, &world, &caller, held, "account", 1).await?;
+    }
+    tx.commit().await?;
+    Ok(Json(Page { data, next_cursor: None }))
+}
+
+async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<AccountBody, ApiError> {
+    let details = held.line.details(tx.tenant(), key)?;
+    Ok(AccountBody {
+        id: held.line.id.to_string(),
+        institution_id: held.line.institution.to_string(),
+        iban: details.iban,
+        currency: details.currency,
+        name: details.name,
+        product: details.product,
+        cash_account_type: details.cash_account_type,
+        owner_name: details.owner_name,
+        freshness: freshness(tx, held).await?,
+    })
+}
+
+/// How fresh, and, when it could be fresher, why it is not.
+async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
+    let stored = held.line.freshness;
+    let because = match held.state {
+        ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
+        ConsentState::Authorized => Some("first_fetch_running".to_owned()),
+        ConsentState::Active
+        | ConsentState::Initiated
+        | ConsentState::Expired(_)
+        | ConsentState::Revoked(_)
+        | ConsentState::Failed(_) => fetches::latest(tx, held.consent).await?.and_then(|run| run.error_code),
+    };
+    Ok(FreshnessBody {
+        as_of: stored.transactions_as_of.or(stored.balances_as_of),
+        complete_from: stored.complete_from,
+        complete_until: stored.complete_until,
+        consent_state: held.state.word().to_owned(),
+        stale_because: because,
+    })
+}
+
+/// The line of this id, if the product may read it now; anything else does not exist.
+async fn readable(tx: &mut TenantTx, caller: &Caller, id: &str) -> Result<Held, ApiError> {
+    let line: LineId = id.parse().map_err(|_| ApiError::NotFound("account"))?;
+    let filter = Filter { line: Some(line), ..Filter::default() };
+    lines::held(tx, caller.product, filter).await?.pop().ok_or(ApiError::NotFound("account"))
+}
+
+/// Refuses a kind of data that the person was not asked about.
+async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
+    let consent = consents::readable(tx, held.consent).await?;
+    if consent.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
+}
+
+async fn disclose(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    caller: &Caller,
+    held: &Held,
+    what: &'static str,
+    rows: usize,
+) -> Result<(), ApiError> {
+    let body = json!({
+        "product": caller.product.to_string(),
+        "key": caller.key.to_string(),
+        "account": held.line.id.to_string(),
+        "what": what,
+        "rows": rows,
+    });
+    evidence_log::record(app, tx, world, held.consent, "data.disclosed", &body).await?;
+    Ok(())
+}
+
+/// Read one account.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = String, Path)),
+    responses((status = 200, body = AccountBody), (status = 401, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<AccountBody>, ApiError> {
+    caller.may(Scope::Data)?;
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let held = readable(&mut tx, &caller, &id).await?;
+    let key = app.vault.open_key(caller.tenant, &held.line.key)?;
+    let body = account(&mut tx, &held, &key).await?;
+    disclose(&app, &mut tx, &world, &caller, &held, "account", 1).await?;
+    tx.commit().await?;
+    Ok(Json(body))
+}
+
+/// Read the latest balances of an account.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}/balances", tag = "accounts", params(("id" = String, Path)),
+    responses((status = 200, body = BalanceList), (status = 401, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn read_balances(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<BalanceList>, ApiError> {
+    caller.may(Scope::Data)?;
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let held = readable(&mut tx, &caller, &id).await?;
+    consented(&mut tx, &held, "balances").await?;
+    let key = app.vault.open_key(caller.tenant, &held.line.key)?;
+    let mut data = Vec::new();
+    for row in balances::latest(&mut tx, held.consent, held.line.id).await? {
+        data.push(BalanceBody::new(&row.open(caller.tenant, &key)?, row.fetched_at));
+    }
+    let freshness = freshness(&mut tx, &held).await?;
+    disclose(&app, &mut tx, &world, &caller, &held, "balances", data.len()).await?;
+    tx.commit().await?;
+    Ok(Json(BalanceList { data, freshness }))
+}
+
+/// Which transactions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionQuery {
+    /// First day, inclusive.
+    #[param(value_type = Option<String>, format = Date)]
+    pub date_from: Option<Date>,
+    /// Last day, inclusive.
+    #[param(value_type = Option<String>, format = Date)]
+    pub date_to: Option<Date>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// At most so many, 1 to 500; 100 by default.
+    pub limit: Option<u32>,
+}
+
+/// Read transactions of an account, newest first, by pages that new rows never disturb.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}/transactions", tag = "accounts", params(("id" = String, Path), TransactionQuery),
+    responses(
+        (status = 200, body = TransactionPage), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem)
+    )
+)]
+pub async fn read_transactions(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<TransactionQuery>,
+) -> Result<Json<TransactionPage>, ApiError> {
+    caller.may(Scope::Data)?;
+    let limit = super::limit(query.limit)?;
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let held = readable(&mut tx, &caller, &id).await?;
+    consented(&mut tx, &held, "transactions").await?;
+    let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
+    let scope = [caller.product.uuid().as_bytes().as_slice(), held.line.id.uuid().as_bytes()].concat();
+    let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
+    let after = match &query.cursor {
+        None => None,
+        Some(text) => Some(cursor::decode(text, &scope, mac).ok_or_else(|| ApiError::Invalid {
+            field: "cursor",
+            why: "is not one of ours for this account".to_owned(),
+        })?),
+    };
+    let wanted = RowQuery {
+        consent: held.consent,
+        line: Some(held.line.id),
+        from: query.date_from,
+        until: query.date_to,
+        after: after.map(|at| Cursor { booking_date: at.day, line: held.line.id, seq: at.seq }),
+        limit,
+    };
+    let page = transactions::page(&mut tx, wanted).await?;
+    let key = app.vault.open_key(caller.tenant, &held.line.key)?;
+    let mut data = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        let record = row.open(caller.tenant, &key)?;
+        data.push(TransactionBody::new(row.id.to_string(), held.line.id.to_string(), record));
+    }
+    let next_cursor =
+        page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
+    let freshness = freshness(&mut tx, &held).await?;
+    disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
+    tx.commit().await?;
+    Ok(Json(TransactionPage { data, next_cursor, freshness }))
+}

@@ -1,0 +1,329 @@
+//! Shapes on the wire. Separate from the domain's types, so that a rename inside cannot break a client.
+
+use domain::money::Money;
+use domain::records::{Normalized, NormalizedBalance};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Signed decimal amount: money out is negative.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct MoneyBody {
+    /// Plain notation, `-12.34`.
+    #[schema(example = "-12.34")]
+    pub amount: String,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    pub currency: String,
+}
+
+impl From<&Money> for MoneyBody {
+    fn from(money: &Money) -> Self {
+        Self { amount: money.to_plain_string(), currency: money.currency().to_string() }
+    }
+}
+
+/// A request for consent.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateConsent {
+    /// The product's own stable reference of the person, 1 to 128 characters; not a name or an e-mail address.
+    #[schema(example = "user-4711")]
+    pub psu_ref: String,
+    /// The bank; left out, the person chooses on the link page.
+    #[schema(example = "de_musterbank")]
+    pub institution_id: Option<String>,
+    /// Why data are needed; each must be a purpose of the product.
+    #[schema(example = json!(["budgeting"]))]
+    pub purposes: Vec<String>,
+    /// Which kinds of data: `accounts`, `balances`, `transactions`. Default: all three.
+    pub data_clusters: Option<Vec<String>>,
+    /// Last day of the consent, inclusive, in the bank's zone. Default: 365 days from now.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub valid_until: Option<Date>,
+    /// Where the person goes afterwards; must begin with one of the product's return addresses.
+    pub return_url: Option<String>,
+}
+
+/// A consent as products see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConsentBody {
+    /// `cns_…`
+    pub id: String,
+    /// `initiated`, `authorized`, `active`, `reauth_pending`, `expired`, `revoked`, `failed`.
+    pub state: String,
+    /// Why, where the state has a reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `present`, `erasing`, `erased`.
+    pub data_state: String,
+    /// The bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub institution_id: Option<String>,
+    /// Purposes the person agreed to or is asked to agree to.
+    pub purposes: Vec<String>,
+    /// Kinds of data.
+    pub data_clusters: Vec<String>,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When the bank authorised it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorized_at: Option<Timestamp>,
+    /// When the person must authenticate at the bank again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sca_due_at: Option<Timestamp>,
+    /// When it is over.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term_ends_at: Option<Timestamp>,
+    /// Accounts under it.
+    pub accounts: Vec<String>,
+    /// The one-time link for the person; only in the answer that created it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkBody>,
+}
+
+/// A one-time link.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LinkBody {
+    /// Open it in the person's browser.
+    pub url: String,
+    /// Works until then, once.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// The answer to a revocation: what is stopped, what is still under way.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RevocationBody {
+    /// From this instant nothing is written, read or fetched.
+    #[schema(value_type = String, format = DateTime)]
+    pub local_stop_at: Timestamp,
+    /// `pending`, `confirmed` or `unconfirmed`: whether the bank proved that access ended there.
+    pub bank: String,
+    /// `del_…`: follow it at `/v1/evidence/deletions/{id}/receipt`.
+    pub erasure: String,
+}
+
+/// An account.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct AccountBody {
+    /// `acc_…`: stable over renewals of consent.
+    pub id: String,
+    /// The bank.
+    pub institution_id: String,
+    /// IBAN, where the account has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iban: Option<String>,
+    /// ISO 4217.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Name given by the bank or the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Product name at the bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// ISO `ExternalCashAccountType1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cash_account_type: Option<String>,
+    /// Owner, where the bank tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
+    /// How fresh.
+    pub freshness: FreshnessBody,
+}
+
+/// How fresh an account's data are and, if they could be fresher, why they are not.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FreshnessBody {
+    /// When the bank last answered completely.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub as_of: Option<Timestamp>,
+    /// First day of which every booked transaction is there.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub complete_from: Option<Date>,
+    /// Last such day.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub complete_until: Option<Date>,
+    /// State of the consent that feeds the account.
+    pub consent_state: String,
+    /// Why it is not fresher: `first_fetch_running`, `reauth_pending`, the code of the last error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_because: Option<String>,
+}
+
+/// A balance.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct BalanceBody {
+    /// Berlin Group type, `closingBooked`, `interimAvailable` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Signed.
+    pub balance: MoneyBody,
+    /// Whether a credit line is inside the figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credit_limit_included: Option<bool>,
+    /// Day that it is about.
+    #[schema(value_type = Option<String>, format = Date)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference_date: Option<Date>,
+    /// When the bank gave it.
+    #[schema(value_type = String, format = DateTime)]
+    pub observed_at: Timestamp,
+}
+
+impl BalanceBody {
+    /// A stored balance on the wire.
+    pub fn new(balance: &NormalizedBalance, observed_at: Timestamp) -> Self {
+        Self {
+            kind: balance.kind.as_str().to_owned(),
+            balance: (&balance.money).into(),
+            credit_limit_included: balance.credit_limit_included,
+            reference_date: balance.reference_date,
+            observed_at,
+        }
+    }
+}
+
+/// A transaction.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct TransactionBody {
+    /// `txn_…`: the same for the payment's whole life.
+    pub id: String,
+    /// `acc_…`
+    pub account_id: String,
+    /// Signed: money out is negative.
+    pub amount: MoneyBody,
+    /// `booked` or `pending`.
+    pub status: String,
+    /// The bank's day of booking.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub booking_date: Option<Date>,
+    /// The bank's day of value.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub value_date: Option<Date>,
+    /// Day of the purchase or instruction.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub transaction_date: Option<Date>,
+    /// The other side.
+    pub counterparty: Option<String>,
+    /// The other side's account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterparty_account: Option<String>,
+    /// Canonical merchant.
+    pub merchant: Option<String>,
+    /// Wikidata id of the merchant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant_id: Option<String>,
+    /// `primary.detailed`.
+    pub category: Option<String>,
+    /// Remittance text.
+    pub description: Option<String>,
+    /// The bank's own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank_reference: Option<String>,
+    /// SEPA end-to-end id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_to_end_id: Option<String>,
+    /// ISO 20022 bank transaction code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank_transaction_code: Option<String>,
+    /// Field → where it came from: path in the bank's row and the rule that read it.
+    pub provenance: std::collections::BTreeMap<String, ProvenanceBody>,
+    /// Doubts, `code: text`.
+    pub issues: Vec<String>,
+}
+
+/// Origin of one field.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct ProvenanceBody {
+    /// Path inside the bank's row.
+    pub path: String,
+    /// Rule that read it.
+    pub rule: String,
+}
+
+impl TransactionBody {
+    /// A stored transaction on the wire.
+    pub fn new(id: String, account_id: String, row: Normalized) -> Self {
+        Self {
+            id,
+            account_id,
+            amount: (&row.money).into(),
+            status: row.status.as_str().to_owned(),
+            booking_date: row.booking_date,
+            value_date: row.value_date,
+            transaction_date: row.transaction_date,
+            counterparty: row.counterparty.name,
+            counterparty_account: row.counterparty.account,
+            merchant: row.merchant,
+            merchant_id: row.merchant_id,
+            category: row.category,
+            description: row.description,
+            bank_reference: row.bank_reference,
+            end_to_end_id: row.end_to_end_id,
+            bank_transaction_code: row.bank_transaction_code,
+            provenance: row
+                .provenance
+                .into_iter()
+                .map(|from| {
+                    (from.field.to_owned(), ProvenanceBody { path: from.path.into_owned(), rule: from.rule.to_owned() })
+                })
+                .collect(),
+            issues: row.issues.into_iter().map(|issue| format!("{}: {}", issue.code, issue.text)).collect(),
+        }
+    }
+}
+
+/// A bank in the directory.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct InstitutionBody {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Standard and version of its interface.
+    pub standard: String,
+    /// How sure we are of its profile: `docs`, `sandbox`, `production`.
+    pub level: String,
+    /// Whether a person can connect now: there is a live registration.
+    pub available: bool,
+}
+
+/// A page of a list.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Page<T: ToSchema> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Transactions with the freshness of their account.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct TransactionPage {
+    /// Newest booking first; pending rows without a booking day lead.
+    pub data: Vec<TransactionBody>,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+    /// How fresh.
+    pub freshness: FreshnessBody,
+}
+
+/// Balances with the freshness of their account.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct BalanceList {
+    /// One row per type.
+    pub data: Vec<BalanceBody>,
+    /// How fresh.
+    pub freshness: FreshnessBody,
+}

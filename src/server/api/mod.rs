@@ -1,0 +1,118 @@
+//! `/v1`: the interface for products, with its OpenAPI document.
+
+pub mod accounts;
+pub mod auth;
+pub mod body;
+pub mod consents;
+pub mod cursor;
+pub mod evidence;
+mod idempotency;
+pub mod institutions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Uri;
+use domain::limits;
+use serde::de::DeserializeOwned;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+use crate::problem::ApiError;
+
+/// What the document says beside its paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tributary", description = "Consent, bank data in one schema, deletion with proof."),
+    modifiers(&Bearer),
+    security(("key" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build();
+        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(consents::create, consents::list))
+        .routes(routes!(consents::read, consents::revoke))
+        .routes(routes!(consents::remove_account))
+        .routes(routes!(institutions::list))
+        .routes(routes!(institutions::read))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::read))
+        .routes(routes!(accounts::read_balances))
+        .routes(routes!(accounts::read_transactions))
+        .routes(routes!(evidence::keys))
+        .routes(routes!(evidence::consent))
+        .routes(routes!(evidence::receipt))
+}
+
+/// The OpenAPI 3.1 document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// `/v1/…`, `/openapi.json` and `/docs`.
+pub fn router() -> Router<Arc<App>> {
+    let (router, document) = routes().split_for_parts();
+    router.merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+}
+
+/// The answer to a path under `/v1` that does not exist.
+pub async fn nowhere(_uri: Uri) -> ApiError {
+    ApiError::NotFound("resource")
+}
+
+/// A request body as JSON. The complaint names line and column, never the content.
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "a field is missing, unknown or of the wrong type",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+                "it is not JSON"
+            }
+        };
+        ApiError::Malformed(format!("{kind} (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// The number of rows asked for.
+fn limit(asked: Option<u32>) -> Result<u32, ApiError> {
+    let limit = asked.unwrap_or(limits::ROWS_PER_QUERY_DEFAULT);
+    if (1..=limits::ROWS_PER_QUERY_MAX).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(ApiError::Invalid { field: "limit", why: format!("must be 1 to {}", limits::ROWS_PER_QUERY_MAX) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_valid_json_and_names_every_resource() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+        for path in ["/v1/consents", "/v1/consents/{id}", "/v1/accounts/{id}/transactions"] {
+            assert!(document["paths"][path].is_object(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_broken_body_is_refused_without_being_repeated() {
+        let refused = json::<body::CreateConsent>(br#"{"psu_ref": 4711, "#).unwrap_err().to_string();
+        assert!(!refused.contains("4711"), "{refused}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Everything that a request or a piece of work may use.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use bank_adapters::ask::PsuPresent;
+use bank_adapters::directory::Directory;
+use domain::ids::ConsentId;
+use domain::world::{Clock, Entropy, World};
+use jiff::{SignedDuration, Timestamp};
+use store::Store;
+use store::tenants::Tenant;
+use tokio::sync::Notify;
+use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
+
+use crate::config::Config;
+use crate::connections::Connections;
+
+/// How long a person counts as present after the request that they made, in seconds.
+const PRESENT_SECONDS: i64 = 10 * 60;
+
+/// The application: one per process, shared by every task.
+pub struct App {
+    /// The TPP that runs this installation: its registrations, its pages.
+    pub tenant: Tenant,
+    /// The settings in force.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// The keys.
+    pub vault: Vault,
+    /// Every bank we know of.
+    pub directory: Directory,
+    /// The banks we can reach.
+    pub connections: Connections,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Rung when work was written, so that nobody waits for the next look.
+    pub work: Notify,
+    present: Mutex<HashMap<ConsentId, (PsuPresent, Timestamp)>>,
+}
+
+impl App {
+    /// Puts the application together on an open database.
+    ///
+    /// # Errors
+    /// Says which setting, profile or registration cannot be used.
+    pub fn new(config: Config, store: Store, clock: Arc<dyn Clock>, tenant: Tenant) -> anyhow::Result<Self> {
+        let mut directory = Directory::embedded()?;
+        if !config.banks.profiles_dir.as_os_str().is_empty() {
+            directory = directory.overlay(&config.banks.profiles_dir)?;
+        }
+        let connections =
+            Connections::read(&config.banks.registrations_dir, &directory, config.banks.allow_loopback, &clock)?;
+        let provider = FileProvider::open(&config.keys.dir)
+            .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
+        let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
+        Ok(Self {
+            tenant,
+            vault: Vault::with_policy(Arc::new(provider), policy),
+            config,
+            store,
+            directory,
+            connections,
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            work: Notify::new(),
+            present: Mutex::default(),
+        })
+    }
+
+    /// Notes that a person is at the other end: what is fetched for them in the next minutes is attended. Kept in memory
+    /// alone; a restart forgets it and the fetch goes on unattended.
+    pub fn note_present(&self, consent: ConsentId, psu: PsuPresent) {
+        let now = self.clock.now();
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.retain(|_, (_, since)| is_recent(*since, now));
+        present.insert(consent, (psu, now));
+    }
+
+    /// The person, if present.
+    pub fn present(&self, consent: ConsentId) -> Option<PsuPresent> {
+        let now = self.clock.now();
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.get(&consent).filter(|(_, since)| is_recent(*since, now)).map(|(psu, _)| psu.clone())
+    }
+
+    /// This moment, and chance.
+    pub fn world(&self) -> World<'_> {
+        World { now: self.clock.now(), entropy: self.entropy.as_ref() }
+    }
+}
+
+fn is_recent(since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since) < SignedDuration::from_secs(PRESENT_SECONDS)
+}
+
+/// Names nothing of what it holds.
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App(..)")
+    }
+}

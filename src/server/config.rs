@@ -1,0 +1,340 @@
+//! Settings: a commented default, a file, the environment; later ones win. Unknown keys are refused.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use domain::policy::Regime;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+/// The commented default; `tributary config show` prints what is in force.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where we listen.
+    pub listen: Listen,
+    /// Where rows live.
+    pub database: Database,
+    /// Where keys live.
+    pub keys: Keys,
+    /// Banks and who we are there.
+    pub banks: Banks,
+    /// Who runs it.
+    pub tenant: Tenant,
+    /// The evidence log.
+    pub evidence: EvidenceLog,
+    /// Our own log.
+    pub log: Log,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Socket address.
+    pub address: SocketAddr,
+    /// Scheme, host and port as browsers see them.
+    pub public_url: Url,
+    /// Own TLS; none = plain TCP behind a proxy or on loopback.
+    pub tls: Option<ListenTls>,
+}
+
+/// `[listen.tls]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenTls {
+    /// PEM chain.
+    pub certificate: PathBuf,
+    /// PEM key.
+    pub key: PathBuf,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Connection string; may hold a password, so it never prints. Empty = `DATABASE_URL`, else private.
+    pub url: SecretString,
+    /// Folder of the private PostgreSQL.
+    pub data_dir: PathBuf,
+    /// Pool size.
+    pub connections_max: u32,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Folder of the file key provider.
+    pub dir: PathBuf,
+    /// Length of an epoch, in seconds.
+    pub epoch_seconds: i64,
+    /// Old epochs that stay openable.
+    pub epochs_kept: i64,
+}
+
+/// `[banks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Banks {
+    /// Folder of registration files.
+    pub registrations_dir: PathBuf,
+    /// Folder of further profiles; empty = none.
+    pub profiles_dir: PathBuf,
+    /// Development switch for banks on this machine.
+    pub allow_loopback: bool,
+}
+
+/// `[tenant]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Registered name of the TPP, as people see it on every page.
+    pub name: String,
+    /// Authorisation number and supervisor, as people see it.
+    pub authorisation: String,
+    /// The law it works under: `eu`, `uk`, `cdr`, `us`, `br`.
+    pub regime: String,
+}
+
+/// `[evidence]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceLog {
+    /// Origin line of checkpoints.
+    pub origin: String,
+    /// Outside copy of checkpoints; empty = none.
+    pub checkpoint_file: PathBuf,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+    /// `EnvFilter` directives.
+    pub filter: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One sentence a line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings that cannot be used. The sentence names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that cannot be read, an unknown key, a value of the wrong type.
+    #[error(transparent)]
+    Read(#[from] config::ConfigError),
+    /// A value that parses but cannot work.
+    #[error("{key}: {why}")]
+    Value {
+        /// Dotted key.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Config {
+    /// Defaults, then `file`, then the environment (`TRIBUTARY_LISTEN__ADDRESS`).
+    ///
+    /// # Errors
+    /// Says which key cannot be used and why.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut sources =
+            config::Config::builder().add_source(config::File::from_str(DEFAULT, config::FileFormat::Toml));
+        if let Some(path) = file {
+            sources = sources.add_source(config::File::from(path).format(config::FileFormat::Toml));
+        }
+        // `separator` alone would change the prefix's separator too.
+        let environment = config::Environment::with_prefix("TRIBUTARY")
+            .prefix_separator("_")
+            .separator("__")
+            .ignore_empty(true)
+            .try_parsing(true);
+        let mut read: Self = sources.add_source(SettingsOnly(environment)).build()?.try_deserialize()?;
+        if read.database.url.expose_secret().is_empty()
+            && let Ok(url) = std::env::var("DATABASE_URL")
+        {
+            read.database.url = SecretString::from(url);
+        }
+        read.check()?;
+        Ok(read)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, why: &str| Err(ConfigError::Value { key, why: why.to_owned() });
+        let url = &self.listen.public_url;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.path() != "/" {
+            return value("listen.public_url", "must be http(s)://host[:port] without a path");
+        }
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() == "http" && !local {
+            return value("listen.public_url", "must be https anywhere but on this machine: it carries people's consent");
+        }
+        if self.keys.epoch_seconds < 1 {
+            return value("keys.epoch_seconds", "must be at least 1");
+        }
+        if self.keys.epochs_kept < 1 {
+            return value("keys.epochs_kept", "must be at least 1: the running epoch's data must stay openable");
+        }
+        if self.keys.dir.starts_with(&self.database.data_dir) {
+            return value("keys.dir", "lies inside database.data_dir: a backup of the data would hold its own keys");
+        }
+        if self.database.connections_max < 2 {
+            return value("database.connections_max", "must be at least 2");
+        }
+        if self.tenant.name.trim().is_empty() {
+            return value("tenant.name", "must not be empty: people see it before they agree");
+        }
+        if Regime::parse(&self.tenant.regime).is_none() {
+            return value("tenant.regime", "must be eu, uk, cdr, us or br");
+        }
+        let origin = &self.evidence.origin;
+        if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') {
+            return value("evidence.origin", "must be one word without `+`");
+        }
+        Ok(())
+    }
+
+    /// What is in force, as TOML, with secrets masked.
+    pub fn show(&self) -> String {
+        let path = |path: &Path| toml::Value::from(path.display().to_string());
+        let masked = if self.database.url.expose_secret().is_empty() { "" } else { "********" };
+        let mut listen = toml::Table::from_iter([
+            ("address".to_owned(), toml::Value::from(self.listen.address.to_string())),
+            ("public_url".to_owned(), toml::Value::from(self.listen.public_url.to_string())),
+        ]);
+        if let Some(tls) = &self.listen.tls {
+            let pair = [("certificate".to_owned(), path(&tls.certificate)), ("key".to_owned(), path(&tls.key))];
+            listen.insert("tls".to_owned(), toml::Table::from_iter(pair).into());
+        }
+        let format = if self.log.format == LogFormat::Json { "json" } else { "text" };
+        let sections = toml::Table::from_iter([
+            ("listen".to_owned(), toml::Value::from(listen)),
+            (
+                "database".to_owned(),
+                table([
+                    ("url", masked.into()),
+                    ("data_dir", path(&self.database.data_dir)),
+                    ("connections_max", i64::from(self.database.connections_max).into()),
+                ]),
+            ),
+            (
+                "keys".to_owned(),
+                table([
+                    ("dir", path(&self.keys.dir)),
+                    ("epoch_seconds", self.keys.epoch_seconds.into()),
+                    ("epochs_kept", self.keys.epochs_kept.into()),
+                ]),
+            ),
+            (
+                "banks".to_owned(),
+                table([
+                    ("registrations_dir", path(&self.banks.registrations_dir)),
+                    ("profiles_dir", path(&self.banks.profiles_dir)),
+                    ("allow_loopback", self.banks.allow_loopback.into()),
+                ]),
+            ),
+            (
+                "tenant".to_owned(),
+                table([
+                    ("name", self.tenant.name.as_str().into()),
+                    ("authorisation", self.tenant.authorisation.as_str().into()),
+                    ("regime", self.tenant.regime.as_str().into()),
+                ]),
+            ),
+            (
+                "evidence".to_owned(),
+                table([
+                    ("origin", self.evidence.origin.as_str().into()),
+                    ("checkpoint_file", path(&self.evidence.checkpoint_file)),
+                ]),
+            ),
+            ("log".to_owned(), table([("format", format.into()), ("filter", self.log.filter.as_str().into())])),
+        ]);
+        sections.to_string()
+    }
+}
+
+fn table<const N: usize>(pairs: [(&str, toml::Value); N]) -> toml::Value {
+    toml::Table::from_iter(pairs.map(|(key, value)| (key.to_owned(), value))).into()
+}
+
+/// `TRIBUTARY_PG_BINDIR` and its like share the prefix but are no settings: only keys with a section count.
+#[derive(Debug, Clone)]
+struct SettingsOnly(config::Environment);
+
+impl config::Source for SettingsOnly {
+    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<config::Map<String, config::Value>, config::ConfigError> {
+        let mut all = self.0.collect()?;
+        all.retain(|key, _| key.contains('.'));
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Result<Config, ConfigError> {
+        let read: Config = config::Config::builder()
+            .add_source(config::File::from_str(DEFAULT, config::FileFormat::Toml))
+            .add_source(config::File::from_str(text, config::FileFormat::Toml))
+            .build()?
+            .try_deserialize()?;
+        read.check()?;
+        Ok(read)
+    }
+
+    #[test]
+    fn the_commented_default_is_complete_and_shows_itself() {
+        let config = with("").unwrap();
+        let shown: toml::Table = config.show().parse().unwrap();
+        let default: toml::Table = DEFAULT.parse().unwrap();
+        let keys = |table: &toml::Table| -> Vec<String> {
+            table.iter().flat_map(|(name, value)| value.as_table().into_iter().flatten().map(move |(key, _)| format!("{name}.{key}"))).collect()
+        };
+        assert_eq!(keys(&shown), keys(&default));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_key() {
+        for (text, key) in [
+            ("[listen]\npublic_url = \"http://bank.example\"", "listen.public_url"),
+            ("[listen]\npublic_url = \"https://bank.example/path\"", "listen.public_url"),
+            ("[keys]\nepochs_kept = 0", "keys.epochs_kept"),
+            ("[keys]\ndir = \"data/postgres/keys\"", "keys.dir"),
+            ("[tenant]\nregime = \"mars\"", "tenant.regime"),
+            ("[evidence]\norigin = \"two words\"", "evidence.origin"),
+            ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),
+            ("[database]\nconnections_max = \"many\"", "connections_max"),
+        ] {
+            let refused = with(text).unwrap_err().to_string();
+            assert!(refused.contains(key), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_database_password_never_shows() {
+        let config = with("[database]\nurl = \"postgres://u:hunter2@db/x\"").unwrap();
+        assert!(!config.show().contains("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

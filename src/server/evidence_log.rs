@@ -1,0 +1,289 @@
+//! The evidence log at work: entries in business transactions, one sequencer a tenant, checkpoints, bundles.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use domain::ids::{ConsentId, EntryId, TenantId};
+use domain::world::World;
+use evidence::log::{Sequencer, commitment};
+use evidence::tree::{Frontier, Node, consistency_nodes, consistency_proof, inclusion_nodes, inclusion_proof};
+use evidence::{Body, Bundle, Checkpoint, Content, Earlier, Hash, Item, Origin, Receipt, Signer, Statement, Subject};
+use serde::Serialize;
+use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
+use store::TenantTx;
+use vault::SigningKey;
+
+use crate::app::App;
+use crate::keys;
+use crate::services::ServiceError;
+
+/// Entries that one run of the sequencer places in one transaction.
+const BATCH: i64 = 1000;
+/// Entries of one consent that a bundle may hold; beyond it a period has to be chosen.
+const BUNDLE_ENTRIES_MAX: i64 = 100_000;
+/// Generation of the log's signing key. A rotation raises it.
+const SIGNING_GENERATION: u32 = 1;
+
+/// Whose life an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The consent.
+    pub consent: ConsentId,
+}
+
+/// Writes what happened to a consent, in the transaction in which it happened.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn record(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    kind: &str,
+    body: &impl Serialize,
+) -> Result<(), ServiceError> {
+    let id = EntryId::new(world);
+    let statement = Statement::new(id, tx.tenant(), Subject::Consent(consent), kind, world.now, body);
+    append(app, tx, world, &statement.context("evidence without a canonical form")?).await?;
+    Ok(())
+}
+
+/// Writes a statement whose body has a shape of its own: receipts and addenda, which are signed. Gives the signed note,
+/// as it travels alone.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn state<B: Body>(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    subject: Subject,
+    body: &B,
+) -> Result<String, ServiceError> {
+    let statement = Statement::with_body(EntryId::new(world), tx.tenant(), subject, world.now, body);
+    let payload = append(app, tx, world, &statement.context("evidence without a canonical form")?).await?;
+    Ok(evidence::signed_note(&payload.statement, &payload.signature))
+}
+
+async fn append(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    statement: &Statement,
+) -> Result<Payload, ServiceError> {
+    let text = statement.to_canonical().context("evidence without a canonical form")?;
+    let signature = if statement.is_signed() {
+        let (origin, key) = signing(app, tx.tenant(), world)?;
+        statement.sign(&signer(&origin, &key)).context("evidence without a canonical form")?
+    } else {
+        String::new()
+    };
+    let subject = match statement.subject {
+        Subject::Consent(id) => id.uuid(),
+        Subject::Tenant(id) => id.uuid(),
+    };
+    let salt = Hash(world.bytes());
+    let commitment = *commitment(&salt, &text).as_bytes();
+    let payload = Payload { statement: text, salt: salt.0, signature };
+    let key = keys::of_evidence(app, tx, world, subject).await?;
+    let entry = NewEntry {
+        id: statement.id,
+        subject,
+        kind: &statement.kind,
+        recorded_at: world.now,
+        commitment,
+        payload: &payload,
+    };
+    rows::append(tx, entry, &key, world.entropy).await?;
+    Ok(payload)
+}
+
+fn signing(app: &App, tenant: TenantId, world: &World<'_>) -> Result<(Origin, SigningKey), ServiceError> {
+    let origin = Origin::new(&app.config.evidence.origin, tenant).context("evidence.origin")?;
+    Ok((origin, app.vault.signing_key(tenant, SIGNING_GENERATION, world)?))
+}
+
+fn signer<'a>(origin: &Origin, key: &'a SigningKey) -> Signer<'a> {
+    Signer::new(origin, key.public_key(), |message| key.sign(message))
+}
+
+/// The line that a verifier needs to check this tenant's log: `name+hash+key` (C2SP signed-note).
+///
+/// # Errors
+/// The key provider's.
+pub fn verifier_key(app: &App, tenant: TenantId) -> Result<String, ServiceError> {
+    let (origin, key) = signing(app, tenant, &app.world())?;
+    Ok(signer(&origin, &key).verifier_key().to_string())
+}
+
+/// Gives waiting entries their places and signs a checkpoint. Gives how many it placed.
+///
+/// # Errors
+/// The database's, the key provider's, or the checkpoint file's.
+pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let size = rows::lock(&mut tx).await?;
+    let waiting = rows::unplaced(&mut tx, BATCH).await?;
+    if waiting.is_empty() {
+        return Ok(0);
+    }
+    let frontier = frontier(&mut tx, size.unsigned_abs()).await?;
+    let subject = |id| if id == tenant.uuid() { Subject::Tenant(tenant) } else { Subject::Consent(ConsentId::from_uuid(id)) };
+    let mut subjects: Vec<_> = waiting.iter().map(|entry| entry.subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let heads = rows::heads(&mut tx, &subjects).await?;
+    let heads: HashMap<_, _> = heads.into_iter().map(|(id, leaf)| (subject(id), Hash(leaf))).collect();
+    let mut sequencer = Sequencer::new(frontier, heads);
+    let (mut placed, mut nodes) = (Vec::with_capacity(waiting.len()), Vec::new());
+    for entry in &waiting {
+        let step = sequencer.append(subject(entry.subject), &Hash(entry.commitment));
+        placed.push(Placed { id: entry.id, index: signed(step.index), previous: step.prev.0, leaf: step.leaf.0 });
+        nodes.extend(step.nodes.into_iter().map(|(node, hash)| rows::Node {
+            level: i16::from(node.level),
+            index: signed(node.index),
+            hash: hash.0,
+        }));
+    }
+    rows::place(&mut tx, &placed, &nodes).await?;
+    let (origin, key) = signing(app, tenant, &world)?;
+    let checkpoint = Checkpoint::of(origin.clone(), sequencer.frontier());
+    let note = checkpoint.sign(&signer(&origin, &key));
+    let kept = rows::Checkpoint {
+        size: signed(checkpoint.size),
+        root: checkpoint.root.0,
+        note: note.clone(),
+        signed_at: world.now,
+    };
+    rows::put_checkpoint(&mut tx, &kept).await?;
+    tx.commit().await?;
+    export(app, &note)?;
+    Ok(placed.len())
+}
+
+/// Hands a checkpoint to the outside, where the database's owner cannot take it back.
+fn export(app: &App, note: &str) -> Result<(), ServiceError> {
+    let path = &app.config.evidence.checkpoint_file;
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let append = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(format!("{note}\n").as_bytes())?;
+        file.sync_data()
+    };
+    Ok(append().with_context(|| format!("evidence.checkpoint_file: {}", path.display()))?)
+}
+
+async fn frontier(tx: &mut TenantTx, size: u64) -> Result<Frontier, ServiceError> {
+    let peaks = Frontier::nodes(size);
+    let nodes = stored(tx, &peaks).await?;
+    let hashes: Option<Vec<Hash>> = peaks.iter().map(|peak| nodes.get(peak).copied()).collect();
+    let frontier = hashes.and_then(|hashes| Frontier::from_parts(size, hashes));
+    Ok(frontier.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?)
+}
+
+async fn stored(tx: &mut TenantTx, wanted: &[Node]) -> Result<HashMap<Node, Hash>, ServiceError> {
+    let wanted: Vec<(i16, i64)> = wanted.iter().map(|node| (i16::from(node.level), signed(node.index))).collect();
+    let found = rows::nodes(tx, &wanted).await?;
+    let node = |row: &rows::Node| {
+        Some(Node { level: u8::try_from(row.level).ok()?, index: u64::try_from(row.index).ok()? })
+    };
+    Ok(found.iter().filter_map(|row| Some((node(row)?, Hash(row.hash)))).collect())
+}
+
+/// Everything about one consent in one canonical file. `None` while nothing is placed yet.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn bundle(app: &App, about: About) -> Result<Option<String>, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let Some(newest) = rows::checkpoint(&mut tx, None).await? else { return Ok(None) };
+    let size = newest.size.unsigned_abs();
+    let mut bundle = Bundle::new(about.tenant, about.consent, newest.note);
+    let entries = rows::of_subject(&mut tx, about.consent.uuid(), 0, BUNDLE_ENTRIES_MAX).await?;
+    let key = keys::of_evidence(app, &mut tx, &world, about.consent.uuid()).await?;
+    let mut epochs = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.index < newest.size) {
+        let payload = entry.payload(about.tenant, &key)?;
+        epochs.extend(payload.iter().flat_map(epochs_of_receipt));
+        bundle.entries.push(item(&mut tx, entry, payload, size).await?);
+    }
+    if !epochs.is_empty() {
+        let tenant_key = keys::of_evidence(app, &mut tx, &world, about.tenant.uuid()).await?;
+        let entries = rows::of_subject(&mut tx, about.tenant.uuid(), 0, BUNDLE_ENTRIES_MAX).await?;
+        for entry in entries.iter().filter(|entry| entry.index < newest.size) {
+            let payload = entry.payload(about.tenant, &tenant_key)?;
+            if payload.as_ref().and_then(destroyed_epoch).is_some_and(|epoch| epochs.contains(&epoch)) {
+                bundle.epochs.push(item(&mut tx, entry, payload, size).await?);
+            }
+        }
+    }
+    bundle.earlier = earlier(app, &mut tx, size).await?;
+    tx.commit().await?;
+    Ok(Some(bundle.to_canonical().context("a bundle without a canonical form")?))
+}
+
+/// The checkpoint before the newest, so that one held outside can be linked.
+async fn earlier(app: &App, tx: &mut TenantTx, size: u64) -> Result<Vec<Earlier>, ServiceError> {
+    if app.config.evidence.checkpoint_file.as_os_str().is_empty() || size < 2 {
+        return Ok(Vec::new());
+    }
+    let Some(before) = rows::checkpoint(tx, Some(signed(size - 1))).await? else { return Ok(Vec::new()) };
+    let first = before.size.unsigned_abs();
+    let nodes = stored(tx, &consistency_nodes(first, size)).await?;
+    let proof = consistency_proof(first, size, &nodes);
+    let proof = proof.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?;
+    Ok(vec![Earlier { checkpoint: before.note, proof }])
+}
+
+async fn item(
+    tx: &mut TenantTx,
+    entry: &Entry,
+    payload: Option<Payload>,
+    size: u64,
+) -> Result<Item, ServiceError> {
+    let index = entry.index.unsigned_abs();
+    let nodes = stored(tx, &inclusion_nodes(index, size)).await?;
+    let proof = inclusion_proof(index, size, &nodes);
+    let proof = proof.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?;
+    let content = match payload {
+        Some(payload) => Content::Shown {
+            statement: payload.statement,
+            salt: Hash(payload.salt),
+            signature: payload.signature,
+        },
+        None => Content::Expired { commitment: Hash(entry.commitment) },
+    };
+    Ok(Item { index, prev: Hash(entry.previous), content, proof })
+}
+
+fn epochs_of_receipt(payload: &Payload) -> Vec<i64> {
+    let receipt = Statement::read(&payload.statement).ok().and_then(|statement| statement.body::<Receipt>()?.ok());
+    receipt.map_or_else(Vec::new, |receipt| receipt.accounts.iter().map(|account| account.key_epoch).collect())
+}
+
+fn destroyed_epoch(payload: &Payload) -> Option<i64> {
+    let statement = Statement::read(&payload.statement).ok()?;
+    Some(statement.body::<evidence::EpochDestroyed>()?.ok()?.epoch)
+}
+
+/// Leaf indexes are counted by the database in signed 64 bits; no log comes near the end of them.
+fn signed(index: u64) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

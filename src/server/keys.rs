@@ -1,0 +1,76 @@
+//! Keys of the tenant and of evidence subjects: found wrapped in the database, opened by the vault, made when missing.
+
+use domain::world::World;
+use store::{TenantTx, keys};
+use uuid::Uuid;
+use vault::{DataKey, KeyError};
+
+use crate::app::App;
+use crate::services::ServiceError;
+
+/// The key under which identifiers become tags that can be looked up: product references, account numbers, cursors.
+pub struct TenantKeys {
+    key: DataKey,
+}
+
+impl TenantKeys {
+    /// The tenant's look-up key.
+    ///
+    /// # Errors
+    /// The database's or the key provider's.
+    pub async fn lookup(app: &App, tx: &mut TenantTx, world: &World<'_>) -> Result<Self, ServiceError> {
+        let key = of_purpose(app, tx, world, "lookup").await?;
+        Ok(Self { key })
+    }
+
+    /// The tag of an identifier for one purpose.
+    pub fn mac(&self, purpose: &'static str, identifier: &[u8]) -> [u8; 32] {
+        self.key.mac(purpose, identifier)
+    }
+
+    /// The key itself, for sealing what belongs to the tenant as a whole.
+    pub const fn key(&self) -> &DataKey {
+        &self.key
+    }
+}
+
+/// The tenant's key of a purpose.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn of_purpose(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    purpose: &str,
+) -> Result<DataKey, ServiceError> {
+    if let Some(wrapped) = keys::of_purpose(tx, purpose).await? {
+        return Ok(app.vault.open_key(tx.tenant(), &wrapped)?);
+    }
+    let (_, wrapped) = app.vault.new_key(tx.tenant(), world)?;
+    let kept = keys::keep_purpose(tx, purpose, &wrapped, world.now).await?;
+    Ok(app.vault.open_key(tx.tenant(), &kept)?)
+}
+
+/// The evidence key of a subject.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn of_evidence(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    subject: Uuid,
+) -> Result<DataKey, ServiceError> {
+    if let Some(wrapped) = keys::of_evidence(tx, subject).await? {
+        return Ok(app.vault.open_key(tx.tenant(), &wrapped)?);
+    }
+    let (_, wrapped) = app.vault.new_key(tx.tenant(), world)?;
+    let kept = keys::keep_evidence(tx, subject, &wrapped, world.now).await?;
+    Ok(app.vault.open_key(tx.tenant(), &kept)?)
+}
+
+/// Whether a key is gone for good, so that what it sealed stays unreadable.
+pub const fn is_final(error: &KeyError) -> bool {
+    matches!(error, KeyError::Destroyed { .. } | KeyError::Missing { .. })
+}

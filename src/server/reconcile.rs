@@ -1,0 +1,295 @@
+//! Background work: each reconciler looks at the database, does what is due, and may be killed at any point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::consent::Event;
+use domain::ids::{ConsentId, DeletionId, TenantId};
+use domain::limits;
+use evidence::{EpochDestroyed, Subject};
+use jiff::SignedDuration;
+use store::grants::IntentKind;
+use store::jobs::{Job, Offer};
+use store::{StoreError, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages, tenants};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::evidence_log;
+use crate::services::consents::Work;
+use crate::services::fetch::{self, Verdict};
+use crate::services::{ServiceError, consents as moves, deletion, revocation};
+
+/// Between two looks at the queue when nobody rang.
+const QUEUE_PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at clocks, retentions and epochs.
+const CLOCK_PAUSE: Duration = Duration::from_secs(1);
+/// Jobs that this node works on at a time.
+const JOBS_AT_A_TIME: i64 = 8;
+/// Jobs of one bank, over all nodes.
+const JOBS_PER_LANE: i64 = 4;
+/// An intent that is older than this was left behind by a node that died, in seconds.
+const INTENT_SECONDS: i64 = 5 * 60;
+/// Rows that one look takes.
+const BATCH: u32 = 500;
+
+/// Runs every reconciler until `stop`; then waits for the work under way.
+pub async fn run(app: Arc<App>, stop: CancellationToken) {
+    tokio::join!(queue(&app, &stop), log(&app, &stop), clocks(&app, &stop));
+}
+
+/// Waits for a ring, a pause or the end; gives whether to go on.
+async fn next(app: &App, stop: &CancellationToken, pause: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = app.work.notified() => true,
+        () = tokio::time::sleep(pause) => true,
+    }
+}
+
+async fn queue(app: &Arc<App>, stop: &CancellationToken) {
+    let mut running = JoinSet::new();
+    loop {
+        while running.try_join_next().is_some() {}
+        let room = JOBS_AT_A_TIME - i64::try_from(running.len()).unwrap_or(JOBS_AT_A_TIME);
+        let claimed = if room > 0 { claim(app, room).await } else { Ok(Vec::new()) };
+        match claimed {
+            Ok(jobs) => {
+                for job in jobs {
+                    let app = app.clone();
+                    running.spawn(async move { work(&app, &job).await });
+                }
+            }
+            Err(error) => tracing::warn!(%error, "work could not be claimed"),
+        }
+        if !next(app, stop, QUEUE_PAUSE).await {
+            break;
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn claim(app: &App, room: i64) -> Result<Vec<Job>, StoreError> {
+    let world = app.world();
+    let kinds = Work::ALL.map(|work| work.word().to_owned());
+    let offer = Offer {
+        kinds: &kinds,
+        limit: room,
+        lane_cap: JOBS_PER_LANE,
+        lease_seconds: limits::JOB_LEASE_SECONDS,
+        now: world.now,
+        claim: world.uuid(),
+    };
+    let mut tx = app.store.system_tx().await?;
+    let claimed = jobs::claim(&mut tx, offer).await?;
+    tx.commit().await?;
+    Ok(claimed)
+}
+
+/// Does one job, keeps its lease while it runs, and says in the queue how it ended.
+async fn work(app: &App, job: &Job) {
+    let outcome = tokio::select! {
+        outcome = perform(app, job) => outcome,
+        () = keep_lease(app, job) => return,
+    };
+    if let Err(error) = conclude(app, job, outcome).await {
+        tracing::warn!(job.kind, %error, "how a job ended could not be written; its lease will run out");
+    }
+    app.work.notify_waiters();
+}
+
+/// Returns when the lease is lost.
+async fn keep_lease(app: &App, job: &Job) {
+    let third = Duration::from_secs(u64::try_from(limits::JOB_LEASE_SECONDS / 3).unwrap_or(1));
+    loop {
+        tokio::time::sleep(third).await;
+        let renewed = async {
+            let mut tx = app.store.tenant_tx(job.tenant).await?;
+            jobs::renew(&mut tx, job, limits::JOB_LEASE_SECONDS).await?;
+            tx.commit().await
+        };
+        if matches!(renewed.await, Err(StoreError::Raced)) {
+            return;
+        }
+    }
+}
+
+async fn perform(app: &App, job: &Job) -> Result<Verdict, ServiceError> {
+    match Work::ALL.into_iter().find(|work| work.word() == job.kind) {
+        Some(Work::Fetch) => fetch::run(app, fetch::about(job.tenant, ConsentId::from_uuid(job.subject))).await,
+        Some(Work::Erase) => deletion::run(app, job.tenant, DeletionId::from_uuid(job.subject)).await,
+        Some(Work::EndAtBank) => revocation::run(app, job.tenant, job.subject).await,
+        None => Ok(Verdict::Done),
+    }
+}
+
+async fn conclude(app: &App, job: &Job, outcome: Result<Verdict, ServiceError>) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let mut tx = app.store.tenant_tx(job.tenant).await?;
+    match outcome {
+        Ok(Verdict::Done) => jobs::finish(&mut tx, job).await?,
+        Ok(Verdict::Again(at)) => jobs::retry(&mut tx, job, at, "waiting").await?,
+        Err(error) if job.attempts < limits::JOB_ATTEMPTS_MAX => {
+            tracing::warn!(job.kind, job.attempts, error = format!("{error:#}"), "a job failed and is tried again");
+            let pause = 1_i64 << job.attempts.clamp(0, 10);
+            let at = now.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(now);
+            jobs::retry(&mut tx, job, at, error.code()).await?;
+        }
+        Err(error) => {
+            tracing::error!(job.kind, error = format!("{error:#}"), "a job is put aside; an operator must look");
+            jobs::park(&mut tx, job, error.code(), now).await?;
+        }
+    }
+    tx.commit().await
+}
+
+/// Places evidence and numbers events, within a second of their writing.
+async fn log(app: &Arc<App>, stop: &CancellationToken) {
+    loop {
+        if let Err(error) = place(app).await {
+            tracing::warn!(error = format!("{error:#}"), "evidence could not be placed");
+        }
+        if !next(app, stop, QUEUE_PAUSE).await {
+            break;
+        }
+    }
+}
+
+async fn place(app: &App) -> Result<(), ServiceError> {
+    let mut tx = app.store.system_tx().await?;
+    let with_evidence = store::evidence_log::waiting(&mut tx).await?;
+    let with_events = events::waiting(&mut tx).await?;
+    tx.commit().await?;
+    for tenant in with_evidence {
+        while evidence_log::sequence(app, tenant).await? > 0 {}
+    }
+    for tenant in with_events {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        events::number(&mut tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn clocks(app: &Arc<App>, stop: &CancellationToken) {
+    loop {
+        if let Err(error) = look(app).await {
+            tracing::warn!(error = format!("{error:#}"), "the clocks could not be looked at");
+        }
+        if !next(app, stop, CLOCK_PAUSE).await {
+            break;
+        }
+    }
+}
+
+async fn look(app: &App) -> Result<(), ServiceError> {
+    let mut tx = app.store.system_tx().await?;
+    let all = tenants::all(&mut tx).await?;
+    tx.commit().await?;
+    for tenant in all {
+        due(app, tenant.id).await?;
+        intents(app, tenant.id).await?;
+        retention(app, tenant.id).await?;
+        epochs(app, tenant.id).await?;
+    }
+    Ok(())
+}
+
+/// Moves every consent whose clock ran out.
+async fn due(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let due = consents::due(&mut tx, world.now, BATCH).await?;
+    tx.commit().await?;
+    for id in due {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        let before = consents::lock(&mut tx, id).await?;
+        moves::advance(app, &mut tx, &world, &before, Event::Tick, "timer", |_| {}).await?;
+        tx.commit().await?;
+        app.work.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Finds calls whose node died between the intent and the answer.
+async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let before = world.now.saturating_add(SignedDuration::from_secs(-INTENT_SECONDS)).unwrap_or(world.now);
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let open = grants::open_intents(&mut tx, before, BATCH).await?;
+    tx.commit().await?;
+    for grant in open {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        for consent in consents::standing_on(&mut tx, grant.id).await? {
+            let consent = consents::lock(&mut tx, consent.id).await?;
+            match grant.intent.map(|intent| intent.kind) {
+                // The outcome is unknown, the user is gone: the login is over and what it left is swept.
+                Some(IntentKind::CreateConsent | IntentKind::Redeem) => {
+                    moves::advance(app, &mut tx, &world, &consent, Event::LoginFailed, "timer", |_| {}).await?;
+                }
+                // The old refresh token may still work; the next fetch finds out.
+                Some(IntentKind::Refresh | IntentKind::End) | None => {}
+            }
+        }
+        let locked = grants::lock(&mut tx, grant.id).await?;
+        if locked.intent.is_some() {
+            grants::save(&mut tx, &locked, &grants::Grant { intent: None, ..locked.clone() }).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Removes what has lived its time: raw answers, sessions, remembered answers.
+async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
+    page_sessions::sweep(&mut tx, now).await?;
+    idempotency::expire(&mut tx, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Wraps living keys anew under the current epoch and destroys epochs that have had their time.
+async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let current = app.vault.policy().epoch_at(world.now);
+    loop {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        let old = keys::older_than(&mut tx, current, i64::from(BATCH)).await?;
+        for kept in &old {
+            if let Some(fresh) = app.vault.rewrap(tenant, &kept.wrapped, &world)? {
+                keys::replace(&mut tx, kept, &fresh).await?;
+            }
+        }
+        tx.commit().await?;
+        if old.is_empty() {
+            break;
+        }
+    }
+    let oldest = app.vault.policy().oldest_kept_at(world.now);
+    let destroyed = app.vault.destroy_epochs_before(tenant, oldest, world.now)?;
+    if destroyed.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let known = keys::epochs(&mut tx).await?;
+    for fact in destroyed {
+        if known.iter().any(|(epoch, at)| *epoch == fact.epoch && at.is_some()) {
+            continue;
+        }
+        keys::record_epoch(&mut tx, fact.epoch, fact.at, Some(fact.at)).await?;
+        let body = EpochDestroyed {
+            epoch: fact.epoch,
+            destroyed_at: fact.at,
+            provider: app.vault.provider_kind().to_owned(),
+        };
+        let note = evidence_log::state(app, &mut tx, &world, Subject::Tenant(tenant), &body).await?;
+        for deletion in deletions::resting_on(&mut tx, fact.epoch).await? {
+            revocation::add(&mut tx, deletion, "epoch.destroyed", note.clone(), world.now).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}

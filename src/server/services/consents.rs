@@ -1,0 +1,200 @@
+//! Moving a consent: load, step, save with compare-and-swap, history, evidence, effects — one transaction.
+
+use domain::consent::{Effect, Event, Notice, RevokedBy, State, step};
+use domain::ids::{ConsentId, EventId, JobId};
+use domain::limits;
+use domain::world::World;
+use jiff::SignedDuration;
+use serde_json::json;
+use store::consents::{Cause, Consent};
+use store::{TenantTx, consents, events, jobs, links};
+
+use crate::app::App;
+use crate::services::{ServiceError, deletion, revocation};
+use crate::{evidence_log, tokens};
+
+/// Kinds of durable work; the word is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Fetch accounts, balances and transactions of a consent.
+    Fetch,
+    /// Run an erasure to its receipt.
+    Erase,
+    /// End a grant at the bank, with a capsule.
+    EndAtBank,
+}
+
+impl Work {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Fetch, Self::Erase, Self::EndAtBank];
+
+    /// The word in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Erase => "erase",
+            Self::EndAtBank => "end_at_bank",
+        }
+    }
+}
+
+/// A consent just written, with the one-time link for its person.
+pub struct Created {
+    /// The consent.
+    pub consent: Consent,
+    /// The token of the link.
+    pub link: secrecy::SecretString,
+    /// When the link ends.
+    pub link_expires_at: jiff::Timestamp,
+}
+
+/// Stores a new consent with its link.
+///
+/// # Errors
+/// The database's.
+pub async fn create(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: Consent,
+) -> Result<Created, ServiceError> {
+    let cause = Cause { event: "created", actor: "product", at: world.now };
+    consents::insert(tx, &consent, cause).await?;
+    let body = json!({
+        "product": consent.product.to_string(),
+        "institution": consent.bank.as_ref().map(|(institution, _)| institution.as_str()),
+        "purposes": consent.purposes,
+        "clusters": consent.clusters,
+    });
+    evidence_log::record(app, tx, world, consent.id, "consent.created", &body).await?;
+    let (token, hash) = tokens::issue(tokens::Kind::Link, world);
+    let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap_or(world.now);
+    let link = links::Link {
+        id: domain::ids::LinkId::new(world),
+        consent: consent.id,
+        created_at: world.now,
+        expires_at,
+        used_at: None,
+    };
+    links::insert(tx, &link, &hash).await?;
+    Ok(Created { consent, link: token, link_expires_at: expires_at })
+}
+
+/// Moves a consent by an event. `change` may fill in what belongs to the move (grant, times) before it is saved.
+/// `before` must have been locked in this transaction.
+///
+/// # Errors
+/// The step is refused, or the database's.
+pub async fn advance(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    before: &Consent,
+    event: Event,
+    actor: &str,
+    change: impl FnOnce(&mut Consent) + Send,
+) -> Result<Consent, ServiceError> {
+    let (machine, effects) = step(&before.machine, event, world.now)?;
+    if machine == before.machine && effects.is_empty() {
+        return Ok(before.clone());
+    }
+    let mut after = Consent { machine, ..before.clone() };
+    change(&mut after);
+    if after.ended_at.is_none() && matches!(machine.state, State::Expired(_) | State::Revoked(_) | State::Failed(_)) {
+        after.ended_at = Some(world.now);
+    }
+    let saved =
+        consents::save(tx, before, &after, Cause { event: event.word(), actor, at: world.now }).await?;
+    let body = json!({
+        "event": event.word(),
+        "actor": actor,
+        "from": before.machine.state.word(),
+        "to": machine.state.word(),
+        "reason": machine.state.reason(),
+        "data": machine.data.word(),
+        "seq": saved.seq,
+    });
+    evidence_log::record(app, tx, world, saved.id, "consent.moved", &body).await?;
+    for effect in effects {
+        plan(app, tx, world, &saved, effect).await?;
+    }
+    Ok(saved)
+}
+
+/// Writes what an effect needs so that it happens after the commit.
+async fn plan(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    effect: Effect,
+) -> Result<(), ServiceError> {
+    match effect {
+        Effect::Fetch => {
+            let lane = consent.bank.as_ref().map_or("none", |(_, registration)| registration.as_str());
+            enqueue(tx, world, Work::Fetch, consent.id.uuid(), lane).await?;
+        }
+        Effect::EndAtBank | Effect::SweepAtBank => revocation::prepare(app, tx, world, consent).await?,
+        Effect::Erase => deletion::begin(app, tx, world, consent).await?,
+        Effect::Tell(notice) => tell(tx, world, consent, notice).await?,
+    }
+    Ok(())
+}
+
+/// Writes a piece of work that is due now.
+///
+/// # Errors
+/// The database's.
+pub async fn enqueue(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    work: Work,
+    subject: uuid::Uuid,
+    lane: &str,
+) -> Result<(), ServiceError> {
+    jobs::request(tx, JobId::new(world), work.word(), subject, lane, world.now).await?;
+    Ok(())
+}
+
+async fn tell(tx: &mut TenantTx, world: &World<'_>, consent: &Consent, notice: Notice) -> Result<(), ServiceError> {
+    let payload = json!({
+        "consent_id": consent.id.to_string(),
+        "state": consent.machine.state.word(),
+        "reason": consent.machine.state.reason(),
+    });
+    let event = events::Event {
+        id: EventId::new(world),
+        product: consent.product,
+        kind: notice.as_str().to_owned(),
+        consent: Some(consent.id),
+        payload,
+        recorded_at: world.now,
+    };
+    events::append(tx, &event).await?;
+    Ok(())
+}
+
+/// Withdraws a consent. A consent that is withdrawn already stays as it is.
+///
+/// # Errors
+/// Not found, raced, or a state in which there is nothing to withdraw.
+pub async fn revoke(
+    app: &App,
+    tenant: domain::ids::TenantId,
+    id: ConsentId,
+    by: RevokedBy,
+    actor: &str,
+) -> Result<Consent, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let before = consents::lock(&mut tx, id).await?;
+    if matches!(before.machine.state, State::Revoked(_)) {
+        return Ok(before);
+    }
+    let after = advance(app, &mut tx, &world, &before, Event::Revoke(by), actor, |_| {}).await?;
+    crate::fault::point("revoke.before_commit");
+    tx.commit().await?;
+    crate::fault::point("revoke.committed");
+    app.work.notify_waiters();
+    Ok(after)
+}

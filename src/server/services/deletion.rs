@@ -1,0 +1,268 @@
+//! Deletion: rows in batches, keys, a scan, a receipt; killed at any point it goes on and ends in the same place.
+
+use std::collections::BTreeMap;
+
+use domain::consent::{Event, ExpiryReason, RevokedBy, State as ConsentState};
+use domain::grant::State as GrantState;
+use domain::ids::{ConsentId, DeletionId, LineId, TenantId};
+use domain::limits;
+use domain::world::World;
+use evidence::{ErasedAccount, Receipt, Scope, Subject as EvidenceSubject, Trigger, Visible};
+use jiff::Timestamp;
+use serde_json::json;
+use store::consents::Consent;
+use store::data_map::{self, Subject};
+use store::deletions::{Bank, Deletion, DeletionLine, NewDeletion, State};
+use store::{StoreError, TenantTx, consents, deletions, grants, lines};
+
+use crate::app::App;
+use crate::evidence_log;
+use crate::fault;
+use crate::services::consents::{Work, advance, enqueue};
+use crate::services::fetch::Verdict;
+use crate::services::ServiceError;
+
+/// Writes the deletion of a consent in the transaction that stopped it.
+///
+/// # Errors
+/// The database's.
+pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
+    let going = lines::without_ground(tx, consent.id).await?;
+    let told = match consent.grant {
+        Some(grant) => grants::get(tx, grant).await?.state == GrantState::Ending,
+        None => false,
+    };
+    let all = lines::resources(tx, consent.id).await?;
+    let kept: Vec<LineId> = all.iter().map(|row| row.line.id).filter(|line| !going.contains(line)).collect();
+    let new = NewDeletion {
+        id: DeletionId::new(world),
+        consent: consent.id,
+        line: None,
+        trigger: trigger_word(consent.machine.state),
+        bank: if told { Bank::Pending } else { Bank::NotNeeded },
+        stopped_at: world.now,
+        lines: &going,
+        kept: &kept,
+    };
+    write(app, tx, world, &new).await
+}
+
+async fn write(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    new: &NewDeletion<'_>,
+) -> Result<(), ServiceError> {
+    deletions::begin(tx, new).await?;
+    let body = json!({
+        "deletion": new.id.to_string(),
+        "scope": if new.line.is_some() { "account" } else { "consent" },
+        "trigger": new.trigger,
+        "accounts": new.lines.len(),
+    });
+    evidence_log::record(app, tx, world, new.consent, "deletion.begun", &body).await?;
+    enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await
+}
+
+/// Takes one account out of a consent and begins its erasure, unless another consent stands on it.
+///
+/// # Errors
+/// The account is not under the consent, or the database's.
+pub async fn remove_account(
+    app: &App,
+    tenant: TenantId,
+    consent: ConsentId,
+    line: LineId,
+    actor: &str,
+) -> Result<Deletion, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    consents::lock(&mut tx, consent).await?;
+    lines::remove(&mut tx, consent, line, world.now).await?;
+    let body = json!({ "account": line.to_string(), "actor": actor });
+    evidence_log::record(app, &mut tx, &world, consent, "account.removed", &body).await?;
+    let going: Vec<LineId> =
+        lines::without_ground(&mut tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
+    let kept: Vec<LineId> = if going.is_empty() { vec![line] } else { Vec::new() };
+    let new = NewDeletion {
+        id: DeletionId::new(&world),
+        consent,
+        line: Some(line),
+        trigger: if actor == "psu" { "psu" } else { "product" },
+        bank: Bank::NotNeeded,
+        stopped_at: world.now,
+        lines: &going,
+        kept: &kept,
+    };
+    write(app, &mut tx, &world, &new).await?;
+    let deletion = deletions::get(&mut tx, new.id).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(deletion)
+}
+
+/// Brings a deletion to its receipt.
+///
+/// # Errors
+/// The database's or the key provider's; the next run goes on where this one stood.
+pub async fn run(app: &App, tenant: TenantId, id: DeletionId) -> Result<Verdict, ServiceError> {
+    loop {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        let deletion = deletions::get(&mut tx, id).await?;
+        let lines = deletions::lines(&mut tx, id).await?;
+        tx.commit().await?;
+        match deletion.state {
+            State::Stopped => erase(app, tenant, &deletion, &lines).await?,
+            State::Erased => shred(app, tenant, &deletion, &lines).await?,
+            State::Shredded => receipt(app, tenant, &deletion, &lines).await?,
+            State::Receipted => return Ok(Verdict::Done),
+        }
+    }
+}
+
+/// What the deletion takes: the rows of its lines, and what hangs on the consent itself if all of it goes.
+fn subjects(deletion: &Deletion, lines: &[DeletionLine]) -> Vec<Subject> {
+    let whole = deletion.line.is_none().then_some(Subject::Consent(deletion.consent));
+    lines.iter().map(|line| Subject::Line(line.line)).chain(whole).collect()
+}
+
+async fn erase(
+    app: &App,
+    tenant: TenantId,
+    deletion: &Deletion,
+    lines: &[DeletionLine],
+) -> Result<(), ServiceError> {
+    for subject in subjects(deletion, lines) {
+        loop {
+            let mut tx = app.store.tenant_tx(tenant).await?;
+            let gone = deletions::erase_batch(&mut tx, deletion.id, subject, limits::ERASE_BATCH_ROWS).await?;
+            fault::point("deletion.batch_before_commit");
+            tx.commit().await?;
+            fault::point("deletion.batch_committed");
+            if gone < limits::ERASE_BATCH_ROWS {
+                break;
+            }
+        }
+    }
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    deletions::erased(&mut tx, deletion.id, app.clock.now()).await?;
+    tx.commit().await?;
+    fault::point("deletion.erased");
+    Ok(())
+}
+
+async fn shred(
+    app: &App,
+    tenant: TenantId,
+    deletion: &Deletion,
+    lines: &[DeletionLine],
+) -> Result<(), ServiceError> {
+    let now = app.clock.now();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    for line in lines {
+        deletions::shred_line(&mut tx, deletion.id, line.line, now).await?;
+    }
+    let shredded = deletions::lines(&mut tx, deletion.id).await?;
+    let policy = app.vault.policy();
+    let newest = shredded.iter().filter_map(|line| line.key_epoch).chain([policy.epoch_at(now)]).max();
+    let unreadable = newest.and_then(|epoch| policy.due_for_destruction(epoch)).unwrap_or(Timestamp::MAX);
+    deletions::shredded(&mut tx, deletion.id, now, unreadable).await?;
+    fault::point("deletion.shred_before_commit");
+    tx.commit().await?;
+    fault::point("deletion.shredded");
+    Ok(())
+}
+
+async fn receipt(
+    app: &App,
+    tenant: TenantId,
+    deletion: &Deletion,
+    lines: &[DeletionLine],
+) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let consent = consents::lock(&mut tx, deletion.consent).await?;
+    for subject in subjects(deletion, lines) {
+        let left = data_map::scan(&mut tx, subject).await?;
+        if let Some((table, rows)) = left.iter().find(|(_, rows)| **rows > 0) {
+            return Err(ServiceError::Ours(anyhow::anyhow!("an erasure left {rows} rows in {table}")));
+        }
+    }
+    let body = body(deletion, lines)?;
+    let note =
+        evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
+    deletions::receipted(&mut tx, deletion.id, note.as_bytes(), world.now).await?;
+    if deletion.line.is_none() {
+        advance(app, &mut tx, &world, &consent, Event::Erased, "system", |_| {}).await?;
+    }
+    fault::point("deletion.receipt_before_commit");
+    tx.commit().await?;
+    fault::point("deletion.receipted");
+    app.work.notify_waiters();
+    Ok(())
+}
+
+fn body(deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceError> {
+    let corrupt = |column| StoreError::Corrupt { table: "deletion", column };
+    let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
+    let mut erased_rows: BTreeMap<String, u64> = BTreeMap::new();
+    for (table, rows) in deletion.counts.iter().chain(lines.iter().flat_map(|line| &line.counts)) {
+        *erased_rows.entry(table.clone()).or_default() += count(*rows);
+    }
+    let accounts = lines.iter().map(|line| {
+        Ok(ErasedAccount {
+            account: line.line,
+            key_epoch: line.key_epoch.ok_or(corrupt("key_epoch"))?,
+            visible_in_backups: Visible {
+                rows: count(line.visible.rows),
+                first_booking: line.visible.first,
+                last_booking: line.visible.last,
+            },
+        })
+    });
+    Ok(Receipt {
+        deletion: deletion.id,
+        consent: deletion.consent,
+        scope: if deletion.line.is_some() { Scope::Account } else { Scope::Consent },
+        trigger: trigger(&deletion.trigger).ok_or(corrupt("trigger"))?,
+        stopped_at: deletion.stopped_at,
+        erased_at: deletion.erased_at.ok_or(corrupt("erased_at"))?,
+        key_deleted_at: deletion.key_deleted_at.ok_or(corrupt("key_deleted_at"))?,
+        unreadable_everywhere_after: deletion.unreadable_after.ok_or(corrupt("unreadable_after"))?,
+        erased_rows,
+        accounts: accounts.collect::<Result<_, StoreError>>()?,
+        kept_accounts: deletion.kept.clone(),
+        sealing: vault::SEALING.to_owned(),
+        wrapping: vault::WRAPPING.to_owned(),
+    })
+}
+
+/// The word for what caused the deletion of a consent in this state.
+const fn trigger_word(state: ConsentState) -> &'static str {
+    match state {
+        ConsentState::Revoked(RevokedBy::Psu | RevokedBy::PsuAtBank) => "psu",
+        ConsentState::Revoked(RevokedBy::Product) => "product",
+        ConsentState::Revoked(RevokedBy::Bank) | ConsentState::Expired(ExpiryReason::Bank) => "bank",
+        ConsentState::Revoked(RevokedBy::Operator) => "operator",
+        ConsentState::Revoked(RevokedBy::Register) => "register",
+        ConsentState::Expired(ExpiryReason::Term | ExpiryReason::Superseded) => "expiry",
+        ConsentState::Initiated
+        | ConsentState::Authorized
+        | ConsentState::Active
+        | ConsentState::ReauthPending(_)
+        | ConsentState::Failed(_) => "erasure_request",
+    }
+}
+
+fn trigger(word: &str) -> Option<Trigger> {
+    Some(match word {
+        "psu" => Trigger::Psu,
+        "product" => Trigger::Product,
+        "bank" => Trigger::Bank,
+        "operator" => Trigger::Operator,
+        "register" => Trigger::Register,
+        "expiry" => Trigger::Expiry,
+        "erasure_request" => Trigger::ErasureRequest,
+        _ => return None,
+    })
+}

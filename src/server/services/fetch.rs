@@ -1,0 +1,612 @@
+//! Fetching: accounts, balances and transactions of one consent, page by page, each page stored with its rows or not at
+//! all.
+//!
+//! A run that was killed goes on with the lines it had not finished; rows that come twice are recognised, so nothing
+//! doubles. What the bank refuses for one account never costs the others.
+
+use bank_adapters::answer::{AccountRow, ConsentState, Continuation, Row};
+use bank_adapters::ask::{BankConsentId, CallContext, PageAsk, PsuPresent, ResourceId, Window};
+use bank_adapters::error::{BankError, Breach};
+use domain::consent::Event;
+use domain::grant::{self, Event as GrantEvent, Observed};
+use domain::ids::{ConsentId, LineId};
+use domain::limits;
+use domain::records::{Holder, NormalizedBalance, Parsed, ParsedAccount};
+use domain::rules::Rules;
+use fapi::token::Tokens;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Span, Timestamp};
+use normalize::identity::Identities;
+use serde_json::json;
+use store::consents::Consent;
+use store::fetches::{PageRead, Run, RunState};
+use store::grants::{Grant, Intent, IntentKind};
+use store::lines::{Details, Known, NewLine, Resource, Writer};
+use store::sealed::Place;
+use store::transactions::Seen;
+use store::{StoreError, consents, fetches, grants, lines};
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::app::App;
+use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::evidence_log::{self, About};
+use crate::fault;
+use crate::keys::TenantKeys;
+use crate::services::{ServiceError, consents as moves, logins};
+
+/// A token is renewed so many seconds before it ends, so that it does not end on the way.
+const TOKEN_MARGIN_SECONDS: i64 = 30;
+/// How long we wait where a bank asks us to and does not say how long.
+const PAUSE_SECONDS: i64 = 15 * 60;
+
+/// What is to be done with the work afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing more.
+    Done,
+    /// Again at that moment.
+    Again(Timestamp),
+}
+
+/// Everything that one run needs at hand.
+struct Job<'a> {
+    app: &'a App,
+    occasion: Occasion<'a>,
+    consent: Consent,
+    bank_consent: BankConsentId,
+    tokens: Tokens,
+    psu: Option<PsuPresent>,
+    rules: &'a Rules,
+    run: Uuid,
+    started_at: Timestamp,
+}
+
+/// Fetches what the consent allows. Does nothing when it no longer allows anything.
+///
+/// # Errors
+/// Our own trouble; what the bank does is part of the verdict.
+pub async fn run(app: &App, about: About) -> Result<Verdict, ServiceError> {
+    let Some((consent, grant, key)) = allowed(app, about).await? else { return Ok(Verdict::Done) };
+    let connection = logins::connection(app, &grant.registration)?;
+    let psu = app.present(about.consent);
+    let basis = if psu.is_some() { Basis::PsuPresent } else { Basis::Unattended };
+    let occasion = Occasion { connection, about, basis };
+    let bank_consent = logins::bank_consent(&grant, about.tenant, &key)?;
+    let tokens = match live_tokens(app, &occasion, &grant, &key).await {
+        Ok(tokens) => tokens,
+        Err(ServiceError::Call(error)) => return settle(app, &occasion, &bank_consent, error).await,
+        Err(error) => return Err(error),
+    };
+    let (run, started_at) = begin(app, about, &grant, basis).await?;
+    let rules = &connection.bank.profile().rules;
+    let job = Job { app, occasion, consent, bank_consent, tokens, psu, rules, run, started_at };
+    match job.all().await {
+        Ok(state) => {
+            job.finish(state).await?;
+            Ok(Verdict::Done)
+        }
+        Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+            settle(app, &job.occasion, &job.bank_consent, error).await
+        }
+        // The consent was closed while we worked: whatever we still held is dropped.
+        Err(ServiceError::Store(StoreError::NotAllowed)) => {
+            let mut tx = app.store.tenant_tx(about.tenant).await?;
+            fetches::finish(&mut tx, run, RunState::Stopped, Some("consent_closed"), app.clock.now()).await?;
+            tx.commit().await?;
+            Ok(Verdict::Done)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn allowed(app: &App, about: About) -> Result<Option<(Consent, Grant, DataKey)>, ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let consent = consents::get(&mut tx, about.consent).await?;
+    let Some(grant) = consent.grant.filter(|_| consent.machine.may_fetch(app.clock.now())) else { return Ok(None) };
+    let grant = grants::get(&mut tx, grant).await?;
+    let Some(wrapped) = grant.key.clone().filter(|_| grant.state.may_fetch()) else { return Ok(None) };
+    tx.commit().await?;
+    let key = app.vault.open_key(about.tenant, &wrapped)?;
+    Ok(Some((consent, grant, key)))
+}
+
+/// The run that was under way, or a new one.
+async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<(Uuid, Timestamp), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let latest = fetches::latest(&mut tx, about.consent).await?;
+    if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
+        return Ok((open.id, open.started_at));
+    }
+    let run = Run {
+        id: world.uuid(),
+        consent: about.consent,
+        grant: grant.id,
+        attended: basis == Basis::PsuPresent,
+        basis: basis.word().to_owned(),
+        state: RunState::Running,
+        error_code: None,
+        started_at: world.now,
+        finished_at: None,
+    };
+    fetches::begin(&mut tx, &run).await?;
+    tx.commit().await?;
+    fault::point("fetch.begun");
+    Ok((run.id, run.started_at))
+}
+
+/// The grant's tokens, renewed when they are about to end. An intent is stored before the refresh token is used.
+async fn live_tokens(
+    app: &App,
+    occasion: &Occasion<'_>,
+    grant: &Grant,
+    key: &DataKey,
+) -> Result<Tokens, ServiceError> {
+    let tenant = occasion.about.tenant;
+    let sealed = grant.sealed_tokens.as_deref().ok_or(StoreError::NotAllowed)?;
+    let bytes = Place::tokens(tenant, grant.id).open(key, sealed)?;
+    let tokens = Tokens::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))?;
+    let soon = app.clock.now().saturating_add(SignedDuration::from_secs(TOKEN_MARGIN_SECONDS));
+    if tokens.expires_at.is_some_and(|at| soon.is_ok_and(|soon| at > soon)) {
+        return Ok(tokens);
+    }
+    refresh(app, occasion, grant, key, &tokens).await
+}
+
+async fn refresh(
+    app: &App,
+    occasion: &Occasion<'_>,
+    grant: &Grant,
+    key: &DataKey,
+    tokens: &Tokens,
+) -> Result<Tokens, ServiceError> {
+    let tenant = occasion.about.tenant;
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let before = grants::lock(&mut tx, grant.id).await?;
+    let world = app.world();
+    let intent = Some(Intent { kind: IntentKind::Refresh, id: world.uuid(), at: world.now });
+    let before = grants::save(&mut tx, &before, &Grant { intent, ..before.clone() }).await?;
+    tx.commit().await?;
+    fault::point("fetch.refresh_intended");
+    let metadata = logins::discover(app, occasion).await?;
+    let call = occasion.connection.oauth.refresh(&metadata, tokens, &app.world());
+    let fresh = bank_calls::to_issuer(app, occasion, "refresh", call).await?;
+    fault::point("fetch.refreshed");
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let after = Grant {
+        intent: None,
+        sealed_tokens: Some(Place::tokens(tenant, grant.id).seal(key, &fresh.to_bytes(), app.entropy.as_ref())),
+        token_expires_at: fresh.expires_at,
+        ..before.clone()
+    };
+    grants::save(&mut tx, &before, &after).await?;
+    tx.commit().await?;
+    Ok(fresh)
+}
+
+impl Job<'_> {
+    fn context(&self) -> Result<CallContext, CallError> {
+        self.occasion.context(Some(&self.tokens.access_token), self.psu.as_ref(), &self.app.world())
+    }
+
+    /// Every account; what fails for one is noted and the others go on.
+    async fn all(&self) -> Result<RunState, ServiceError> {
+        let context = self.context()?;
+        let call = self.occasion.connection.bank.accounts(&self.bank_consent, &context);
+        let accounts = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
+        let rows = accounts.rows.into_iter().take(limits::ACCOUNTS_PER_CONSENT_MAX);
+        for row in rows {
+            self.line_for(&row).await?;
+        }
+        fault::point("fetch.accounts_stored");
+        let (resources, done) = self.open_lines().await?;
+        let (mut whole, mut broken) = (0, 0);
+        for resource in &resources {
+            if done.contains(&resource.line.id) {
+                whole += 1;
+                continue;
+            }
+            match self.line(resource).await {
+                Ok(()) => whole += 1,
+                Err(ServiceError::Call(CallError::Bank(error))) if is_about_one_account(&error) => {
+                    broken += 1;
+                    self.line_failed(resource.line.id, error.code()).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(match (whole, broken) {
+            (_, 0) => RunState::Done,
+            (0, _) => RunState::Failed,
+            _ => RunState::Partial,
+        })
+    }
+
+    async fn open_lines(&self) -> Result<(Vec<Resource>, Vec<LineId>), ServiceError> {
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let resources = lines::resources(&mut tx, self.consent.id).await?;
+        let progress = fetches::progress(&mut tx, self.run).await?;
+        tx.commit().await?;
+        let done = progress.into_iter().filter(|line| line.done).map(|line| line.line).collect();
+        Ok((resources, done))
+    }
+
+    /// Finds or makes the line of an account and puts it under the consent. Accounts that the person took out are
+    /// dropped here, before anything of them is stored.
+    async fn line_for(&self, row: &AccountRow) -> Result<(), ServiceError> {
+        let (Some(resource), Some(identity)) = (&row.resource, account_identity(&row.row.parsed)) else {
+            tracing::warn!(bank.id = %self.occasion.connection.institution, "the bank lists an account without an id or a number");
+            return Ok(());
+        };
+        let world = self.app.world();
+        let tenant = self.occasion.about.tenant;
+        let mut tx = self.app.store.tenant_tx(tenant).await?;
+        let account_tag = TenantKeys::lookup(self.app, &mut tx, &world).await?.mac("line.account", identity.as_bytes());
+        let details = details(&row.row.parsed);
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let (line, key) = match writer.look_up(&account_tag).await? {
+            Known::Removed => return Ok(()),
+            Known::Line(line, wrapped) => {
+                let key = self.app.vault.open_key(tenant, &wrapped)?;
+                writer.grant(line, &key, resource.as_str().as_bytes(), &world).await?;
+                (line, key)
+            }
+            Known::New => {
+                let (key, wrapped) = self.app.vault.new_key(tenant, &world)?;
+                let id = LineId::new(&world);
+                let line = NewLine { id, account_tag, key: &key, wrapped: &wrapped, details: &details };
+                writer.create(&line, &world).await?;
+                writer.grant(id, &key, resource.as_str().as_bytes(), &world).await?;
+                (id, key)
+            }
+        };
+        writer.line(line).await?.set_details(&key, &details, &world).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    fn grant(&self) -> Result<domain::ids::GrantId, ServiceError> {
+        Ok(self.consent.grant.ok_or(StoreError::NotAllowed)?)
+    }
+
+    /// Balances, then transactions, newest first as the bank orders them.
+    async fn line(&self, resource: &Resource) -> Result<(), ServiceError> {
+        let tenant = self.occasion.about.tenant;
+        let key = self.app.vault.open_key(tenant, &resource.line.key)?;
+        let opened = resource.resource_id(tenant, &key)?;
+        let id = std::str::from_utf8(&opened).ok().and_then(|text| ResourceId::new(text).ok());
+        let id = id.ok_or(StoreError::Corrupt { table: "consent_line", column: "sealed_resource_id" })?;
+        if self.has("balances") {
+            self.balances(resource, &key, &id).await?;
+        }
+        if self.has("transactions") {
+            self.transactions(resource, &key, &id).await?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, cluster: &str) -> bool {
+        self.consent.clusters.iter().any(|given| given == cluster)
+    }
+
+    async fn balances(&self, resource: &Resource, key: &DataKey, id: &ResourceId) -> Result<(), ServiceError> {
+        let context = self.context()?;
+        let call = self.occasion.connection.bank.balances(&self.bank_consent, id, &context);
+        let answer = bank_calls::to_bank(self.app, &self.occasion, "balances", &context, call).await?;
+        let records: Vec<NormalizedBalance> =
+            answer.rows.iter().filter_map(|row| normalize::balance(&row.parsed, self.rules).ok()).collect();
+        if records.len() < answer.rows.len() {
+            let unread = answer.rows.len() - records.len();
+            tracing::warn!(bank.id = %self.occasion.connection.institution, unread, "balances that could not be read");
+        }
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let mut line = writer.line(resource.line.id).await?;
+        line.put_balances(key, &records, &world).await?;
+        let raw = json_array(answer.rows.iter().map(|row| row.raw.as_bytes()));
+        line.put_raw_page(key, "balances", &raw, raw_until(world.now), &world).await?;
+        tx.commit().await?;
+        fault::point("fetch.balances_stored");
+        Ok(())
+    }
+
+    async fn transactions(&self, resource: &Resource, key: &DataKey, id: &ResourceId) -> Result<(), ServiceError> {
+        let profile = self.occasion.connection.bank.profile();
+        let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
+        let from = self.first_day(resource, today);
+        let holder = self.holder(resource, key)?;
+        let mut identities = Identities::default();
+        for status in &profile.transactions.booking_status {
+            let mut ask = PageAsk::First(Window { from, to: None, status: *status });
+            let mut next;
+            for page in 0.. {
+                if page >= limits::PAGES_PER_FETCH_MAX {
+                    return Err(CallError::Bank(BankError::Contract(Breach::TooLong("_links.next"))).into());
+                }
+                let context = self.context()?;
+                let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
+                let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
+                self.store_page(resource, key, &holder, &mut identities, &answer.rows).await?;
+                match answer.next {
+                    Continuation::End => break,
+                    Continuation::Next(link) => next = link,
+                    Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
+                }
+                ask = PageAsk::Next(&next);
+            }
+        }
+        self.line_done(resource, from, today).await
+    }
+
+    /// The first day to ask for: the long history right after authentication, else a window that overlaps what is there.
+    fn first_day(&self, resource: &Resource, today: Date) -> Date {
+        let section = &self.occasion.connection.bank.profile().transactions;
+        let back = |days: u16| today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))));
+        let minutes = section.history_minutes_after_sca.map_or(i64::MAX, i64::from);
+        let fresh = self.consent.sca_at.is_some_and(|at| {
+            self.app.clock.now().duration_since(at).as_mins() < minutes
+        });
+        let reachable = back(section.history_days_after_sca.filter(|_| fresh).unwrap_or(section.history_days));
+        let overlap = resource.line.freshness.complete_until.map(|day| {
+            day.saturating_sub(Span::new().days(i64::from(limits::FETCH_OVERLAP_DAYS)))
+        });
+        overlap.map_or(reachable, |overlap| overlap.max(reachable))
+    }
+
+    fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
+        let details = resource.line.details(self.occasion.about.tenant, key)?;
+        Ok(Holder {
+            name: details.owner_name,
+            account: details.iban.or(details.bban).or(details.other),
+            currency: details.currency.and_then(|code| code.parse().ok()),
+        })
+    }
+
+    async fn store_page(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        holder: &Holder,
+        identities: &mut Identities,
+        rows: &[Row<Parsed>],
+    ) -> Result<(), ServiceError> {
+        let mut finished = Vec::with_capacity(rows.len());
+        let mut refused = 0_usize;
+        for row in rows {
+            match normalize::transaction(&row.parsed, holder, self.rules) {
+                Ok(record) => finished.push((identities.of(&row.parsed, &record), record)),
+                Err(_issues) => refused += 1,
+            }
+        }
+        if refused > 0 {
+            // The raw rows stay, sealed, so that a better rule can read them later.
+            tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
+        }
+        let seen: Vec<Seen<'_>> =
+            finished.iter().map(|(identity, record)| Seen { identity, record }).collect();
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let mut line = writer.line(resource.line.id).await?;
+        let stored = line.put_transactions(key, &seen, &world).await?;
+        let raw = json_array(rows.iter().map(|row| row.raw.as_bytes()));
+        line.put_raw_page(key, "transactions", &raw, raw_until(world.now), &world).await?;
+        let read = PageRead {
+            fetch: self.run,
+            consent: self.consent.id,
+            next: Some(b"more"),
+            rows_seen: rows.len(),
+            rows_new: usize::try_from(stored.new).unwrap_or(usize::MAX),
+        };
+        line.page_read(read, key, &world).await?;
+        fault::point("fetch.page_before_commit");
+        tx.commit().await?;
+        fault::point("fetch.page_committed");
+        Ok(())
+    }
+
+    async fn line_done(&self, resource: &Resource, from: Date, today: Date) -> Result<(), ServiceError> {
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let mut line = writer.line(resource.line.id).await?;
+        line.withdraw_pending(self.started_at, world.now).await?;
+        line.transactions_complete(world.now, Some(from), Some(today)).await?;
+        line.done(self.run, self.consent.id).await?;
+        tx.commit().await?;
+        fault::point("fetch.line_done");
+        Ok(())
+    }
+
+    async fn line_failed(&self, line: LineId, code: &str) -> Result<(), ServiceError> {
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        writer.line(line).await?.failed(self.run, self.consent.id, code).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Ends the run; the first one that brought anything makes the consent active.
+    async fn finish(&self, state: RunState) -> Result<(), ServiceError> {
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let before = consents::lock(&mut tx, self.consent.id).await?;
+        fetches::finish(&mut tx, self.run, state, None, world.now).await?;
+        let progress = fetches::progress(&mut tx, self.run).await?;
+        let body = json!({
+            "run": self.run.to_string(),
+            "basis": self.occasion.basis.word(),
+            "result": state.word(),
+            "accounts": progress.len(),
+            "rows_seen": progress.iter().map(|line| line.rows_seen).sum::<i64>(),
+            "rows_new": progress.iter().map(|line| line.rows_new).sum::<i64>(),
+        });
+        evidence_log::record(self.app, &mut tx, &world, self.consent.id, "data.fetched", &body).await?;
+        if state != RunState::Failed && before.machine.may_fetch(world.now) {
+            moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
+        }
+        fault::point("fetch.finish_before_commit");
+        tx.commit().await?;
+        fault::point("fetch.finished");
+        Ok(())
+    }
+}
+
+/// What a refusal that concerns more than one account means: for the grant, for the consent, for the next try.
+async fn settle(
+    app: &App,
+    occasion: &Occasion<'_>,
+    bank_consent: &BankConsentId,
+    error: CallError,
+) -> Result<Verdict, ServiceError> {
+    let now = app.clock.now();
+    let pause = now.saturating_add(SignedDuration::from_secs(PAUSE_SECONDS)).unwrap_or(now);
+    tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a fetch stopped");
+    match &error {
+        CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),
+        CallError::Transport(_) => Ok(Verdict::Again(pause)),
+        CallError::Refused(refusal) if refusal.error.as_deref() == Some("invalid_grant") => {
+            lose_tokens(app, occasion.about).await?;
+            Ok(Verdict::Done)
+        }
+        CallError::Refused(_) => Ok(Verdict::Again(pause)),
+        CallError::Bank(BankError::AskUser(_)) => {
+            lose_tokens(app, occasion.about).await?;
+            Ok(Verdict::Done)
+        }
+        // One such answer proves nothing about the consent: the bank is asked for its status.
+        CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => {
+            observe(app, occasion, bank_consent).await.map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done })
+        }
+        CallError::Bank(
+            BankError::Narrow(_)
+            | BankError::Skip(_)
+            | BankError::Operator(_)
+            | BankError::Refused(_)
+            | BankError::Contract(_),
+        ) => Ok(Verdict::Again(pause)),
+        CallError::Ours(_) => Err(error.into()),
+    }
+}
+
+/// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
+async fn observe(app: &App, occasion: &Occasion<'_>, consent: &BankConsentId) -> Result<bool, ServiceError> {
+    let metadata = logins::discover(app, occasion).await?;
+    let token = logins::client_token(app, occasion, &metadata).await?;
+    let context = occasion.context(token.as_ref(), None, &app.world())?;
+    let call = occasion.connection.bank.consent_status(consent, &context);
+    let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
+    let seen = observed(&state);
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let before = consents::lock(&mut tx, occasion.about.consent).await?;
+    if let Some(grant) = before.grant {
+        let grant = grants::lock(&mut tx, grant).await?;
+        let next = grant::step(grant.state, GrantEvent::Observed(seen))?;
+        grants::save(&mut tx, &grant, &Grant { state: next, ..grant.clone() }).await?;
+    }
+    let ended = matches!(
+        seen,
+        Observed::Expired | Observed::RevokedAtBank | Observed::TerminatedByTpp | Observed::Rejected
+    );
+    if ended {
+        let event = match seen {
+            Observed::RevokedAtBank => Event::Revoke(domain::consent::RevokedBy::PsuAtBank),
+            _ => Event::EndedByBank,
+        };
+        moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
+    }
+    tx.commit().await?;
+    Ok(!ended)
+}
+
+async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let before = consents::lock(&mut tx, about.consent).await?;
+    if let Some(grant) = before.grant {
+        let grant = grants::lock(&mut tx, grant).await?;
+        let state = grant::step(grant.state, GrantEvent::TokensLost)?;
+        grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
+    }
+    if before.machine.may_fetch(world.now) {
+        moves::advance(app, &mut tx, &world, &before, Event::TokenLost, "bank", |_| {}).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A standard's status word as the grant machine sees it.
+fn observed(state: &ConsentState) -> Observed {
+    match state {
+        ConsentState::Received => Observed::Waiting,
+        ConsentState::PartiallyAuthorised => Observed::Partial,
+        ConsentState::Valid => Observed::Valid,
+        ConsentState::Rejected => Observed::Rejected,
+        ConsentState::RevokedByPsu | ConsentState::TerminatedByAspsp => Observed::RevokedAtBank,
+        ConsentState::Expired | ConsentState::NotFound => Observed::Expired,
+        ConsentState::TerminatedByTpp => Observed::TerminatedByTpp,
+        ConsentState::Unrecognised(_) => Observed::Unknown,
+    }
+}
+
+/// Whether an error says something about one account alone.
+const fn is_about_one_account(error: &BankError) -> bool {
+    matches!(error, BankError::Skip(_) | BankError::Narrow(_) | BankError::Refused(_) | BankError::Contract(_))
+}
+
+/// What makes an account the same account in another consent: its number and currency, never the bank's resource id.
+fn account_identity(account: &ParsedAccount) -> Option<String> {
+    let (scheme, number) = [
+        ("iban", &account.iban),
+        ("bban", &account.bban),
+        ("pan", &account.masked_pan),
+        ("other", &account.other),
+    ]
+    .into_iter()
+    .find_map(|(scheme, field)| field.as_ref().map(|field| (scheme, field)))?;
+    let number: String = number.value.chars().filter(|c| !c.is_whitespace()).collect();
+    let currency = account.currency.as_ref().map_or("", |field| field.value.as_str());
+    let product = account.product.as_ref().filter(|_| scheme == "pan").map_or("", |field| field.value.as_str());
+    Some(format!("{scheme}:{}:{currency}:{product}", number.to_uppercase()))
+}
+
+fn details(account: &ParsedAccount) -> Details {
+    let text = |field: &Option<domain::records::Text>| field.as_ref().map(|field| field.value.clone());
+    Details {
+        iban: text(&account.iban),
+        bban: text(&account.bban),
+        masked_pan: text(&account.masked_pan),
+        other: text(&account.other),
+        currency: text(&account.currency),
+        name: text(&account.name),
+        product: text(&account.product),
+        cash_account_type: text(&account.cash_account_type),
+        owner_name: text(&account.owner_name),
+        bic: text(&account.bic),
+    }
+}
+
+/// Rows as they came, joined to one JSON array: what is kept for replay holds this account's rows and nothing else.
+fn json_array<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut array = vec![b'['];
+    for (nth, row) in rows.enumerate() {
+        if nth > 0 {
+            array.push(b',');
+        }
+        array.extend_from_slice(row);
+    }
+    array.push(b']');
+    array
+}
+
+fn raw_until(now: Timestamp) -> Timestamp {
+    now.saturating_add(SignedDuration::from_hours(24 * i64::from(limits::RAW_RETENTION_DAYS))).unwrap_or(now)
+}
+
+/// Whose work it is.
+pub const fn about(tenant: domain::ids::TenantId, consent: ConsentId) -> About {
+    About { tenant, consent }
+}

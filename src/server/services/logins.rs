@@ -1,0 +1,549 @@
+//! One login at a bank: from the accepted text to the redirect, and from the callback to stored tokens.
+//!
+//! An intent is stored before every call that creates or uses up something at the bank, so a crash leaves something to
+//! sweep and never a second try with the same code.
+
+use bank_adapters::answer::Granted;
+use bank_adapters::ask::{Access, BankConsentId, CallContext, Clusters, ConsentAsk, PsuPresent};
+use bank_adapters::error::BankError;
+use domain::consent::{Event, State};
+use domain::grant::{self, Event as GrantEvent};
+use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
+use domain::limits;
+use domain::policy::{self, ClockFacts, Clocks};
+use fapi::keys::KeySet;
+use fapi::login::{Callback, PendingLogin};
+use fapi::metadata::Metadata;
+use fapi::profile::ResponseForm;
+use fapi::request::AuthorizationRequest;
+use fapi::token::{Redeemed, Tokens};
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use store::consent_texts::ConsentText;
+use store::consents::{Cause, Consent};
+use store::grants::{Grant, Intent, IntentKind};
+use store::logins::Login;
+use store::sealed::Place;
+use store::{StoreError, consent_texts, consents, grants, logins, page_sessions};
+use url::Url;
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::app::App;
+use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::connections::Connection;
+use crate::evidence_log::{self, About};
+use crate::fault;
+use crate::services::{ServiceError, consents as moves, revocation};
+use crate::tokens;
+
+/// A user on the way to the bank.
+pub struct Departure {
+    /// The bank's page. Send the browser there at once.
+    pub redirect: Url,
+    /// The secret of the browser's binding cookie.
+    pub browser: SecretString,
+}
+
+/// What a person accepted, and who they are to the bank.
+pub struct Acceptance {
+    /// The session that accepted.
+    pub session: Uuid,
+    /// The consent.
+    pub consent: ConsentId,
+    /// The text as it was shown.
+    pub text: ConsentText,
+    /// The person at the other end of this request.
+    pub psu: PsuPresent,
+}
+
+/// How a return from a bank ended.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The bank authorised, tokens are stored, data are on their way.
+    Connected(ConsentId),
+    /// The person said no at the bank.
+    Denied(ConsentId),
+    /// The bank or its server answered with an error, or not at all.
+    BankError(ConsentId),
+    /// A check of ours refused the return.
+    NotTrusted(ConsentId),
+    /// The login's time is over.
+    TimedOut(ConsentId),
+    /// The same return came before; the first one counts.
+    CameTwice(ConsentId),
+    /// Another browser than the one that began.
+    OtherBrowser(ConsentId),
+    /// No login waits for this.
+    Unknown,
+}
+
+/// Accepts the text and prepares the login: consent at the bank, pushed request, binding to this browser.
+///
+/// # Errors
+/// The consent does not wait for acceptance, the bank refuses or does not answer.
+pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<Departure, ServiceError> {
+    let (consent, grant, key) = store_intent(app, about, acceptance).await?;
+    fault::point("login.intent_stored");
+    let connection = connection(app, &grant.registration)?;
+    let occasion = Occasion { connection, about, basis: Basis::PsuPresent };
+    let metadata = discover(app, &occasion).await?;
+    let token = client_token(app, &occasion, &metadata).await?;
+    let context = occasion.context(token.as_ref(), Some(&acceptance.psu), &app.world())?;
+    let bank_consent = open_at_bank(app, &occasion, &context, &consent, &grant, &key).await?;
+    fault::point("login.bank_consent_stored");
+    let authorization = connection.bank.authorization(&bank_consent);
+    let request = AuthorizationRequest {
+        scope: authorization.scope,
+        authorization_details: authorization
+            .authorization_details
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
+    };
+    let call = connection.oauth.push(&metadata, &request, &app.world());
+    let pushed = bank_calls::to_issuer(app, &occasion, "push", call).await?;
+    let browser = bind(app, about, acceptance, &grant, &key, &pushed.login).await?;
+    Ok(Departure { redirect: pushed.redirect, browser })
+}
+
+async fn store_intent(
+    app: &App,
+    about: About,
+    acceptance: &Acceptance,
+) -> Result<(Consent, Grant, DataKey), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let before = consents::lock(&mut tx, acceptance.consent).await?;
+    if before.machine.state != State::Initiated {
+        return Err(StoreError::NotAllowed.into());
+    }
+    let (institution, registration) = before.bank.clone().ok_or(StoreError::NotAllowed)?;
+    if before.grant.is_some() {
+        // A login that was begun before and not finished: whatever it left at the bank is swept.
+        revocation::prepare(app, &mut tx, &world, &before).await?;
+    }
+    consent_texts::keep(&mut tx, &acceptance.text, world.now).await?;
+    let (key, wrapped) = app.vault.new_key(about.tenant, &world)?;
+    let intent = Intent { kind: IntentKind::CreateConsent, id: world.uuid(), at: world.now };
+    let grant = Grant {
+        id: GrantId::new(&world),
+        registration,
+        institution,
+        psu: before.psu,
+        state: grant::State::Requested,
+        seq: 0,
+        intent: Some(intent),
+        key: Some(wrapped),
+        sealed_bank_consent: None,
+        sealed_tokens: None,
+        token_expires_at: None,
+        sca_at: None,
+        valid_until: None,
+        created_at: world.now,
+        ended_at: None,
+    };
+    grants::insert(&mut tx, &grant).await?;
+    let mut after = before.clone();
+    after.grant = Some(grant.id);
+    after.text_hash = Some(acceptance.text.hash);
+    after.accepted_at = Some(world.now);
+    after.machine.authorise_by = later(world.now, limits::LOGIN_SECONDS);
+    let cause = Cause { event: "text_accepted", actor: "psu", at: world.now };
+    let saved = consents::save(&mut tx, &before, &after, cause).await?;
+    let body = json!({
+        "text_hash": evidence_log::hex(&acceptance.text.hash),
+        "language": acceptance.text.language,
+        "registration": grant.registration.as_str(),
+    });
+    evidence_log::record(app, &mut tx, &world, saved.id, "consent.accepted", &body).await?;
+    tx.commit().await?;
+    Ok((saved, grant, key))
+}
+
+/// Creates the consent at the bank and stores its id. What the bank refuses outright does not exist there; any other
+/// failure leaves the intent for the sweep.
+async fn open_at_bank(
+    app: &App,
+    occasion: &Occasion<'_>,
+    context: &CallContext,
+    consent: &Consent,
+    grant: &Grant,
+    key: &DataKey,
+) -> Result<BankConsentId, ServiceError> {
+    let ask = consent_ask(occasion.connection, consent, app.clock.now())?;
+    let call = occasion.connection.bank.open_consent(&ask, context);
+    let opened = bank_calls::to_bank(app, occasion, "open_consent", context, call).await;
+    fault::point("login.bank_consent_created");
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let before = grants::lock(&mut tx, grant.id).await?;
+    match opened {
+        Ok(opened) => {
+            let place = Place::bank_consent(tx.tenant(), grant.id);
+            let sealed = place.seal(key, opened.consent.expose().as_bytes(), app.entropy.as_ref());
+            let state = grant::step(before.state, GrantEvent::Created)?;
+            let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), ..before.clone() };
+            grants::save(&mut tx, &before, &after).await?;
+            tx.commit().await?;
+            Ok(opened.consent)
+        }
+        Err(error) => {
+            if is_definite(&error) {
+                let state = grant::step(before.state, GrantEvent::CreationRefused)?;
+                let ended_at = Some(app.clock.now());
+                grants::save(&mut tx, &before, &Grant { state, intent: None, ended_at, ..before.clone() }).await?;
+                tx.commit().await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Whether the bank's answer proves that nothing was created.
+fn is_definite(error: &CallError) -> bool {
+    match error {
+        CallError::Bank(error) => !matches!(error, BankError::Contract(_) | BankError::Wait { .. }),
+        CallError::Transport(error) => error.is_safe_to_repeat(),
+        CallError::Refused(_) | CallError::Ours(_) => false,
+    }
+}
+
+fn consent_ask(connection: &Connection, consent: &Consent, now: Timestamp) -> Result<ConsentAsk, ServiceError> {
+    let profile = connection.bank.profile();
+    let today = now.to_zoned(connection.zone.clone()).date();
+    let last = today.saturating_add(jiff::Span::new().days(i64::from(profile.consent.max_days) - 1));
+    let has = |cluster: &str| consent.clusters.iter().any(|given| given == cluster);
+    let redirect_uri = Url::parse(connection.oauth.redirect_uri()).map_err(|error| ServiceError::Ours(error.into()))?;
+    Ok(ConsentAsk {
+        access: Access::AllAccounts,
+        clusters: Clusters { balances: has("balances"), transactions: has("transactions") },
+        valid_until: consent.asked_until.min(last),
+        recurring: true,
+        frequency_per_day: profile.limits.unattended_per_day,
+        redirect_uri,
+        nok_redirect_uri: None,
+    })
+}
+
+async fn bind(
+    app: &App,
+    about: About,
+    acceptance: &Acceptance,
+    grant: &Grant,
+    key: &DataKey,
+    pending: &PendingLogin,
+) -> Result<SecretString, ServiceError> {
+    let world = app.world();
+    let (browser, browser_hash) = tokens::issue(tokens::Kind::Session, &world);
+    let id = LoginId::new(&world);
+    let place = Place::login(about.tenant, grant.id, id);
+    let login = Login {
+        id,
+        consent: acceptance.consent,
+        grant: grant.id,
+        registration: grant.registration.clone(),
+        state_tag: pending.state_tag(),
+        browser_hash,
+        sealed_pending: place.seal(key, &pending.to_bytes(), world.entropy),
+        created_at: world.now,
+        expires_at: pending.expires_at(),
+        finished: None,
+    };
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    logins::insert(&mut tx, &login).await?;
+    page_sessions::begin_login(&mut tx, acceptance.session, id).await?;
+    tx.commit().await?;
+    Ok(browser)
+}
+
+/// A callback that was matched to its login and can be redeemed once.
+struct Claimed {
+    login: Login,
+    pending: PendingLogin,
+    key: DataKey,
+}
+
+/// Takes a return from a bank: `query` as it came, `browser` the value of the binding cookie.
+///
+/// # Errors
+/// Our own trouble only; whatever the bank or the browser does wrong is an [`Arrival`].
+pub async fn arrive(
+    app: &App,
+    registration: &RegistrationId,
+    query: &str,
+    browser: Option<&SecretString>,
+    psu: &PsuPresent,
+) -> Result<Arrival, ServiceError> {
+    let Some(connection) = app.connections.get(registration) else { return Ok(Arrival::Unknown) };
+    let Ok(callback) = Callback::parse(query) else { return Ok(Arrival::Unknown) };
+    let Some(tag) = callback.state_tag() else { return Ok(Arrival::Unknown) };
+    let claimed = match claim(app, registration, &tag, browser).await? {
+        Ok(claimed) => claimed,
+        Err(arrival) => return Ok(arrival),
+    };
+    fault::point("login.code_claimed");
+    let about = About { tenant: app.tenant.id, consent: claimed.login.consent };
+    let occasion = Occasion { connection, about, basis: Basis::PsuPresent };
+    let consent = claimed.login.consent;
+    match complete(app, &occasion, claimed, callback, psu).await {
+        Ok(()) => {
+            app.note_present(consent, psu.clone());
+            app.work.notify_waiters();
+            Ok(Arrival::Connected(consent))
+        }
+        Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+            tracing::warn!(consent.id = %consent, code = error.code(), "a login did not complete");
+            let (event, arrival) = verdict(&error, consent);
+            fail(app, about, event).await?;
+            Ok(arrival)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Which end of the consent a failure means, and what the person is told.
+fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
+    match error {
+        CallError::Refused(refusal) if refusal.error.as_deref() == Some("access_denied") => {
+            (Event::Declined, Arrival::Denied(consent))
+        }
+        CallError::Refused(refusal) if refusal.code == "callback.login.expired" => {
+            (Event::LoginFailed, Arrival::TimedOut(consent))
+        }
+        CallError::Refused(refusal) if refusal.error.is_some() => (Event::LoginFailed, Arrival::BankError(consent)),
+        CallError::Refused(_) => (Event::LoginFailed, Arrival::NotTrusted(consent)),
+        CallError::Bank(_) | CallError::Transport(_) | CallError::Ours(_) => {
+            (Event::LoginFailed, Arrival::BankError(consent))
+        }
+    }
+}
+
+async fn fail(app: &App, about: About, event: Event) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let before = consents::lock(&mut tx, about.consent).await?;
+    // Whatever moved it meanwhile knows better.
+    if before.machine.state == State::Initiated {
+        moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
+        tx.commit().await?;
+        app.work.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Finds the login of a state and takes it, once, for the browser that began it.
+async fn claim(
+    app: &App,
+    registration: &RegistrationId,
+    state_tag: &[u8; 32],
+    browser: Option<&SecretString>,
+) -> Result<Result<Claimed, Arrival>, ServiceError> {
+    let world = app.world();
+    let tenant = app.tenant.id;
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let Some(login) = logins::find(&mut tx, state_tag).await? else { return Ok(Err(Arrival::Unknown)) };
+    if login.registration != *registration {
+        return Ok(Err(Arrival::Unknown));
+    }
+    if login.finished.is_some() {
+        return Ok(Err(Arrival::CameTwice(login.consent)));
+    }
+    let presented = browser.and_then(|value| tokens::read(tokens::Kind::Session, value.expose_secret()));
+    let same_browser = presented.is_some_and(|hash| {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&hash, &login.browser_hash).is_ok()
+    });
+    let outcome = if same_browser { "claimed" } else { "other_browser" };
+    match logins::finish(&mut tx, login.id, outcome, world.now).await {
+        Err(StoreError::Raced) => return Ok(Err(Arrival::CameTwice(login.consent))),
+        other => other?,
+    }
+    if !same_browser {
+        let consent = consents::lock(&mut tx, login.consent).await?;
+        if consent.machine.state == State::Initiated && consent.grant == Some(login.grant) {
+            revocation::prepare(app, &mut tx, &world, &consent).await?;
+        }
+        tx.commit().await?;
+        return Ok(Err(Arrival::OtherBrowser(login.consent)));
+    }
+    let before = grants::lock(&mut tx, login.grant).await?;
+    let Some(wrapped) = &before.key else { return Ok(Err(Arrival::CameTwice(login.consent))) };
+    let key = app.vault.open_key(tenant, wrapped)?;
+    let bytes = Place::login(tenant, login.grant, login.id).open(&key, &login.sealed_pending)?;
+    let pending = PendingLogin::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))?;
+    let intent = Some(Intent { kind: IntentKind::Redeem, id: login.id.uuid(), at: world.now });
+    grants::save(&mut tx, &before, &Grant { intent, ..before.clone() }).await?;
+    tx.commit().await?;
+    Ok(Ok(Claimed { login, pending, key }))
+}
+
+/// From a claimed callback to stored tokens.
+async fn complete(
+    app: &App,
+    occasion: &Occasion<'_>,
+    claimed: Claimed,
+    callback: Callback,
+    psu: &PsuPresent,
+) -> Result<(), ServiceError> {
+    let Claimed { login, pending, key } = claimed;
+    let connection = occasion.connection;
+    // Signed responses need the server's keys before they can be read; plain ones are judged before anything is sent.
+    let signed = connection.oauth.security().response == ResponseForm::Jarm;
+    let (code, metadata) = if signed {
+        let metadata = discover(app, occasion).await?;
+        let keys = key_set(app, occasion, &metadata).await?;
+        (pending.finish(callback, &keys, app.clock.now()).map_err(CallError::from)?, metadata)
+    } else {
+        let code = pending.finish(callback, &KeySet::empty(), app.clock.now()).map_err(CallError::from)?;
+        (code, discover(app, occasion).await?)
+    };
+    let call = connection.oauth.redeem(&metadata, code, &app.world());
+    let redeemed = bank_calls::to_issuer(app, occasion, "redeem", call).await?;
+    fault::point("login.code_redeemed");
+    let tokens = check(app, occasion, &metadata, &redeemed).await?;
+    let granted = read_grant(app, occasion, &login, &key, &tokens, psu).await?;
+    store_tokens(app, occasion, &login, &key, &tokens, &granted).await
+}
+
+/// The ID token against the server's keys; an unknown key is looked for once more, before the verdict.
+async fn check(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    redeemed: &Redeemed,
+) -> Result<Tokens, ServiceError> {
+    let keys = key_set(app, occasion, metadata).await?;
+    match redeemed.check(&keys, app.clock.now()) {
+        Err(refusal) if refusal.code == "id_token.kid.untrusted" => {
+            let keys = key_set(app, occasion, metadata).await?;
+            Ok(redeemed.check(&keys, app.clock.now()).map_err(CallError::from)?)
+        }
+        other => Ok(other.map_err(CallError::from)?),
+    }
+}
+
+async fn read_grant(
+    app: &App,
+    occasion: &Occasion<'_>,
+    login: &Login,
+    key: &DataKey,
+    tokens: &Tokens,
+    psu: &PsuPresent,
+) -> Result<Granted, ServiceError> {
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let grant = grants::get(&mut tx, login.grant).await?;
+    tx.commit().await?;
+    let bank_consent = bank_consent(&grant, occasion.about.tenant, key)?;
+    let context = occasion.context(Some(&tokens.access_token), Some(psu), &app.world())?;
+    let call = occasion.connection.bank.read_consent(&bank_consent, &context);
+    Ok(bank_calls::to_bank(app, occasion, "read_consent", &context, call).await?)
+}
+
+async fn store_tokens(
+    app: &App,
+    occasion: &Occasion<'_>,
+    login: &Login,
+    key: &DataKey,
+    tokens: &Tokens,
+    granted: &Granted,
+) -> Result<(), ServiceError> {
+    let world = app.world();
+    let tenant = occasion.about.tenant;
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let consent = consents::lock(&mut tx, login.consent).await?;
+    let before = grants::lock(&mut tx, login.grant).await?;
+    if !granted.state.is_usable() {
+        // A code came back and yet the bank does not call the consent valid: another signer, or a lie.
+        moves::advance(app, &mut tx, &world, &consent, Event::Rejected, "bank", |_| {}).await?;
+        tx.commit().await?;
+        return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
+    }
+    let clocks = clocks(app, occasion.connection, &consent, granted, world.now);
+    let after = Grant {
+        state: grant::step(before.state, GrantEvent::TokensStored)?,
+        intent: None,
+        sealed_tokens: Some(Place::tokens(tenant, before.id).seal(key, &tokens.to_bytes(), world.entropy)),
+        token_expires_at: tokens.expires_at,
+        sca_at: Some(world.now),
+        valid_until: Some(clocks.term_ends),
+        ..before.clone()
+    };
+    grants::save(&mut tx, &before, &after).await?;
+    moves::advance(app, &mut tx, &world, &consent, Event::Authorised(clocks), "bank", |consent| {
+        consent.authorized_at = Some(world.now);
+        consent.sca_at = Some(world.now);
+        consent.confirmed_at = consent.accepted_at;
+    })
+    .await?;
+    tx.commit().await?;
+    fault::point("login.tokens_stored");
+    Ok(())
+}
+
+fn clocks(app: &App, connection: &Connection, consent: &Consent, granted: &Granted, now: Timestamp) -> Clocks {
+    let facts = ClockFacts {
+        last_sca: now,
+        last_confirmation: consent.accepted_at.unwrap_or(now),
+        given: consent.accepted_at.unwrap_or(now),
+        asked_until: consent.asked_until,
+        granted_until: granted.valid_until,
+        bank_sca_days: connection.bank.profile().consent.sca_days.map(i64::from),
+        tenant_sca_days: None,
+    };
+    policy::clocks(app.tenant.regime.policy(), &facts, &connection.zone)
+}
+
+/// The connection of a registration; without one the operator has taken away what a consent stands on.
+///
+/// # Errors
+/// Names the registration.
+pub(crate) fn connection<'a>(app: &'a App, registration: &RegistrationId) -> Result<&'a Connection, ServiceError> {
+    app.connections
+        .get(registration)
+        .ok_or_else(|| ServiceError::Ours(anyhow::anyhow!("there is no registration {registration}")))
+}
+
+/// The server's metadata, fetched for this occasion.
+pub(crate) async fn discover(app: &App, occasion: &Occasion<'_>) -> Result<Metadata, CallError> {
+    let connection = occasion.connection;
+    let call = fapi::metadata::discover(
+        &connection.issuer,
+        connection.document,
+        connection.environment,
+        connection.oauth.security(),
+    );
+    bank_calls::to_issuer(app, occasion, "discover", call).await
+}
+
+async fn key_set(app: &App, occasion: &Occasion<'_>, metadata: &Metadata) -> Result<KeySet, CallError> {
+    bank_calls::to_issuer(app, occasion, "jwks", fapi::metadata::jwks(metadata)).await
+}
+
+/// A token of our own, where the bank's consents are managed with one.
+pub(crate) async fn client_token(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+) -> Result<Option<SecretString>, CallError> {
+    let connection = occasion.connection;
+    let Some(scope) = &connection.bank.profile().security.client_scope else { return Ok(None) };
+    let call = connection.oauth.client_credentials(metadata, scope, &app.world());
+    Ok(Some(bank_calls::to_issuer(app, occasion, "client_credentials", call).await?.access_token))
+}
+
+/// The bank's id of the consent, opened.
+pub(crate) fn bank_consent(
+    grant: &Grant,
+    tenant: domain::ids::TenantId,
+    key: &DataKey,
+) -> Result<BankConsentId, ServiceError> {
+    let sealed = grant.sealed_bank_consent.as_deref().ok_or(StoreError::NotAllowed)?;
+    let opened = Place::bank_consent(tenant, grant.id).open(key, sealed)?;
+    let text = std::str::from_utf8(&opened).map_err(|error| ServiceError::Ours(error.into()))?;
+    BankConsentId::new(text).map_err(|error| ServiceError::Ours(error.into()))
+}
+
+fn later(now: Timestamp, seconds: i64) -> Timestamp {
+    now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+}

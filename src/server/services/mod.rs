@@ -1,0 +1,49 @@
+//! What the application does: each service loads, steps and saves in one transaction, and leaves effects to after the
+//! commit.
+
+pub mod consents;
+pub mod deletion;
+pub mod fetch;
+pub mod logins;
+pub mod revocation;
+
+use vault::KeyError;
+
+use crate::bank_calls::CallError;
+
+/// Why a service did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] domain::consent::Refused),
+    /// The bank-side state does not allow it.
+    #[error(transparent)]
+    GrantRefused(#[from] domain::grant::Refused),
+    /// The database: raced, not found, not allowed, unavailable.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// A key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A bank or its authorisation server.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Our own trouble.
+    #[error(transparent)]
+    Ours(#[from] anyhow::Error),
+}
+
+impl ServiceError {
+    /// Stable code for a job's last error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(_) | Self::GrantRefused(_) => "state_refused",
+            Self::Store(error) if error.is_transient() => "database_unavailable",
+            Self::Store(_) => "database",
+            Self::Key(_) => "key_unavailable",
+            Self::Call(error) => error.code(),
+            Self::Ours(_) => "internal",
+        }
+    }
+}

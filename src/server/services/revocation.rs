@@ -1,0 +1,250 @@
+//! Ending a grant at the bank: what the revoker needs moves into a capsule in the transaction that stops everything else,
+//! and the capsule is destroyed when the bank has confirmed or after 72 hours.
+
+use anyhow::Context as _;
+use bank_adapters::answer::{ConsentState, Ended};
+use bank_adapters::ask::BankConsentId;
+use domain::grant::{self, Event as GrantEvent, State as GrantState};
+use domain::ids::TenantId;
+use domain::limits;
+use domain::world::World;
+use evidence::{BankAnswer, BankOutcome, Subject};
+use fapi::metadata::Metadata;
+use fapi::token::{TokenHint, Tokens};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::capsules::Capsule;
+use store::consents::Consent;
+use store::deletions::{Addendum, Bank};
+use store::grants::Grant;
+use store::sealed::Place;
+use store::{TenantTx, capsules, consents, deletions, grants};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::evidence_log::{self, About};
+use crate::fault;
+use crate::services::consents::{Work, enqueue};
+use crate::services::fetch::Verdict;
+use crate::services::{ServiceError, logins};
+
+/// Between two tries to tell the bank.
+const PAUSE_SECONDS: i64 = 60;
+
+/// What is sealed in a capsule.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    bank_consent: String,
+    tokens: Option<Vec<u8>>,
+}
+
+/// Moves a grant's secrets into a capsule, unless another consent still stands on the grant. Nobody but the revoker can
+/// use them afterwards.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn prepare(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+) -> Result<(), ServiceError> {
+    let Some(id) = consent.grant else { return Ok(()) };
+    let others = consents::standing_on(tx, id).await?;
+    if others.iter().any(|other| other.id != consent.id) {
+        return Ok(());
+    }
+    let before = grants::lock(tx, id).await?;
+    if matches!(before.state, GrantState::Ending | GrantState::Ended(_) | GrantState::Unconfirmed) {
+        return Ok(());
+    }
+    let mut state = grant::step(before.state, GrantEvent::End)?;
+    match content(app, tx.tenant(), &before)? {
+        Some(content) => fill(app, tx, world, consent, &before, &content).await?,
+        // The call that should have created it never came back with an id: there is nothing to name at the bank.
+        None => {
+            state = grant::step(state, GrantEvent::EndGivenUp)?;
+            let body = json!({ "grant": before.id.to_string(), "intent": before.intent.map(|intent| intent.kind.word()) });
+            evidence_log::record(app, tx, world, consent.id, "bank.outcome_unknown", &body).await?;
+        }
+    }
+    grants::save(tx, &before, &Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() }).await?;
+    grants::forget(tx, id).await?;
+    Ok(())
+}
+
+fn content(app: &App, tenant: TenantId, grant: &Grant) -> Result<Option<Content>, ServiceError> {
+    let Some(wrapped) = grant.key.as_ref().filter(|_| grant.sealed_bank_consent.is_some()) else { return Ok(None) };
+    let key = app.vault.open_key(tenant, wrapped)?;
+    let bank_consent = logins::bank_consent(grant, tenant, &key)?.expose().to_owned();
+    let tokens = grant.sealed_tokens.as_deref().map(|sealed| Place::tokens(tenant, grant.id).open(&key, sealed));
+    Ok(Some(Content { bank_consent, tokens: tokens.transpose()?.map(|bytes| bytes.to_vec()) }))
+}
+
+async fn fill(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    grant: &Grant,
+    content: &Content,
+) -> Result<(), ServiceError> {
+    let (key, wrapped) = app.vault.new_key(tx.tenant(), world)?;
+    let id = world.uuid();
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(content).context("a capsule cannot be written")?);
+    let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::CAPSULE_SECONDS)).unwrap_or(world.now);
+    let capsule = Capsule {
+        id,
+        deletion: None,
+        consent: consent.id,
+        grant: grant.id,
+        registration: grant.registration.clone(),
+        key: wrapped,
+        sealed: Place::capsule(tx.tenant(), id).seal(&key, &plain, world.entropy),
+        created_at: world.now,
+        expires_at,
+    };
+    capsules::insert(tx, &capsule).await?;
+    enqueue(tx, world, Work::EndAtBank, id, grant.registration.as_str()).await
+}
+
+/// Tells the bank. The consent first, then the tokens.
+///
+/// # Errors
+/// Our own trouble; what the bank does is part of the verdict.
+pub async fn run(app: &App, tenant: TenantId, capsule: Uuid) -> Result<Verdict, ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let Some(capsule) = capsules::get(&mut tx, capsule).await? else { return Ok(Verdict::Done) };
+    tx.commit().await?;
+    let now = app.clock.now();
+    if now >= capsule.expires_at {
+        settle(app, tenant, &capsule, BankOutcome::Unconfirmed, "given_up").await?;
+        return Ok(Verdict::Done);
+    }
+    let again = now.saturating_add(SignedDuration::from_secs(PAUSE_SECONDS)).unwrap_or(now).min(capsule.expires_at);
+    match tell(app, tenant, &capsule).await {
+        Ok(Some(basis)) => {
+            fault::point("revocation.bank_told");
+            settle(app, tenant, &capsule, BankOutcome::Confirmed, basis).await?;
+            Ok(Verdict::Done)
+        }
+        Ok(None) => Ok(Verdict::Again(again)),
+        Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+            tracing::warn!(bank.registration = %capsule.registration, code = error.code(), "the bank could not be told");
+            Ok(Verdict::Again(again))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends consent and tokens. Gives on what the proof rests; `None` when there is none yet.
+async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&'static str>, ServiceError> {
+    let connection = logins::connection(app, &capsule.registration)?;
+    let about = About { tenant, consent: capsule.consent };
+    let occasion = Occasion { connection, about, basis: Basis::Revocation };
+    let key = app.vault.open_key(tenant, &capsule.key)?;
+    let plain = Place::capsule(tenant, capsule.id).open(&key, &capsule.sealed)?;
+    let content: Content = serde_json::from_slice(&plain).context("a capsule cannot be read")?;
+    let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
+    let metadata = logins::discover(app, &occasion).await?;
+    let token = logins::client_token(app, &occasion, &metadata).await?;
+    let context = occasion.context(token.as_ref(), None, &app.world())?;
+    let call = connection.bank.end_consent(&consent, &context);
+    let ended = bank_calls::to_bank(app, &occasion, "end_consent", &context, call).await?;
+    let basis = match ended {
+        Ended::Gone => Some("gone"),
+        // A 401 or 403 proves nothing, a 202 not yet: the status tells.
+        Ended::Accepted | Ended::Unproven(_) => {
+            let context = occasion.context(token.as_ref(), None, &app.world())?;
+            let call = connection.bank.consent_status(&consent, &context);
+            let state: ConsentState =
+                bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
+            state.is_terminal().then_some("status_terminal")
+        }
+    };
+    if basis.is_some() {
+        revoke_tokens(app, &occasion, &metadata, &content).await?;
+    }
+    Ok(basis)
+}
+
+/// Gives the tokens back (RFC 7009). With the consent gone they open nothing; a failure here is noted and no more.
+async fn revoke_tokens(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    content: &Content,
+) -> Result<(), ServiceError> {
+    let Some(bytes) = &content.tokens else { return Ok(()) };
+    let tokens = Tokens::from_bytes(bytes).context("a capsule cannot be read")?;
+    let oauth = &occasion.connection.oauth;
+    let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenHint::RefreshToken));
+    for (token, hint) in refresh.into_iter().chain([(&tokens.access_token, TokenHint::AccessToken)]) {
+        let call = oauth.revoke(metadata, token, hint, &app.world());
+        if let Err(error) = bank_calls::to_issuer(app, occasion, "revoke", call).await {
+            tracing::warn!(code = error.code(), "a token could not be given back");
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what the bank said and destroys the capsule.
+async fn settle(
+    app: &App,
+    tenant: TenantId,
+    capsule: &Capsule,
+    outcome: BankOutcome,
+    basis: &str,
+) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let before = grants::lock(&mut tx, capsule.grant).await?;
+    let event = match outcome {
+        BankOutcome::Confirmed => GrantEvent::EndProven,
+        BankOutcome::Unconfirmed => GrantEvent::EndGivenUp,
+    };
+    let state = grant::step(before.state, event)?;
+    grants::save(&mut tx, &before, &Grant { state, ..before.clone() }).await?;
+    let told: Vec<_> = deletions::of_consent(&mut tx, capsule.consent).await?;
+    for deletion in told.iter().filter(|deletion| deletion.bank == Bank::Pending) {
+        answer(app, &mut tx, &world, capsule, deletion.id, outcome, basis).await?;
+    }
+    capsules::destroy(&mut tx, capsule.id, world.now).await?;
+    fault::point("revocation.before_commit");
+    tx.commit().await?;
+    fault::point("revocation.settled");
+    Ok(())
+}
+
+async fn answer(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    capsule: &Capsule,
+    deletion: domain::ids::DeletionId,
+    outcome: BankOutcome,
+    basis: &str,
+) -> Result<(), ServiceError> {
+    let body = BankAnswer { deletion, outcome, basis: basis.to_owned(), answered_at: world.now };
+    let note = evidence_log::state(app, tx, world, Subject::Consent(capsule.consent), &body).await?;
+    let bank = match outcome {
+        BankOutcome::Confirmed => Bank::Confirmed,
+        BankOutcome::Unconfirmed => Bank::Unconfirmed,
+    };
+    deletions::bank_settled(tx, deletion, bank, world.now).await?;
+    add(tx, deletion, "deletion.bank_answer", note, world.now).await
+}
+
+/// Keeps a signed addendum beside its deletion.
+pub(crate) async fn add(
+    tx: &mut TenantTx,
+    deletion: domain::ids::DeletionId,
+    kind: &str,
+    note: String,
+    at: Timestamp,
+) -> Result<(), ServiceError> {
+    let addendum = Addendum { kind: kind.to_owned(), body: note.into_bytes(), recorded_at: at };
+    Ok(deletions::add(tx, deletion, &addendum).await?)
+}
