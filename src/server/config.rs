@@ -182,7 +182,10 @@ impl Config {
         }
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() == "http" && !local {
-            return value("listen.public_url", "must be https anywhere but on this machine: it carries people's consent");
+            return value(
+                "listen.public_url",
+                "must be https anywhere but on this machine: it carries people's consent",
+            );
         }
         if self.keys.epoch_seconds < 1 {
             return value("keys.epoch_seconds", "must be at least 1");
@@ -309,7 +312,12 @@ mod tests {
         let shown: toml::Table = config.show().parse().unwrap();
         let default: toml::Table = DEFAULT.parse().unwrap();
         let keys = |table: &toml::Table| -> Vec<String> {
-            table.iter().flat_map(|(name, value)| value.as_table().into_iter().flatten().map(move |(key, _)| format!("{name}.{key}"))).collect()
+            table
+                .iter()
+                .flat_map(|(name, value)| {
+                    value.as_table().into_iter().flatten().map(move |(key, _)| format!("{name}.{key}"))
+                })
+                .collect()
         };
         assert_eq!(keys(&shown), keys(&default));
     }

@@ -10,8 +10,8 @@ use evidence::log::{Sequencer, commitment};
 use evidence::tree::{Frontier, Node, consistency_nodes, consistency_proof, inclusion_nodes, inclusion_proof};
 use evidence::{Body, Bundle, Checkpoint, Content, Earlier, Hash, Item, Origin, Receipt, Signer, Statement, Subject};
 use serde::Serialize;
-use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
 use store::TenantTx;
+use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
 use vault::SigningKey;
 
 use crate::app::App;
@@ -133,7 +133,8 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
         return Ok(0);
     }
     let frontier = frontier(&mut tx, size.unsigned_abs()).await?;
-    let subject = |id| if id == tenant.uuid() { Subject::Tenant(tenant) } else { Subject::Consent(ConsentId::from_uuid(id)) };
+    let subject =
+        |id| if id == tenant.uuid() { Subject::Tenant(tenant) } else { Subject::Consent(ConsentId::from_uuid(id)) };
     let mut subjects: Vec<_> = waiting.iter().map(|entry| entry.subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
@@ -191,9 +192,8 @@ async fn frontier(tx: &mut TenantTx, size: u64) -> Result<Frontier, ServiceError
 async fn stored(tx: &mut TenantTx, wanted: &[Node]) -> Result<HashMap<Node, Hash>, ServiceError> {
     let wanted: Vec<(i16, i64)> = wanted.iter().map(|node| (i16::from(node.level), signed(node.index))).collect();
     let found = rows::nodes(tx, &wanted).await?;
-    let node = |row: &rows::Node| {
-        Some(Node { level: u8::try_from(row.level).ok()?, index: u64::try_from(row.index).ok()? })
-    };
+    let node =
+        |row: &rows::Node| Some(Node { level: u8::try_from(row.level).ok()?, index: u64::try_from(row.index).ok()? });
     Ok(found.iter().filter_map(|row| Some((node(row)?, Hash(row.hash)))).collect())
 }
 
@@ -243,22 +243,15 @@ async fn earlier(app: &App, tx: &mut TenantTx, size: u64) -> Result<Vec<Earlier>
     Ok(vec![Earlier { checkpoint: before.note, proof }])
 }
 
-async fn item(
-    tx: &mut TenantTx,
-    entry: &Entry,
-    payload: Option<Payload>,
-    size: u64,
-) -> Result<Item, ServiceError> {
+async fn item(tx: &mut TenantTx, entry: &Entry, payload: Option<Payload>, size: u64) -> Result<Item, ServiceError> {
     let index = entry.index.unsigned_abs();
     let nodes = stored(tx, &inclusion_nodes(index, size)).await?;
     let proof = inclusion_proof(index, size, &nodes);
     let proof = proof.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?;
     let content = match payload {
-        Some(payload) => Content::Shown {
-            statement: payload.statement,
-            salt: Hash(payload.salt),
-            signature: payload.signature,
-        },
+        Some(payload) => {
+            Content::Shown { statement: payload.statement, salt: Hash(payload.salt), signature: payload.signature }
+        }
         None => Content::Expired { commitment: Hash(entry.commitment) },
     };
     Ok(Item { index, prev: Hash(entry.previous), content, proof })

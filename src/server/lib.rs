@@ -9,6 +9,7 @@ pub mod app;
 pub mod bank_calls;
 pub mod config;
 pub mod connections;
+pub mod database;
 pub mod evidence_log;
 pub mod fault;
 pub mod keys;
@@ -29,8 +30,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use domain::limits;
-use net::serve::{ClientCertificates, ServeConfig, Serving, Transport};
+use domain::policy::Regime;
+use domain::world::{Clock, World};
 use net::TransportIdentity;
+use net::serve::{ClientCertificates, ServeConfig, Serving, Transport};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +42,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use app::App;
+use database::Database;
+use vault::SystemEntropy;
 
 /// A server at work.
 pub struct Running {
@@ -84,6 +89,28 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
     let serving = net::serve::serve(listener, ServeConfig::new(transport), router(app.clone()), stop.clone())?;
     let background = tokio::spawn(reconcile::run(app, stop.clone()));
     Ok(Running { address: serving.address, stop, serving, background })
+}
+
+/// Opens what the settings name, serves until `stop` is done, and closes everything in order.
+///
+/// # Errors
+/// Says which setting, file or service cannot be used.
+pub async fn serve(
+    config: config::Config,
+    clock: Arc<dyn Clock>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let database = Database::open(&config).await?;
+    let world = World { now: clock.now(), entropy: &SystemEntropy };
+    let regime = Regime::parse(&config.tenant.regime).context("tenant.regime")?;
+    let tenant = setup::ensure_tenant(&database.store, &world, &config.tenant.name, regime).await?;
+    let app = Arc::new(App::new(config, database.store.clone(), clock, tenant)?);
+    let running = start(app).await?;
+    tracing::info!(address = %running.address, "serving");
+    stop.await;
+    tracing::info!("shutting down");
+    running.shutdown().await;
+    database.close().await
 }
 
 /// Every route.

@@ -150,9 +150,7 @@ impl ApiError {
                 (StatusCode::FORBIDDEN, "cluster_not_consented", "The consent does not cover these data", Who::Product)
             }
             Self::NotReady => (StatusCode::NOT_FOUND, "not_ready", "Not ready yet", Who::Nobody),
-            Self::Malformed(_) => {
-                (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", Who::Product)
-            }
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", Who::Product),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "We cannot answer at the moment", Who::Operator)
             }

@@ -10,7 +10,9 @@ use evidence::{EpochDestroyed, Subject};
 use jiff::SignedDuration;
 use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
-use store::{StoreError, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages, tenants};
+use store::{
+    StoreError, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages, tenants,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -280,11 +282,8 @@ async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
             continue;
         }
         keys::record_epoch(&mut tx, fact.epoch, fact.at, Some(fact.at)).await?;
-        let body = EpochDestroyed {
-            epoch: fact.epoch,
-            destroyed_at: fact.at,
-            provider: app.vault.provider_kind().to_owned(),
-        };
+        let body =
+            EpochDestroyed { epoch: fact.epoch, destroyed_at: fact.at, provider: app.vault.provider_kind().to_owned() };
         let note = evidence_log::state(app, &mut tx, &world, Subject::Tenant(tenant), &body).await?;
         for deletion in deletions::resting_on(&mut tx, fact.epoch).await? {
             revocation::add(&mut tx, deletion, "epoch.destroyed", note.clone(), world.now).await?;

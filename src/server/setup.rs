@@ -21,12 +21,7 @@ const PREFIX_CHARS: usize = 14;
 ///
 /// # Errors
 /// The database's.
-pub async fn ensure_tenant(
-    store: &Store,
-    world: &World<'_>,
-    name: &str,
-    regime: Regime,
-) -> Result<Tenant, StoreError> {
+pub async fn ensure_tenant(store: &Store, world: &World<'_>, name: &str, regime: Regime) -> Result<Tenant, StoreError> {
     let mut tx = store.system_tx().await?;
     if let Some(known) = tenants::all(&mut tx).await?.into_iter().find(|tenant| tenant.name == name) {
         return Ok(known);

@@ -17,9 +17,7 @@ use utoipa::IntoParams;
 use vault::DataKey;
 
 use super::auth::{Caller, Scope};
-use super::body::{
-    AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage,
-};
+use super::body::{AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage};
 use super::cursor::{self, Position};
 use crate::app::App;
 use crate::evidence_log;

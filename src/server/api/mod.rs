@@ -79,9 +79,9 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let kind = match error.classify() {
             serde_json::error::Category::Data => "a field is missing, unknown or of the wrong type",
-            serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
-                "it is not JSON"
-            }
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof
+            | serde_json::error::Category::Io => "it is not JSON",
         };
         ApiError::Malformed(format!("{kind} (line {}, column {})", error.line(), error.column()))
     })
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_broken_body_is_refused_without_being_repeated() {
-        let refused = json::<body::CreateConsent>(br#"{"psu_ref": 4711, "#).unwrap_err().to_string();
+        let refused = json::<body::CreateConsent>(br#"{"psu_ref": 4711, "#).err().unwrap().to_string();
         assert!(!refused.contains("4711"), "{refused}");
     }
 }

@@ -103,8 +103,7 @@ pub async fn advance(
     if after.ended_at.is_none() && matches!(machine.state, State::Expired(_) | State::Revoked(_) | State::Failed(_)) {
         after.ended_at = Some(world.now);
     }
-    let saved =
-        consents::save(tx, before, &after, Cause { event: event.word(), actor, at: world.now }).await?;
+    let saved = consents::save(tx, before, &after, Cause { event: event.word(), actor, at: world.now }).await?;
     let body = json!({
         "event": event.word(),
         "actor": actor,

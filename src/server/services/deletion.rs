@@ -18,9 +18,9 @@ use store::{StoreError, TenantTx, consents, deletions, grants, lines};
 use crate::app::App;
 use crate::evidence_log;
 use crate::fault;
+use crate::services::ServiceError;
 use crate::services::consents::{Work, advance, enqueue};
 use crate::services::fetch::Verdict;
-use crate::services::ServiceError;
 
 /// Writes the deletion of a consent in the transaction that stopped it.
 ///
@@ -47,12 +47,7 @@ pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Co
     write(app, tx, world, &new).await
 }
 
-async fn write(
-    app: &App,
-    tx: &mut TenantTx,
-    world: &World<'_>,
-    new: &NewDeletion<'_>,
-) -> Result<(), ServiceError> {
+async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletion<'_>) -> Result<(), ServiceError> {
     deletions::begin(tx, new).await?;
     let body = json!({
         "deletion": new.id.to_string(),
@@ -126,12 +121,7 @@ fn subjects(deletion: &Deletion, lines: &[DeletionLine]) -> Vec<Subject> {
     lines.iter().map(|line| Subject::Line(line.line)).chain(whole).collect()
 }
 
-async fn erase(
-    app: &App,
-    tenant: TenantId,
-    deletion: &Deletion,
-    lines: &[DeletionLine],
-) -> Result<(), ServiceError> {
+async fn erase(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     for subject in subjects(deletion, lines) {
         loop {
             let mut tx = app.store.tenant_tx(tenant).await?;
@@ -151,12 +141,7 @@ async fn erase(
     Ok(())
 }
 
-async fn shred(
-    app: &App,
-    tenant: TenantId,
-    deletion: &Deletion,
-    lines: &[DeletionLine],
-) -> Result<(), ServiceError> {
+async fn shred(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     let now = app.clock.now();
     let mut tx = app.store.tenant_tx(tenant).await?;
     for line in lines {
@@ -173,12 +158,7 @@ async fn shred(
     Ok(())
 }
 
-async fn receipt(
-    app: &App,
-    tenant: TenantId,
-    deletion: &Deletion,
-    lines: &[DeletionLine],
-) -> Result<(), ServiceError> {
+async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, deletion.consent).await?;
@@ -189,8 +169,7 @@ async fn receipt(
         }
     }
     let body = body(deletion, lines)?;
-    let note =
-        evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
+    let note = evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
     deletions::receipted(&mut tx, deletion.id, note.as_bytes(), world.now).await?;
     if deletion.line.is_none() {
         advance(app, &mut tx, &world, &consent, Event::Erased, "system", |_| {}).await?;

@@ -137,12 +137,7 @@ async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<(
 }
 
 /// The grant's tokens, renewed when they are about to end. An intent is stored before the refresh token is used.
-async fn live_tokens(
-    app: &App,
-    occasion: &Occasion<'_>,
-    grant: &Grant,
-    key: &DataKey,
-) -> Result<Tokens, ServiceError> {
+async fn live_tokens(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey) -> Result<Tokens, ServiceError> {
     let tenant = occasion.about.tenant;
     let sealed = grant.sealed_tokens.as_deref().ok_or(StoreError::NotAllowed)?;
     let bytes = Place::tokens(tenant, grant.id).open(key, sealed)?;
@@ -345,13 +340,13 @@ impl Job<'_> {
         let section = &self.occasion.connection.bank.profile().transactions;
         let back = |days: u16| today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))));
         let minutes = section.history_minutes_after_sca.map_or(i64::MAX, i64::from);
-        let fresh = self.consent.sca_at.is_some_and(|at| {
-            self.app.clock.now().duration_since(at).as_mins() < minutes
-        });
+        let fresh = self.consent.sca_at.is_some_and(|at| self.app.clock.now().duration_since(at).as_mins() < minutes);
         let reachable = back(section.history_days_after_sca.filter(|_| fresh).unwrap_or(section.history_days));
-        let overlap = resource.line.freshness.complete_until.map(|day| {
-            day.saturating_sub(Span::new().days(i64::from(limits::FETCH_OVERLAP_DAYS)))
-        });
+        let overlap = resource
+            .line
+            .freshness
+            .complete_until
+            .map(|day| day.saturating_sub(Span::new().days(i64::from(limits::FETCH_OVERLAP_DAYS))));
         overlap.map_or(reachable, |overlap| overlap.max(reachable))
     }
 
@@ -384,8 +379,7 @@ impl Job<'_> {
             // The raw rows stay, sealed, so that a better rule can read them later.
             tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
         }
-        let seen: Vec<Seen<'_>> =
-            finished.iter().map(|(identity, record)| Seen { identity, record }).collect();
+        let seen: Vec<Seen<'_>> = finished.iter().map(|(identity, record)| Seen { identity, record }).collect();
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
@@ -398,7 +392,7 @@ impl Job<'_> {
             consent: self.consent.id,
             next: Some(b"more"),
             rows_seen: rows.len(),
-            rows_new: usize::try_from(stored.new).unwrap_or(usize::MAX),
+            rows_new: stored.new,
         };
         line.page_read(read, key, &world).await?;
         fault::point("fetch.page_before_commit");
@@ -477,9 +471,9 @@ async fn settle(
             Ok(Verdict::Done)
         }
         // One such answer proves nothing about the consent: the bank is asked for its status.
-        CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => {
-            observe(app, occasion, bank_consent).await.map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done })
-        }
+        CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => observe(app, occasion, bank_consent)
+            .await
+            .map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done }),
         CallError::Bank(
             BankError::Narrow(_)
             | BankError::Skip(_)
@@ -507,10 +501,8 @@ async fn observe(app: &App, occasion: &Occasion<'_>, consent: &BankConsentId) ->
         let next = grant::step(grant.state, GrantEvent::Observed(seen))?;
         grants::save(&mut tx, &grant, &Grant { state: next, ..grant.clone() }).await?;
     }
-    let ended = matches!(
-        seen,
-        Observed::Expired | Observed::RevokedAtBank | Observed::TerminatedByTpp | Observed::Rejected
-    );
+    let ended =
+        matches!(seen, Observed::Expired | Observed::RevokedAtBank | Observed::TerminatedByTpp | Observed::Rejected);
     if ended {
         let event = match seen {
             Observed::RevokedAtBank => Event::Revoke(domain::consent::RevokedBy::PsuAtBank),
@@ -559,14 +551,10 @@ const fn is_about_one_account(error: &BankError) -> bool {
 
 /// What makes an account the same account in another consent: its number and currency, never the bank's resource id.
 fn account_identity(account: &ParsedAccount) -> Option<String> {
-    let (scheme, number) = [
-        ("iban", &account.iban),
-        ("bban", &account.bban),
-        ("pan", &account.masked_pan),
-        ("other", &account.other),
-    ]
-    .into_iter()
-    .find_map(|(scheme, field)| field.as_ref().map(|field| (scheme, field)))?;
+    let (scheme, number) =
+        [("iban", &account.iban), ("bban", &account.bban), ("pan", &account.masked_pan), ("other", &account.other)]
+            .into_iter()
+            .find_map(|(scheme, field)| field.as_ref().map(|field| (scheme, field)))?;
     let number: String = number.value.chars().filter(|c| !c.is_whitespace()).collect();
     let currency = account.currency.as_ref().map_or("", |field| field.value.as_str());
     let product = account.product.as_ref().filter(|_| scheme == "pan").map_or("", |field| field.value.as_str());

@@ -45,12 +45,7 @@ struct Content {
 ///
 /// # Errors
 /// The database's or the key provider's.
-pub async fn prepare(
-    app: &App,
-    tx: &mut TenantTx,
-    world: &World<'_>,
-    consent: &Consent,
-) -> Result<(), ServiceError> {
+pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let Some(id) = consent.grant else { return Ok(()) };
     let others = consents::standing_on(tx, id).await?;
     if others.iter().any(|other| other.id != consent.id) {
@@ -66,7 +61,8 @@ pub async fn prepare(
         // The call that should have created it never came back with an id: there is nothing to name at the bank.
         None => {
             state = grant::step(state, GrantEvent::EndGivenUp)?;
-            let body = json!({ "grant": before.id.to_string(), "intent": before.intent.map(|intent| intent.kind.word()) });
+            let body =
+                json!({ "grant": before.id.to_string(), "intent": before.intent.map(|intent| intent.kind.word()) });
             evidence_log::record(app, tx, world, consent.id, "bank.outcome_unknown", &body).await?;
         }
     }
@@ -159,8 +155,7 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&
         Ended::Accepted | Ended::Unproven(_) => {
             let context = occasion.context(token.as_ref(), None, &app.world())?;
             let call = connection.bank.consent_status(&consent, &context);
-            let state: ConsentState =
-                bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
+            let state: ConsentState = bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
             state.is_terminal().then_some("status_terminal")
         }
     };

@@ -1,0 +1,45 @@
+//! The database of the settings: theirs, or a private one that is started for it.
+
+use secrecy::ExposeSecret as _;
+use store::private::{Private, PrivateConfig};
+use store::{Store, StoreConfig};
+
+use crate::config::Config;
+
+/// An open database with a current schema.
+pub struct Database {
+    /// The way to its rows.
+    pub store: Store,
+    private: Option<Private>,
+}
+
+impl Database {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// It cannot be reached or started; the sentence says what to install or to set.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let sizes = StoreConfig { connections: config.database.connections_max, ..StoreConfig::default() };
+        let url = config.database.url.expose_secret();
+        let (store, private) = if url.is_empty() {
+            let private = Private::start(PrivateConfig::new(&config.database.data_dir)).await?;
+            (Store::open(private.connect_options(), sizes).await?, Some(private))
+        } else {
+            (Store::connect(url, sizes).await?, None)
+        };
+        store.migrate().await?;
+        Ok(Self { store, private })
+    }
+
+    /// Closes connections and stops the private server, if nobody else uses it.
+    ///
+    /// # Errors
+    /// The private server does not stop in time.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.store.close().await;
+        if let Some(private) = self.private {
+            private.stop().await?;
+        }
+        Ok(())
+    }
+}
