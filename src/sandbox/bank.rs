@@ -170,6 +170,21 @@ pub struct Running {
     shutdown: DropGuard,
 }
 
+/// A token without the certificate it was issued to.
+pub struct StolenToken {
+    /// The bearer token.
+    pub access_token: String,
+    /// The consent it opens.
+    pub consent_id: String,
+}
+
+/// Opens accounts in the right hands: shows nothing.
+impl std::fmt::Debug for StolenToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StolenToken").finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Running").field("issuer", &self.issuer).field("front", &self.front_base).finish_non_exhaustive()
@@ -197,6 +212,16 @@ impl Running {
         drop(books);
         self.inner.note("bank", "consent.revoked_by_psu", "the PSU ended a consent at the bank");
         true
+    }
+
+    /// The access token that opens a consent for the longest time from now, as a thief would hold it who broke in where
+    /// tokens are kept. For showing what it is worth without its certificate. `None` while there is none.
+    pub fn steal_token(&self) -> Option<StolenToken> {
+        let (now, books) = (self.inner.now(), self.inner.books());
+        let live = books.access.iter().filter(|(_, token)| token.expires > now);
+        let (text, bound) =
+            live.filter(|(_, token)| token.consent_id.is_some()).max_by_key(|(_, token)| token.expires)?;
+        Some(StolenToken { access_token: text.clone(), consent_id: bound.consent_id.clone()? })
     }
 
     /// Closes both listeners and waits until running requests have ended.

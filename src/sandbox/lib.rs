@@ -30,7 +30,7 @@ mod oauth;
 mod tests;
 mod visit;
 
-pub use bank::{Bank, Running};
+pub use bank::{Bank, Running, StolenToken};
 pub use config::{ClientAuthentication, Config, Front, Policy, RegisteredClient, StartError};
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use log::LogLine;

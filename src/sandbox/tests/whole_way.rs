@@ -97,8 +97,11 @@ async fn check_id_token(street: &Street, tokens: &Value) {
 #[tokio::test]
 async fn another_certificate_cannot_use_a_token() {
     let street = Street::open().await;
+    assert!(street.bank.steal_token().is_none());
     let connected = street.connect().await;
-    let stolen = headers(connected.access(), &connected.consent);
+    let loot = street.bank.steal_token().unwrap();
+    assert_eq!((loot.access_token.as_str(), &loot.consent_id), (connected.access(), &connected.consent));
+    let stolen = headers(&loot.access_token, &loot.consent_id);
     let answer = street.other.get("/v1/accounts", &stolen).await;
     assert_eq!(
         (answer.status().as_u16(), json_of(&answer)["tppMessages"][0]["code"].as_str()),
@@ -108,6 +111,8 @@ async fn another_certificate_cannot_use_a_token() {
     assert_eq!(street.tpp.get("/v1/accounts", &stolen).await.status(), 200);
     assert_eq!(street.other.refresh(connected.refresh()).await.status(), 400);
     assert_eq!(street.why(), "refresh_token.client.mismatch");
+    street.clock.forward(300);
+    assert!(street.bank.steal_token().is_none(), "a token that has run out is not worth stealing");
 }
 
 #[tokio::test]
