@@ -97,6 +97,10 @@ pub struct Tenant {
     pub name: String,
     /// Authorisation number and supervisor, as people see it.
     pub authorisation: String,
+    /// Where people ask for help: `https` or `mailto`; empty = none.
+    pub support_url: String,
+    /// The privacy notice: `https`; empty = none.
+    pub privacy_url: String,
     /// The law it works under: `eu`, `uk`, `cdr`, `us`, `br`.
     pub regime: String,
 }
@@ -256,6 +260,8 @@ impl Config {
                 table([
                     ("name", self.tenant.name.as_str().into()),
                     ("authorisation", self.tenant.authorisation.as_str().into()),
+                    ("support_url", self.tenant.support_url.as_str().into()),
+                    ("privacy_url", self.tenant.privacy_url.as_str().into()),
                     ("regime", self.tenant.regime.as_str().into()),
                 ]),
             ),

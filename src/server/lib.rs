@@ -27,8 +27,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use domain::limits;
 use domain::policy::Regime;
 use domain::world::{Clock, World};
@@ -120,6 +121,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(api::router())
         .merge(web::router())
         .merge(operations::router())
+        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
@@ -130,6 +132,11 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
         .layer(secure(header::CACHE_CONTROL, "no-store"))
         .with_state(app)
+}
+
+/// An address that nothing is behind: a problem for programs, a page for people.
+async fn nowhere(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    if uri.path().starts_with("/v1/") { api::nowhere(uri).await.into_response() } else { web::lost(app).await }
 }
 
 /// The line that an offline verifier needs for this installation's evidence.

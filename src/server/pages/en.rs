@@ -104,7 +104,7 @@ texts! {
 
     connected_title(bank) "{bank} is connected";
     connected_intro(product) "{product} can now see these accounts.";
-    connected_reading(product) "The first data are being read now; {product} shows them in a moment.";
+    connected_reading(product) "The first data are being read now; {product} shows them in a moment. This page looks again by itself.";
     connected_until(date) "Until {date}, unless you stop earlier.";
     connected_once() "Read once; the permission is used up.";
     connected_accounts() "Connected accounts";
@@ -153,6 +153,9 @@ texts! {
     stopped_held_text() "A legal duty forbids erasing them for now. Nobody can read them until it ends; then they are erased.";
     stopped_receipt() "Download the signed receipt";
     stopped_overview() "Back to your overview";
+    stopped_kept() "Out of use, not yet erased";
+    stopped_kept_text() "The permission ended by itself. Nobody can read what was stored, and it is erased when its retention is over.";
+    account_unnamed() "Account";
     account_ending(ending) "ending in {ending}";
 }
 
@@ -233,7 +236,7 @@ impl En {
             Outcome::LinkOver => [
                 "This link is no longer valid".into(),
                 "A link can be used once, for a day. This one was used, is too old, or was not copied in full.".into(),
-                format!("{product} can give you a new one."),
+                format!("Ask {product} for a new one."),
             ],
             Outcome::SignedOut => [
                 "Please open your link again".into(),

@@ -30,13 +30,13 @@ fn moment() -> jiff::Zoned {
 }
 
 fn accounts(name: &str) -> Vec<AccountLine> {
-    [("Girokonto", Some("3000"), "EUR"), ("Tagesgeld", Some("7421"), "EUR"), ("Kreditkarte", None, "EUR")]
-        .map(|(kind, ending, currency)| AccountLine {
-            name: format!("{kind}{name}"),
-            ending: ending.map(str::to_owned),
-            currency: currency.into(),
-        })
-        .into()
+    let of = |kind: &str, ending: Option<&str>| AccountLine {
+        name: Some(format!("{kind}{name}")),
+        ending: ending.map(str::to_owned),
+        currency: Some("EUR".into()),
+    };
+    let unnamed = AccountLine { name: None, ending: Some("1188".into()), currency: None };
+    vec![of("Girokonto", Some("3000")), of("Tagesgeld", Some("7421")), of("Kreditkarte", None), unnamed]
 }
 
 fn clusters() -> Vec<Cluster> {
@@ -155,10 +155,11 @@ fn gallery(name: &str) -> Vec<(String, String)> {
             begin: Form { action: href("/link/begin"), csrf: None },
         })
     };
-    let connected_view = ConnectedView {
+    let connected_view = |reading, accounts| ConnectedView {
         brand: brand(name),
         bank: format!("Musterbank{name}"),
-        accounts: accounts(name),
+        reading,
+        accounts,
         until: Some(date(2027, 2, 19)),
         product: Some(href("https://pennywise.example/back")),
         overview: href("/my"),
@@ -171,11 +172,13 @@ fn gallery(name: &str) -> Vec<(String, String)> {
         ("picker-nothing-found".to_owned(), bank_picker(&picker(name, "Atlantis", 0))),
         ("consent".to_owned(), consent_text(&consent(name, false))),
         ("consent-missing".to_owned(), consent_text(&consent(name, true))),
-        ("connected".to_owned(), connected(&connected_view)),
+        ("connected".to_owned(), connected(&connected_view(false, accounts(name)))),
+        ("connected-reading".to_owned(), connected(&connected_view(true, Vec::new()))),
         ("overview".to_owned(), overview(&overview_view(name))),
         ("overview-empty".to_owned(), overview(&nothing)),
         ("stopped".to_owned(), stopped(&stopped_view(name, BankAnswer::Pending, Erasure::Running))),
         ("stopped-held".to_owned(), stopped(&stopped_view(name, BankAnswer::Unconfirmed, Erasure::Held))),
+        ("stopped-kept".to_owned(), stopped(&stopped_view(name, BankAnswer::NotNeeded, Erasure::Kept))),
         ("stopped-erased".to_owned(), stopped(&stopped_view(name, BankAnswer::Confirmed { at: moment() }, done()))),
     ];
     pages.extend(OUTCOMES.map(|o| (format!("return-{o:?}").to_lowercase(), returned(&return_view(name, o)))));

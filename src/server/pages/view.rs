@@ -199,11 +199,11 @@ pub enum Next {
 /// One account, as little of it as tells it from another.
 pub struct AccountLine {
     /// The name the bank or the person gave it.
-    pub name: String,
+    pub name: Option<String>,
     /// The last characters of its number, four at most.
     pub ending: Option<String>,
-    /// ISO 4217.
-    pub currency: String,
+    /// ISO 4217; absent for several.
+    pub currency: Option<String>,
 }
 
 /// The end of a connection that worked.
@@ -212,7 +212,9 @@ pub struct ConnectedView {
     pub brand: Brand,
     /// The bank.
     pub bank: String,
-    /// What is now shared.
+    /// Whether the first data are still being read.
+    pub reading: bool,
+    /// What is now shared, as far as it is known.
     pub accounts: Vec<AccountLine>,
     /// The last day; absent for a single read.
     pub until: Option<Date>,
@@ -295,6 +297,8 @@ pub struct StoppedView {
 
 /// What the bank has said to our revocation.
 pub enum BankAnswer {
+    /// It was not asked: nothing of this permission is left there, or another one stands on the same access.
+    NotNeeded,
     /// Nothing yet.
     Pending,
     /// It has ended the access.
@@ -308,6 +312,8 @@ pub enum BankAnswer {
 
 /// How far the erasure has come.
 pub enum Erasure {
+    /// Not begun: the permission ended by itself, and its data are out of use until their retention is over.
+    Kept,
     /// Under way.
     Running,
     /// Done.

@@ -5,6 +5,7 @@ pub mod consents;
 pub mod deletion;
 pub mod fetch;
 pub mod logins;
+pub mod restart;
 pub mod revocation;
 
 use vault::KeyError;

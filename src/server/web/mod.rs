@@ -1,8 +1,72 @@
-//! The pages at work.
+//! The routes of the pages: what a person's browser asks for, from the link to the overview, and the way back from a
+//! bank.
+//!
+//! A handler reads the request, calls a service and chooses a page. This module must never decide what a consent may
+//! do, never answer with anything but a page, and never put a token, a code or a query into a log line or an address
+//! of its own.
 
+mod accounts;
+mod bank;
+mod callback;
+mod consent;
+mod done;
+mod form;
+mod headers;
+mod link;
+mod my;
+mod reply;
+mod scene;
 mod session;
 
-/// Every page.
-pub(crate) fn router() -> axum::Router<std::sync::Arc<crate::app::App>> {
-    axum::Router::new()
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use domain::limits;
+
+use crate::app::App;
+use crate::pages::view::Outcome;
+
+/// Where a journey stands now; leads on to the page that fits.
+const HERE: &str = "/link/done";
+/// What a person shares.
+const OVERVIEW: &str = "/my";
+
+/// Every route that a person's browser asks for.
+pub(crate) fn router() -> Router<Arc<App>> {
+    let here = || async { reply::see_other(HERE) };
+    let overview = || async { reply::see_other(OVERVIEW) };
+    Router::new()
+        .route("/", get(|| async { reply::see_other("/docs") }))
+        .route("/link/{token}", get(link::landing).post(link::begin))
+        .route("/link/bank", get(bank::picker).post(bank::choose))
+        .route("/link/consent", get(consent::text).post(consent::accept))
+        // Whoever reloads a page that answered a form lands on the page that says how things stand.
+        .route("/link/decline", post(consent::decline).get(here))
+        .route("/link/restart", post(link::restart).get(here))
+        .route(HERE, get(done::done))
+        .route("/callback/{registration}", get(callback::query).post(callback::form))
+        .route(OVERVIEW, get(my::overview))
+        .route("/my/stop/{consent}", post(my::stop).get(overview))
+        .route("/my/stopped/{consent}", get(my::stopped))
+        .route("/my/receipt/{consent}", get(my::receipt))
+        .route("/assets/{file}", get(headers::asset))
+        .route("/favicon.ico", get(headers::icon))
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(limits::FORM_BYTES_MAX))
+        .layer(map_response(headers::guard))
+}
+
+/// The page for an address that nothing is behind.
+pub(crate) async fn lost(app: Arc<App>) -> Response {
+    let page = reply::ending(&app, None, Outcome::Unknown);
+    headers::guard((StatusCode::NOT_FOUND, page).into_response()).await
+}
+
+async fn not_allowed(State(app): State<Arc<App>>) -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, reply::ending(&app, None, Outcome::Unknown)).into_response()
 }

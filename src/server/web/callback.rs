@@ -1,0 +1,144 @@
+//! The way back from a bank. Whatever comes is matched against the login that waits for it; nothing here is trusted.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bank_adapters::ask::PsuPresent;
+use domain::ids::{ConsentId, RegistrationId};
+use domain::limits;
+use secrecy::SecretString;
+use url::form_urlencoded;
+
+use super::form::Person;
+use super::headers::Segment;
+use super::scene::{self, Scene};
+use super::session::Cookie;
+use super::{HERE, reply};
+use crate::app::App;
+use crate::pages::view::Outcome;
+use crate::services::ServiceError;
+use crate::services::logins::{self, Arrival};
+
+/// A return in the address.
+pub(super) async fn query(
+    State(app): State<Arc<App>>,
+    Segment(registration): Segment,
+    RawQuery(query): RawQuery,
+    Person(psu): Person,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let mut response = reply::shown(&app, None, arrive(&app, &registration, &query, &psu, &headers).await);
+    Cookie::Login.clear(&mut response);
+    response
+}
+
+/// A return as a posted form. It comes from the bank's site, so no cookie of ours accompanies it; the redirect to the
+/// same address makes it a navigation that carries them.
+pub(super) async fn form(State(app): State<Arc<App>>, Segment(registration): Segment, body: Bytes) -> Response {
+    let Some(registration) = RegistrationId::new(&registration) else {
+        return reply::ending(&app, None, Outcome::Unknown);
+    };
+    reply::see_other(&format!("/callback/{registration}?{}", rewritten(&body)))
+}
+
+/// A form as a query that can stand in an address, whatever bytes came.
+fn rewritten(body: &[u8]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(form_urlencoded::parse(body)).finish()
+}
+
+async fn arrive(
+    app: &App,
+    registration: &str,
+    query: &str,
+    psu: &PsuPresent,
+    headers: &HeaderMap,
+) -> Result<Response, ServiceError> {
+    let browser = Cookie::Login.read(headers);
+    let arrival = match RegistrationId::new(registration) {
+        Some(registration) => logins::arrive(app, &registration, query, browser.as_ref(), psu).await?,
+        None => Arrival::Unknown,
+    };
+    let ended = ended(&arrival);
+    let (scene, fresh) = scene_of(app, &ended, headers).await?;
+    let mut response = match ended.outcome {
+        None => reply::see_other(HERE),
+        Some(outcome) => reply::ending(app, scene.as_ref(), outcome),
+    };
+    if let Some(secret) = fresh {
+        Cookie::Session.set(&mut response, &secret, limits::SESSION_SECONDS);
+    }
+    Ok(response)
+}
+
+/// What an arrival means for the page.
+#[derive(Debug, PartialEq, Eq)]
+struct Ended {
+    /// What the person is told; `None`: it worked.
+    outcome: Option<Outcome>,
+    /// The consent, where a login was found.
+    consent: Option<ConsentId>,
+    /// Whether the browser has proven that it is the one that began.
+    proven: bool,
+}
+
+fn ended(arrival: &Arrival) -> Ended {
+    let (outcome, consent, proven) = match *arrival {
+        Arrival::Connected(consent) => (None, Some(consent), true),
+        Arrival::Denied(consent) => (Some(Outcome::Denied), Some(consent), true),
+        Arrival::BankError(consent) => (Some(Outcome::BankError), Some(consent), true),
+        Arrival::NotTrusted(consent) => (Some(Outcome::NotTrusted), Some(consent), true),
+        Arrival::TimedOut(consent) => (Some(Outcome::TimedOut), Some(consent), true),
+        Arrival::CameTwice(consent) => (Some(Outcome::CameTwice), Some(consent), false),
+        Arrival::OtherBrowser(consent) => (Some(Outcome::OtherBrowser), Some(consent), false),
+        Arrival::Unknown => (Some(Outcome::Unknown), None, false),
+    };
+    Ended { outcome, consent, proven }
+}
+
+/// The browser's session. A long stay at the bank may have outlived it, so a browser that has proven itself gets a new
+/// one about what it began; any other keeps what it has, and learns nothing about anybody else's consent.
+async fn scene_of(
+    app: &App,
+    ended: &Ended,
+    headers: &HeaderMap,
+) -> Result<(Option<Scene>, Option<SecretString>), ServiceError> {
+    let scene = Scene::find(app, headers).await?;
+    let scene = scene.filter(|scene| ended.consent.is_none_or(|consent| scene.consent.id == consent));
+    let Some(consent) = ended.consent.filter(|_| ended.proven && scene.is_none()) else { return Ok((scene, None)) };
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let secret = scene::begin(app, &mut tx, consent).await?;
+    tx.commit().await?;
+    Ok((Scene::open(app, secret.clone()).await?, Some(secret)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_browser_that_began_has_proven_itself() {
+        let consent = ConsentId::from_uuid(uuid::Uuid::from_u128(7));
+        for (arrival, outcome, proven) in [
+            (Arrival::Connected(consent), None, true),
+            (Arrival::Denied(consent), Some(Outcome::Denied), true),
+            (Arrival::NotTrusted(consent), Some(Outcome::NotTrusted), true),
+            (Arrival::CameTwice(consent), Some(Outcome::CameTwice), false),
+            (Arrival::OtherBrowser(consent), Some(Outcome::OtherBrowser), false),
+        ] {
+            assert_eq!(ended(&arrival), Ended { outcome, consent: Some(consent), proven });
+        }
+        assert_eq!(ended(&Arrival::Unknown).consent, None);
+    }
+
+    #[test]
+    fn a_posted_return_becomes_an_address_whatever_bytes_came() {
+        assert_eq!(rewritten(b"code=a%2Bb&state=c+d"), "code=a%2Bb&state=c+d");
+        let hostile = rewritten(b"code=a\r\nSet-Cookie: x=y\xff&<script>");
+        assert!(hostile.bytes().all(|byte| byte.is_ascii_graphic()), "{hostile}");
+        assert_eq!(rewritten(b""), "");
+    }
+}

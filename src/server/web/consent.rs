@@ -1,0 +1,234 @@
+//! The text a person consents to: shown, accepted exactly as shown, or declined.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bank_adapters::profile::Profile;
+use domain::consent::{Event, State as ConsentState};
+use domain::limits;
+use domain::policy::Policy;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Span, Timestamp};
+use store::consent_texts::ConsentText;
+use store::consents;
+use store::consents::Consent;
+use url::form_urlencoded;
+
+use super::form::{Person, Signed};
+use super::scene::{self, Scene};
+use super::session::Cookie;
+use super::{HERE, reply};
+use crate::app::App;
+use crate::connections::Connection;
+use crate::evidence_log::hex;
+use crate::pages::view::{Cluster, ConsentTextView, Term};
+use crate::pages::{self, Statement};
+use crate::services::ServiceError;
+use crate::services::consents as moves;
+use crate::services::logins::{self, Acceptance};
+use crate::tokens;
+
+/// The page, with the text that its form accepts.
+struct Shown {
+    view: ConsentTextView,
+    text: ConsentText,
+}
+
+impl Shown {
+    /// The hash of the text, as the form's address carries it.
+    fn hash(&self) -> String {
+        hex(&self.text.hash)
+    }
+
+    fn page(&self, app: &App, status: StatusCode) -> Response {
+        reply::page_to_bank(app, status, pages::consent_text(&self.view))
+    }
+}
+
+/// Builds the page. The form names the text by its hash: what is accepted is what was shown, even when midnight or a
+/// change of the bank's profile lies between.
+fn build(app: &App, scene: &Scene, connection: &Connection) -> Shown {
+    let (consent, profile) = (&scene.consent, connection.bank.profile());
+    let policy = app.tenant.regime.policy();
+    let today = app.clock.now().to_zoned(connection.zone.clone()).date();
+    let mut view = ConsentTextView {
+        brand: reply::brand(app, Some(&scene.product)),
+        bank: profile.bank.name.clone(),
+        purposes: consent.purposes.clone(),
+        clusters: clusters(&consent.clusters, profile),
+        term: term(consent.asked_until, profile, policy, today),
+        accept: scene.form("/link/consent"),
+        decline: scene.form("/link/decline"),
+        acknowledgement_missing: false,
+    };
+    let body = Statement::english(&view).plain();
+    let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
+    view.accept = scene.form(&format!("/link/consent?text={}", hex(&text.hash)));
+    Shown { view, text }
+}
+
+/// What a product can read under these clusters. The list of accounts, with the holder's name where the bank gives it,
+/// comes with every one of them.
+fn clusters(asked: &[String], profile: &Profile) -> Vec<Cluster> {
+    let reach = &profile.transactions;
+    let longest = reach.history_days_after_sca.unwrap_or(reach.history_days).max(reach.history_days);
+    let has = |cluster: &str| asked.iter().any(|given| given == cluster);
+    let mut shared = vec![Cluster::Accounts, Cluster::Holder];
+    shared.extend(has("balances").then_some(Cluster::Balances));
+    shared.extend(has("transactions").then_some(Cluster::Transactions { history_days: Some(longest) }));
+    shared
+}
+
+/// For how long, at most: what the product asked, cut to what the bank grants and the law of the regime allows.
+fn term(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> Term {
+    let last = |days: i64| today.saturating_add(Span::new().days(days - 1));
+    let until =
+        asked_until.min(last(i64::from(profile.consent.max_days))).min(policy.term_most.map_or(Date::MAX, last));
+    let confirm =
+        policy.sca.map(|period| profile.consent.sca_days.map_or(period.default, i64::from).clamp(1, period.most));
+    // A permission that is over before the bank wants to see the person again says nothing about it.
+    let confirm = confirm.filter(|days| today.saturating_add(Span::new().days(*days)) <= until);
+    Term::Recurring {
+        until,
+        confirm_every_days: confirm.and_then(|days| u16::try_from(days).ok()),
+        unattended_reads_per_day: Some(profile.limits.unattended_per_day),
+    }
+}
+
+/// The bank to go to, as long as the consent waits for its person; else the page on which the journey goes on.
+fn waiting<'a>(app: &'a App, scene: &Scene) -> Result<&'a Connection, &'static str> {
+    let connection = scene.consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
+    match (scene.consent.machine.state, connection) {
+        (ConsentState::Initiated, Some(connection)) => Ok(connection),
+        (ConsentState::Initiated, None) => Err("/link/bank"),
+        _ => Err(HERE),
+    }
+}
+
+/// The text.
+pub(super) async fn text(State(app): State<Arc<App>>, scene: Scene) -> Response {
+    match waiting(&app, &scene) {
+        Ok(connection) => build(&app, &scene, connection).page(&app, StatusCode::OK),
+        Err(elsewhere) => reply::see_other(elsewhere),
+    }
+}
+
+/// Accepts the text and sends the browser to the bank.
+pub(super) async fn accept(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    Person(psu): Person,
+    Signed { scene, fields }: Signed,
+) -> Response {
+    let connection = match waiting(&app, &scene) {
+        Ok(connection) => connection,
+        Err(elsewhere) => return reply::see_other(elsewhere),
+    };
+    let mut shown = build(&app, &scene, connection);
+    if named(query.as_deref().unwrap_or_default()) != shown.hash() {
+        return shown.page(&app, StatusCode::CONFLICT);
+    }
+    if fields.get("acknowledged") != "yes" {
+        shown.view.acknowledgement_missing = true;
+        return shown.page(&app, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let acceptance = Acceptance { session: scene.session.id, consent: scene.consent.id, text: shown.text, psu };
+    let departure = logins::begin(&app, scene.about(&app), &acceptance).await.map(|departure| {
+        let mut response = reply::to(departure.redirect.as_str());
+        Cookie::Login.set(&mut response, &departure.browser, limits::LOGIN_SECONDS);
+        response
+    });
+    reply::changed(&app, &scene, departure)
+}
+
+/// The text that a form's address names.
+fn named(query: &str) -> String {
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "text");
+    found.map_or_else(String::new, |(_, hash)| hash.into_owned())
+}
+
+/// Says no. The bank is not asked for anything; what an earlier try left there is swept.
+pub(super) async fn decline(State(app): State<Arc<App>>, Signed { scene, .. }: Signed) -> Response {
+    reply::changed(&app, &scene, declined(&app, &scene).await)
+}
+
+async fn declined(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let before = consents::lock(&mut tx, scene.consent.id).await?;
+    moves::advance(app, &mut tx, &world, &before, Event::Declined, "psu", |_| {}).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(reply::see_other(HERE))
+}
+
+/// The last day of a living consent, in its bank's calendar. Its clock names the first instant after that day.
+pub(super) fn last_day(app: &App, consent: &Consent) -> Option<Date> {
+    let end = consent.machine.clocks?.term_ends;
+    let inside: Timestamp = end.saturating_add(SignedDuration::from_nanos(-1)).ok()?;
+    Some(inside.to_zoned(scene::zone(app, consent)).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use bank_adapters::directory::Directory;
+    use domain::ids::InstitutionId;
+    use domain::policy::Regime;
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn profile() -> Profile {
+        let known = Directory::embedded().unwrap();
+        let some = known.list(&bank_adapters::directory::Filter::default()).next().unwrap().as_ref().clone();
+        assert!(InstitutionId::new(some.bank.id.as_str()).is_some());
+        some
+    }
+
+    fn recurring(term: Term) -> (Date, Option<u16>, Option<u8>) {
+        match term {
+            Term::Recurring { until, confirm_every_days, unattended_reads_per_day } => {
+                (until, confirm_every_days, unattended_reads_per_day)
+            }
+            Term::Once => panic!("a recurring consent was asked"),
+        }
+    }
+
+    #[test]
+    fn the_term_is_what_all_three_allow() {
+        let today = date(2026, 11, 21);
+        let mut bank = profile();
+        bank.consent.max_days = 180;
+        bank.consent.sca_days = None;
+        bank.limits.unattended_per_day = 4;
+        let eu = Regime::Eu.policy();
+        let asked = |until| recurring(term(until, &bank, eu, today));
+        assert_eq!(asked(date(2027, 11, 20)), (date(2027, 5, 19), Some(90), Some(4)), "the bank cuts it");
+        assert_eq!(asked(date(2026, 12, 20)), (date(2026, 12, 20), None, Some(4)), "over before the bank asks again");
+        bank.consent.max_days = 730;
+        let us = recurring(term(date(2030, 1, 1), &bank, Regime::Us.policy(), today));
+        assert_eq!(us.0, date(2027, 11, 20), "365 days, today counted");
+        bank.consent.sca_days = Some(400);
+        assert_eq!(recurring(term(date(2028, 1, 1), &bank, eu, today)).1, Some(180), "never beyond the law");
+    }
+
+    #[test]
+    fn accounts_and_holder_are_named_whatever_else_is_asked() {
+        let mut bank = profile();
+        bank.transactions.history_days = 90;
+        bank.transactions.history_days_after_sca = Some(730);
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let only = clusters(&words(&["balances"]), &bank);
+        assert!(only == [Cluster::Accounts, Cluster::Holder, Cluster::Balances]);
+        let all = clusters(&words(&["accounts", "transactions"]), &bank);
+        assert!(all == [Cluster::Accounts, Cluster::Holder, Cluster::Transactions { history_days: Some(730) }]);
+    }
+
+    #[test]
+    fn a_form_names_the_text_that_was_shown() {
+        assert_eq!(named("text=00ff"), "00ff");
+        assert_eq!(named(""), "");
+    }
+}

@@ -1,0 +1,194 @@
+//! What a person shares through one product: everything at a glance, a stop for each, and what became of it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse as _, Response};
+use domain::consent::{DataState, RevokedBy, State as ConsentState};
+use domain::ids::ConsentId;
+use domain::limits::CONSENTS_PER_OVERVIEW_MAX;
+use jiff::tz::TimeZone;
+use store::consents::{self, Consent};
+use store::deletions::{self, Bank, Deletion, State as Progress};
+use store::{StoreError, TenantTx};
+
+use super::form::Signed;
+use super::headers::Segment;
+use super::scene::{self, Scene};
+use super::{OVERVIEW, accounts, consent, reply};
+use crate::app::App;
+use crate::evidence_log::{self, About};
+use crate::pages;
+use crate::pages::view::{BankAnswer, Cluster, Connection, Erasure, Outcome, OverviewView, Standing, StoppedView};
+use crate::services::{ServiceError, consents as moves};
+
+/// The overview.
+pub(super) async fn overview(State(app): State<Arc<App>>, scene: Scene) -> Response {
+    reply::shown(&app, Some(&scene), all(&app, &scene).await)
+}
+
+async fn all(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let psu = Some(scene.consent.psu);
+    let found = consents::of_product(&mut tx, scene.product.id, psu, None, CONSENTS_PER_OVERVIEW_MAX).await?;
+    let mut connections = Vec::new();
+    // What was never given is no sharing.
+    for consent in found.iter().filter(|consent| consent.authorized_at.is_some()) {
+        connections.push(connection(app, &mut tx, scene, consent).await?);
+    }
+    tx.commit().await?;
+    connections.sort_by_key(|connection| matches!(connection.standing, Standing::Ended { .. }));
+    let view = OverviewView { brand: reply::brand(app, Some(&scene.product)), connections };
+    Ok(Html(pages::overview(&view)).into_response())
+}
+
+async fn connection(
+    app: &App,
+    tx: &mut TenantTx,
+    scene: &Scene,
+    consent: &Consent,
+) -> Result<Connection, ServiceError> {
+    let zone = scene::zone(app, consent);
+    let held = accounts::held(app, tx, scene.product.id, consent.id).await?;
+    let stop = || scene.form(&format!("/my/stop/{}", consent.id));
+    let standing = match consent.machine.state {
+        ConsentState::Initiated | ConsentState::Authorized | ConsentState::Active => {
+            Standing::Active { until: consent::last_day(app, consent), stop: stop() }
+        }
+        ConsentState::ReauthPending(_) => Standing::NeedsYou { renew: None, stop: stop() },
+        ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {
+            let deletion = last_deletion(tx, consent.id).await?;
+            let at = consent.ended_at.unwrap_or(consent.created_at).to_zoned(zone.clone());
+            Standing::Ended { at, erasure: erasure(consent, deletion.as_ref(), &zone) }
+        }
+    };
+    let since = consent.authorized_at.unwrap_or(consent.created_at).to_zoned(zone.clone()).date();
+    Ok(Connection {
+        id: consent.id.to_string(),
+        bank: scene::bank_name(app, consent).unwrap_or_default(),
+        product: scene.product.name.clone(),
+        purposes: consent.purposes.clone(),
+        clusters: clusters(&consent.clusters),
+        accounts: held.accounts,
+        since,
+        last_read: held.last_read.map(|at| at.to_zoned(zone)),
+        standing,
+    })
+}
+
+/// Kinds of data by name alone, in the order of the consent text.
+fn clusters(given: &[String]) -> Vec<Cluster> {
+    let has = |cluster: &str| given.iter().any(|given| given == cluster);
+    let mut shared = vec![Cluster::Accounts, Cluster::Holder];
+    shared.extend(has("balances").then_some(Cluster::Balances));
+    shared.extend(has("transactions").then_some(Cluster::Transactions { history_days: None }));
+    shared
+}
+
+/// The erasure of a whole consent, the newest.
+async fn last_deletion(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<Deletion>, StoreError> {
+    Ok(deletions::of_consent(tx, consent).await?.into_iter().rfind(|deletion| deletion.line.is_none()))
+}
+
+fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> Erasure {
+    let Some(deletion) = deletion else {
+        return if consent.machine.data == DataState::Present { Erasure::Kept } else { Erasure::Running };
+    };
+    match (deletion.state, deletion.erased_at) {
+        (Progress::Receipted, Some(at)) => Erasure::Done {
+            at: at.to_zoned(zone.clone()),
+            unreadable_after: deletion.unreadable_after.map(|at| at.to_zoned(zone.clone())),
+            receipt: Some(reply::own(&format!("/my/receipt/{}", consent.id))),
+        },
+        _ => Erasure::Running,
+    }
+}
+
+/// A consent of the same person and product as the session's; anybody else's does not exist.
+async fn own(tx: &mut TenantTx, scene: &Scene, id: &str) -> Result<Option<Consent>, ServiceError> {
+    let Ok(id) = id.parse::<ConsentId>() else { return Ok(None) };
+    match consents::get(tx, id).await {
+        Ok(consent) => Ok(Some(consent).filter(|found| is_of(found, &scene.consent))),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_of(found: &Consent, session: &Consent) -> bool {
+    found.psu == session.psu && found.product == session.product
+}
+
+/// Stops sharing: reads and fetches end with this commit, the bank is told, the data are erased.
+pub(super) async fn stop(State(app): State<Arc<App>>, Segment(id): Segment, Signed { scene, .. }: Signed) -> Response {
+    reply::changed(&app, &scene, end(&app, &scene, &id).await)
+}
+
+async fn end(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let Some(consent) = own(&mut tx, scene, id).await? else {
+        return Ok(reply::ending(app, Some(scene), Outcome::Unknown));
+    };
+    tx.commit().await?;
+    match moves::revoke(app, app.tenant.id, consent.id, RevokedBy::Psu, "psu").await {
+        // It was over already: the overview says since when.
+        Err(ServiceError::Refused(_)) => Ok(reply::see_other(OVERVIEW)),
+        Err(error) => Err(error),
+        Ok(_) => Ok(reply::see_other(&format!("/my/stopped/{}", consent.id))),
+    }
+}
+
+/// What has happened since a stop: at our side, at the bank, to the data.
+pub(super) async fn stopped(State(app): State<Arc<App>>, Segment(id): Segment, scene: Scene) -> Response {
+    reply::shown(&app, Some(&scene), course(&app, &scene, &id).await)
+}
+
+async fn course(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let Some(consent) = own(&mut tx, scene, id).await? else {
+        return Ok(reply::ending(app, Some(scene), Outcome::Unknown));
+    };
+    let Some(deletion) = last_deletion(&mut tx, consent.id).await? else { return Ok(reply::see_other(OVERVIEW)) };
+    tx.commit().await?;
+    let zone = scene::zone(app, &consent);
+    let view = StoppedView {
+        brand: reply::brand(app, Some(&scene.product)),
+        bank: scene::bank_name(app, &consent).unwrap_or_default(),
+        stopped_at: deletion.stopped_at.to_zoned(zone.clone()),
+        bank_answer: answer(&deletion, &zone),
+        erasure: erasure(&consent, Some(&deletion), &zone),
+        overview: reply::own(OVERVIEW),
+    };
+    Ok(Html(pages::stopped(&view)).into_response())
+}
+
+fn answer(deletion: &Deletion, zone: &TimeZone) -> BankAnswer {
+    match deletion.bank {
+        Bank::NotNeeded => BankAnswer::NotNeeded,
+        Bank::Pending => BankAnswer::Pending,
+        Bank::Confirmed => {
+            let at = deletion.bank_at.unwrap_or(deletion.stopped_at).to_zoned(zone.clone());
+            BankAnswer::Confirmed { at }
+        }
+        Bank::Unconfirmed => BankAnswer::Unconfirmed,
+    }
+}
+
+/// The signed receipt with its proof, as a file that anybody can verify offline.
+pub(super) async fn receipt(State(app): State<Arc<App>>, Segment(id): Segment, scene: Scene) -> Response {
+    reply::shown(&app, Some(&scene), file(&app, &scene, &id).await)
+}
+
+async fn file(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let Some(consent) = own(&mut tx, scene, id).await? else {
+        return Ok(reply::ending(app, Some(scene), Outcome::Unknown));
+    };
+    let written = last_deletion(&mut tx, consent.id).await?.is_some_and(|found| found.state == Progress::Receipted);
+    tx.commit().await?;
+    let about = About { tenant: app.tenant.id, consent: consent.id };
+    let bundle = if written { evidence_log::bundle(app, about).await? } else { None };
+    let Some(bundle) = bundle else { return Ok(reply::see_other(&format!("/my/stopped/{}", consent.id))) };
+    let name = format!("attachment; filename=\"receipt-{}.json\"", consent.id);
+    Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], bundle).into_response())
+}
