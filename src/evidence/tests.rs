@@ -509,6 +509,35 @@ fn statements_that_contradict_the_log_or_themselves_are_refused() {
     assert_eq!(code(&log.bundle(consent(1)), &log), "accepted", "transactions may overlap a little");
 }
 
+/// The bank is told while rows are still being erased, and may be the faster one.
+#[test]
+fn a_bank_may_answer_before_the_receipt_is_made() {
+    let one = Subject::Consent(consent(1));
+    let begun = |log: &Log, kind: &str, n| {
+        let body = json!({ "deletion": deletion(n).to_string() });
+        Statement::new(EntryId::from_uuid(Uuid::from_u128(99)), log.tenant, one, kind, minute(11), &body).unwrap()
+    };
+    for (kind, n, verdict) in [
+        ("deletion.begun", 3, "accepted"),
+        ("deletion.begun", 4, "entries[8].subject"),
+        ("note", 3, "entries[8].subject"),
+    ] {
+        let mut log = honest();
+        log.record(&begun(&log, kind, n));
+        let (outcome, basis) = (BankOutcome::Confirmed, "http_204".to_owned());
+        let answer = BankAnswer { deletion: deletion(3), outcome, basis, answered_at: minute(11) };
+        log.record(&log.body(one, minute(11), &answer));
+        assert_eq!(code(&log.bundle(consent(1)), &log), verdict, "{kind} {n}");
+        log.record(&log.body(one, minute(12), &receipt(consent(1), deletion(3))));
+        let bundle = log.bundle(consent(1)).to_canonical().unwrap();
+        let report = verify(&bundle, &log.keys(), None);
+        assert_eq!(report.is_ok(), verdict == "accepted");
+        if let Ok(report) = report {
+            assert_eq!(report.to_string().matches("confirmed the end of the consent").count(), 2, "{report}");
+        }
+    }
+}
+
 /// An operator that writes two entries at once can choose where each goes.
 #[test]
 fn a_chain_that_runs_backwards_through_the_log_is_refused() {

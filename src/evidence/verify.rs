@@ -138,6 +138,9 @@ impl Refusal {
     }
 }
 
+/// Kind of the statement that a deletion has begun; its body has the deletion's id as `deletion`.
+const DELETION_BEGUN: &str = "deletion.begun";
+
 /// How far an entry's time may lie before that of an entry that stands earlier in the log. Entries are sequenced within
 /// about a second of being written; the rest is for transactions that took long and for clocks of several nodes.
 const TIME_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -341,10 +344,11 @@ fn signed_body(statement: &Statement) -> Result<(), Check> {
 }
 
 impl Report {
-    /// Every addendum completes a receipt that stands before it; every epoch shown is one that a receipt names, once. Once
-    /// a statement has expired, a receipt may be among those that nobody can read any more.
+    /// Every addendum is about a deletion whose begin or receipt stands before it: the bank may answer before the last row
+    /// is gone. Every epoch shown is one that a receipt names, once. Once a statement has expired, a begin or a receipt may
+    /// be among those that nobody can read any more.
     fn receipts_hold_together(&self) -> Result<(), Refusal> {
-        let mut receipts: Vec<Receipt> = Vec::new();
+        let (mut begun, mut receipts): (Vec<DeletionId>, Vec<Receipt>) = (Vec::new(), Vec::new());
         let mut all_shown = true;
         for (i, line) in self.lines.iter().enumerate() {
             let refuse = |check| Refusal::at(Place::Entry(i), check);
@@ -353,14 +357,16 @@ impl Report {
                 continue;
             };
             let known = |deletion| receipts.iter().any(|receipt| receipt.deletion == deletion);
+            let under_way = |deletion| begun.contains(&deletion) || known(deletion);
             if let Some(Ok(receipt)) = statement.body::<Receipt>() {
                 if known(receipt.deletion) {
                     return Err(refuse(Check::Content));
                 }
                 receipts.push(receipt);
-            } else if all_shown && completes(statement).is_some_and(|deletion| !known(deletion)) {
+            } else if all_shown && completes(statement).is_some_and(|deletion| !under_way(deletion)) {
                 return Err(refuse(Check::Subject));
             }
+            begun.extend(begins(statement));
         }
         for (i, (_, destroyed)) in self.epochs.iter().enumerate() {
             let mut named = receipts.iter().flat_map(|receipt| &receipt.accounts);
@@ -371,6 +377,12 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// The deletion that a statement says has begun.
+fn begins(statement: &Statement) -> Option<DeletionId> {
+    let told = statement.body.get("deletion").filter(|_| statement.kind == DELETION_BEGUN)?;
+    told.as_str()?.parse().ok()
 }
 
 /// The deletion that an addendum completes.
