@@ -3,3 +3,4 @@
 //! It must never hold an assertion about the product: those belong to the tests.
 
 pub mod browser;
+pub mod world;

@@ -1,1 +1,3 @@
-//! it
+//! Tests that cross crates: real PostgreSQL, real TLS, a simulated bank, the application.
+
+mod journey;

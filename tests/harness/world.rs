@@ -1,0 +1,294 @@
+//! A whole small world on loopback: a simulated bank behind mutual TLS, our registration there, a database, the application.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bank_adapters::ask::PsuPresent;
+use domain::consent;
+use domain::ids::{ConsentId, InstitutionId, LinkId, ProductId, PsuId, RegistrationId};
+use domain::policy::Regime;
+use domain::world::{Clock, World as Moment};
+use fapi::keys::{PemSigner, Signer};
+use fapi::profile::Alg;
+use jiff::{SignedDuration, Span, Timestamp};
+use net::Psd2Role;
+use net::pki::{Pki, PkiRequest};
+use sandbox::{Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, RegisteredClient, Running};
+use secrecy::{ExposeSecret, SecretString};
+use server::App;
+use server::config::Config;
+use server::evidence_log::About;
+use server::services::logins::{self, Acceptance, Arrival};
+use server::{setup, tokens};
+use store::consent_texts::ConsentText;
+use store::consents::{Cause, Consent};
+use store::page_sessions::PageSession;
+use store::private::{Private, PrivateConfig};
+use store::{Store, StoreConfig, consents, links, page_sessions, psus};
+use vault::SystemEntropy;
+
+/// The fictional bank of every world.
+pub const BANK: &str = "de_musterbank";
+/// Its first customer, with three accounts.
+pub const CUSTOMER: (&str, &str) = ("mara", "sandbox-mara");
+/// Its second customer, with two accounts.
+pub const NEIGHBOUR: (&str, &str) = ("jonas", "sandbox-jonas");
+/// Our registration there.
+const REGISTRATION: &str = "musterbank";
+
+/// The machine's time and an offset that a test moves.
+#[derive(Debug, Default)]
+pub struct TestClock {
+    ahead: AtomicI64,
+}
+
+impl TestClock {
+    /// Moves the time forward for everybody in this world.
+    pub fn advance(&self, by: SignedDuration) {
+        self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    #[expect(clippy::disallowed_methods, reason = "a world needs a time to begin at, and other processes share it")]
+    fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::SeqCst));
+        Timestamp::now().saturating_add(ahead).expect("a test stays inside the calendar")
+    }
+}
+
+/// Everything that a test may look at.
+pub struct World {
+    /// Files: `registrations/`, `keys/`, `config.toml`, and `postgres/` of a private database.
+    pub dir: tempfile::TempDir,
+    /// The time of all of it.
+    pub clock: Arc<TestClock>,
+    /// Certificates of everybody.
+    pub pki: Pki,
+    /// The bank.
+    pub bank: Running,
+    /// The application, without its background work: see [`World::work`].
+    pub app: Arc<App>,
+    /// A product with every purpose and scope.
+    pub product: ProductId,
+    /// Its key.
+    pub api_key: SecretString,
+    /// The private database of this world; kept to stop it.
+    pub private: Private,
+}
+
+impl World {
+    /// A world with the bank's usual data.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world whose bank's data were changed first, to plant what a test looks for.
+    pub async fn with(plant: impl FnOnce(&mut BankData)) -> Self {
+        let dir = tempfile::Builder::new().prefix("tributary-world-").tempdir().expect("a folder");
+        let clock = Arc::new(TestClock::default());
+        let pki = pki(clock.now());
+        let today = clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let mut data = BankData::generate(today, 7);
+        plant(&mut data);
+        let signer = PemSigner::from_pem(Alg::Es256, "it", pki.signing_key_pem.expose_secret().as_bytes()).expect("a key");
+        let bank = start_bank(&clock, &pki, data, &signer).await;
+        write_registration(dir.path(), &pki, &bank);
+        let private = start_database(dir.path()).await;
+        let (app, product, api_key) = application(dir.path(), &clock, &private).await;
+        Self { dir, clock, pki, bank, app, product, api_key, private }
+    }
+
+    /// Path of the settings that another process of this world is started with.
+    pub fn config_file(&self) -> std::path::PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    /// This moment.
+    pub fn moment(&self) -> Moment<'_> {
+        Moment { now: self.clock.now(), entropy: &SystemEntropy }
+    }
+
+    /// A consent that waits for its person, as a product asks for it.
+    pub async fn ask(&self, person: &str) -> ConsentId {
+        let moment = self.moment();
+        let tenant = self.app.tenant.id;
+        let mut tx = self.app.store.tenant_tx(tenant).await.expect("a transaction");
+        let id = PsuId::new(&moment);
+        let psu = psus::Psu {
+            id,
+            product: self.product,
+            ref_tag: tokens::hash(person.as_bytes()),
+            sealed_ref: Vec::new(),
+            created_at: moment.now,
+        };
+        let psu = psus::find_or_create(&mut tx, &psu).await.expect("a person");
+        let institution = InstitutionId::new(BANK).expect("an id");
+        let registration = RegistrationId::new(REGISTRATION).expect("an id");
+        let today = moment.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let authorise_by = moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment");
+        let consent = Consent {
+            id: ConsentId::new(&moment),
+            product: self.product,
+            psu,
+            bank: Some((institution, registration)),
+            purposes: vec!["budgeting".to_owned()],
+            clusters: ["accounts", "balances", "transactions"].map(str::to_owned).to_vec(),
+            language: "en".to_owned(),
+            return_url: String::new(),
+            text_hash: None,
+            machine: consent::Consent::new(authorise_by),
+            seq: 0,
+            grant: None,
+            asked_until: today.saturating_add(Span::new().days(180)),
+            created_at: moment.now,
+            accepted_at: None,
+            authorized_at: None,
+            sca_at: None,
+            confirmed_at: None,
+            ended_at: None,
+        };
+        let cause = Cause { event: "created", actor: "product", at: moment.now };
+        consents::insert(&mut tx, &consent, cause).await.expect("a consent");
+        let link = links::Link {
+            id: LinkId::new(&moment),
+            consent: consent.id,
+            created_at: moment.now,
+            expires_at: authorise_by,
+            used_at: None,
+        };
+        links::insert(&mut tx, &link, &moment.bytes()).await.expect("a link");
+        tx.commit().await.expect("a commit");
+        consent.id
+    }
+
+    /// Accepts the text and goes to the bank: the address of the bank's page, and the browser's binding.
+    pub async fn depart(&self, consent: ConsentId) -> logins::Departure {
+        let moment = self.moment();
+        let mut tx = self.app.store.tenant_tx(self.app.tenant.id).await.expect("a transaction");
+        let session = PageSession {
+            id: moment.uuid(),
+            consent,
+            login: None,
+            created_at: moment.now,
+            expires_at: moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment"),
+        };
+        page_sessions::insert(&mut tx, &session, &moment.bytes()).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        let body = "A text for tests.".to_owned();
+        let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
+        let acceptance = Acceptance { session: session.id, consent, text, psu: person() };
+        logins::begin(&self.app, self.about(consent), &acceptance).await.expect("a departure")
+    }
+
+    /// Comes back from the bank with an address, in the browser that began.
+    pub async fn arrive(&self, callback: &url::Url, browser: &SecretString) -> Arrival {
+        let registration = RegistrationId::new(REGISTRATION).expect("an id");
+        let query = callback.query().unwrap_or_default();
+        logins::arrive(&self.app, &registration, query, Some(browser), &person()).await.expect("an arrival")
+    }
+
+    /// The whole way of a customer who approves everything.
+    pub async fn connect(&self, (name, password): (&str, &str)) -> ConsentId {
+        let consent = self.ask(name).await;
+        let departure = self.depart(consent).await;
+        let callback =
+            self.bank.visit(departure.redirect.as_str(), name, password, &Decision::ApproveAll).await.expect("a visit");
+        let arrival = self.arrive(&callback, &departure.browser).await;
+        assert!(matches!(arrival, Arrival::Connected(_)), "{arrival:?}");
+        consent
+    }
+
+    /// Whose evidence.
+    pub fn about(&self, consent: ConsentId) -> About {
+        About { tenant: self.app.tenant.id, consent }
+    }
+
+    /// Ends the bank and the database.
+    pub async fn end(self) {
+        self.app.store.close().await;
+        self.bank.shutdown().await;
+        self.private.stop().await.expect("the end of the database");
+    }
+}
+
+/// A person at the other end of a request.
+pub fn person() -> PsuPresent {
+    PsuPresent { ip: IpAddr::from([127, 0, 0, 1]), user_agent: Some("tests".to_owned()) }
+}
+
+fn pki(now: Timestamp) -> Pki {
+    net::pki::generate(&PkiRequest {
+        server_names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
+        organization: "Test TPP".to_owned(),
+        organization_identifier: "PSDDE-BAFIN-000001".to_owned(),
+        country: "DE".to_owned(),
+        domain: "localhost".to_owned(),
+        nca_name: "Test NCA".to_owned(),
+        nca_id: "DE-BAFIN".to_owned(),
+        roles: vec![Psd2Role::PspAi],
+        now,
+    })
+    .expect("certificates")
+}
+
+async fn start_bank(clock: &Arc<TestClock>, pki: &Pki, data: BankData, signer: &PemSigner) -> Running {
+    let roots = pki.roots().expect("roots");
+    let identity = pki.server.identity().expect("an identity");
+    let mut config = BankConfig::new(clock.clone(), Arc::new(SystemEntropy), identity, roots, data);
+    config.clients = vec![RegisteredClient {
+        client_id: "PSDDE-BAFIN-000001".to_owned(),
+        name: "Test TPP".to_owned(),
+        jwks: fapi::keys::public_jwks([signer as &dyn Signer]),
+        authentication: ClientAuthentication::PrivateKeyJwt,
+        redirect_uris: vec![redirect_uri()],
+    }];
+    Bank::start(config).await.expect("a bank")
+}
+
+fn redirect_uri() -> String {
+    format!("http://localhost:8080/callback/{REGISTRATION}")
+}
+
+fn write_registration(dir: &Path, pki: &Pki, bank: &Running) {
+    let folder = dir.join("registrations");
+    pki.write_to(&folder).expect("files");
+    let (issuer, api, redirect) = (&bank.issuer, &bank.api_base, redirect_uri());
+    let text = format!(
+        "bank = \"{BANK}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
+         issuer = \"{issuer}\"\n[endpoints]\napi = \"{api}\"\n\
+         [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
+         [signing]\nkey = \"signing.key\"\nkid = \"it\"\nalg = \"ES256\"\n"
+    );
+    std::fs::write(folder.join(format!("{REGISTRATION}.toml")), text).expect("a registration");
+}
+
+async fn start_database(dir: &Path) -> Private {
+    let settings = [("fsync", "off"), ("synchronous_commit", "off")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = PrivateConfig { settings: settings.to_vec(), ..PrivateConfig::new(dir.join("postgres")) };
+    Private::start(config).await.expect("PostgreSQL; run .ci/setup --tests")
+}
+
+async fn application(dir: &Path, clock: &Arc<TestClock>, private: &Private) -> (Arc<App>, ProductId, SecretString) {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let text = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
+         [banks]\nregistrations_dir = {:?}\nallow_loopback = true\n[tenant]\nname = \"Test TPP\"\n",
+        path("postgres"),
+        path("keys"),
+        path("registrations"),
+    );
+    let file = dir.join("config.toml");
+    std::fs::write(&file, text).expect("settings");
+    let config = Config::load(Some(&file)).expect("settings");
+    let store = Store::open(private.connect_options(), StoreConfig::default()).await.expect("a connection");
+    store.migrate().await.expect("migrations");
+    let moment = Moment { now: clock.now(), entropy: &SystemEntropy };
+    let tenant = setup::ensure_tenant(&store, &moment, "Test TPP", Regime::Eu).await.expect("a tenant");
+    let app = Arc::new(App::new(config, store, clock.clone(), tenant).expect("an application"));
+    setup::publish_registrations(&app).await.expect("registrations");
+    let (product, key) = setup::add_product(&app, "Test product", &["budgeting"], &[]).await.expect("a product");
+    (app, product, key)
+}

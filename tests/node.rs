@@ -1,0 +1,19 @@
+//! A node of the application for tests that kill one: `node CONFIG`, with `TRIBUTARY_FAULT` naming where it dies.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use server::config::Config;
+use tests::world::TestClock;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let file = std::env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("usage: node CONFIG"))?;
+    let config = Config::load(Some(Path::new(&file)))?;
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).with_writer(std::io::stderr).init();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stop = async move {
+        terminate.recv().await;
+    };
+    server::serve(config, Arc::new(TestClock::default()), stop).await
+}
