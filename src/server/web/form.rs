@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_field_that_comes_twice_counts_once_and_a_missing_one_is_empty() {
-        let fields = Fields::parse(b"acknowledged=yes&acknowledged=no&institution=de_musterbank&x=%C3%A4+b");
+        let fields = Fields::parse(b"acknowledged=yes&acknowledged=no&institution=a&x=%C3%A4+b");
         assert_eq!(fields.get("acknowledged"), "yes");
         assert_eq!(fields.get("x"), "ä b");
         assert_eq!(fields.get("csrf"), "");

@@ -17,6 +17,8 @@ mod my;
 mod reply;
 mod scene;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
