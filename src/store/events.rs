@@ -51,15 +51,10 @@ pub async fn waiting(tx: &mut SystemTx) -> Result<Vec<TenantId>, StoreError> {
 
 /// Numbers the tenant's new events, each product's from where its stream stood; gives how many.
 pub async fn number(tx: &mut TenantTx) -> Result<u64, StoreError> {
-    // The rows of the products are locked by the first statement, so that a second sequencer waits, and counts then.
-    query!(
-        "select product_id from product p where tenant_id = $1
-            and exists (select from event e where e.tenant_id = $1 and e.product_id = p.product_id and e.seq is null)
-         order by product_id for no key update",
-        tx.id()
-    )
-    .fetch_all(tx.db())
-    .await?;
+    query!("select pg_advisory_xact_lock(hashtextextended('events ' || $1::text, 0))", tx.tenant().to_string())
+        .execute(tx.db())
+        .await?;
+    // A statement of its own: its snapshot is younger than the lock, so that no second sequencer counts the same events.
     let done = query!(
         "with fresh as (
             select product_id, event_id, row_number() over (partition by product_id order by arrival) as nth

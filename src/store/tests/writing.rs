@@ -243,18 +243,15 @@ async fn an_account_that_was_taken_out_stays_out() {
 
 /// Waits until some transaction of the test's database waits for a lock.
 async fn until_somebody_waits(fixture: &Fixture) {
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
-    loop {
-        let waiting = connection
-            .fetch_one(
-                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-            )
-            .await
-            .unwrap();
-        if waiting.get::<i64, _>(0) > 0 {
+    for _ in 0..20_000 {
+        if connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {
             return;
         }
     }
+    panic!("nobody waits");
 }
 
 async fn revoke(fixture: &Fixture, consent: &Consent) {
