@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::consent::Event;
-use domain::ids::{ConsentId, DeletionId, TenantId};
+use domain::consent::{Event, State};
+use domain::ids::{ConsentId, DeletionId, JobId, TenantId};
 use domain::limits;
 use evidence::{EpochDestroyed, Subject};
 use jiff::SignedDuration;
@@ -131,6 +131,11 @@ async fn conclude(app: &App, job: &Job, outcome: Result<Verdict, ServiceError>) 
     match outcome {
         Ok(Verdict::Done) => jobs::finish(&mut tx, job).await?,
         Ok(Verdict::Again(at)) => jobs::retry(&mut tx, job, at, "waiting").await?,
+        Ok(Verdict::Next(at)) => {
+            jobs::finish(&mut tx, job).await?;
+            let id = JobId::new(&app.world());
+            jobs::request(&mut tx, id, &job.kind, job.subject, &job.lane, at).await?;
+        }
         Err(error) if job.attempts < limits::JOB_ATTEMPTS_MAX => {
             tracing::warn!(job.kind, job.attempts, error = format!("{error:#}"), "a job failed and is tried again");
             let pause = 1_i64 << job.attempts.clamp(0, 10);
@@ -226,11 +231,12 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
             let consent = consents::lock(&mut tx, consent.id).await?;
             match grant.intent.map(|intent| intent.kind) {
                 // The outcome is unknown, the user is gone: the login is over and what it left is swept.
-                Some(IntentKind::CreateConsent | IntentKind::Redeem) => {
+                Some(IntentKind::CreateConsent | IntentKind::Redeem) if consent.machine.state == State::Initiated => {
                     moves::advance(app, &mut tx, &world, &consent, Event::LoginFailed, "timer", |_| {}).await?;
                 }
                 // The old refresh token may still work; the next fetch finds out.
-                Some(IntentKind::Refresh | IntentKind::End) | None => {}
+                Some(IntentKind::CreateConsent | IntentKind::Redeem | IntentKind::Refresh | IntentKind::End) | None => {
+                }
             }
         }
         let locked = grants::lock(&mut tx, grant.id).await?;

@@ -30,6 +30,7 @@ use vault::DataKey;
 
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::keys::TenantKeys;
@@ -45,8 +46,10 @@ const PAUSE_SECONDS: i64 = 15 * 60;
 pub enum Verdict {
     /// Nothing more.
     Done,
-    /// Again at that moment.
+    /// It did not come to its end: again at that moment.
     Again(Timestamp),
+    /// It came to its end, and is due anew at that moment.
+    Next(Timestamp),
 }
 
 /// Everything that one run needs at hand.
@@ -84,7 +87,7 @@ pub async fn run(app: &App, about: About) -> Result<Verdict, ServiceError> {
     match job.all().await {
         Ok(state) => {
             job.finish(state).await?;
-            Ok(Verdict::Done)
+            Ok(Verdict::Next(next_fetch(app, connection)))
         }
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
             settle(app, &job.occasion, &job.bank_consent, error).await
@@ -446,6 +449,13 @@ impl Job<'_> {
         fault::point("fetch.finished");
         Ok(())
     }
+}
+
+/// When the bank may be asked again without the person: its daily reads, spread over the day.
+fn next_fetch(app: &App, connection: &Connection) -> Timestamp {
+    let reads = i64::from(connection.bank.profile().limits.unattended_per_day.max(1));
+    let now = app.clock.now();
+    now.saturating_add(SignedDuration::from_hours(24 / reads.min(24))).unwrap_or(now)
 }
 
 /// What a refusal that concerns more than one account means: for the grant, for the consent, for the next try.
