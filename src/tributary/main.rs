@@ -1,2 +1,137 @@
-//! tributary
-fn main() {}
+//! The one binary: commands, the system clock, the log. Everything else is below it.
+
+mod banks;
+mod certs;
+mod clock;
+#[cfg(feature = "demo")]
+mod demo;
+mod evidence;
+mod logging;
+mod normalize;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use server::config::Config;
+
+/// Open banking in one binary: consent, bank data, one schema, deletion with proof.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole journey from nothing: a database, certificates, a simulated bank, consent, data, deletion, proof
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+    /// API, pages and background work
+    Serve(ConfigFile),
+    /// Bring the database's schema up to date
+    Migrate(ConfigFile),
+    /// Check or show the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Certificates
+    #[command(subcommand)]
+    Certs(certs::CertsCommand),
+    /// The directory of banks and their profiles
+    #[command(subcommand)]
+    Banks(banks::BanksCommand),
+    /// The FAPI client
+    #[command(subcommand)]
+    Fapi(FapiCommand),
+    /// Bank rows to transactions, one JSON object a line
+    Normalize(normalize::NormalizeArgs),
+    /// Receipts and bundles
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// Settings that differ from the defaults (TOML)
+    #[arg(long, value_name = "FILE", env = "TRIBUTARY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Read every setting and say which cannot work
+    Check(ConfigFile),
+    /// Print what is in force, secrets masked
+    Show(ConfigFile),
+    /// Print the commented default
+    Default,
+}
+
+#[derive(Debug, Subcommand)]
+enum FapiCommand {
+    /// Every reason for which our client refuses, with its paragraph
+    Reasons,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tributary: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::Serve(file) => block_on(serve::serve(load(&file)?)),
+        Command::Migrate(file) => block_on(serve::migrate(load(&file)?)),
+        Command::Config(command) => settings(&command),
+        Command::Certs(command) => certs::run(&command),
+        Command::Banks(command) => banks::run(command),
+        Command::Fapi(FapiCommand::Reasons) => reasons(),
+        Command::Normalize(args) => normalize::run(args),
+        Command::Evidence(command) => evidence::run(command),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?.block_on(work)
+}
+
+fn load(file: &ConfigFile) -> anyhow::Result<Config> {
+    Config::load(file.config.as_deref()).context("the settings cannot be used")
+}
+
+fn settings(command: &ConfigCommand) -> anyhow::Result<()> {
+    let text = match command {
+        ConfigCommand::Check(file) => {
+            load(file)?;
+            "The settings can be used.\n".to_owned()
+        }
+        ConfigCommand::Show(file) => load(file)?.show(),
+        ConfigCommand::Default => server::config::DEFAULT.to_owned(),
+    };
+    print(&text)
+}
+
+fn reasons() -> anyhow::Result<()> {
+    let lines: String =
+        fapi::refusal::reasons().iter().map(|reason| format!("{:<44} {}\n", reason.code, reason.reference)).collect();
+    print(&lines)
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
