@@ -657,8 +657,9 @@ select classify('link', 'secret', '{consent,expiry}', 'tenant_id link_id consent
     used_at');
 select classify('login', 'secret', '{consent,expiry}', 'tenant_id login_id consent_id grant_id registration_id state_tag
     browser_hash sealed_pending created_at expires_at outcome finished_at');
-select classify('page_session', 'secret', '{consent,expiry}', 'tenant_id session_id consent_id login_id token_hash
-    created_at expires_at');
+-- A session outlives an erasure by minutes: it is how the person who asked for it sees what became of it.
+select classify('page_session', 'secret', '{expiry}', 'tenant_id session_id consent_id token_hash created_at expires_at');
+select classify('page_session', 'secret', '{consent,expiry}', 'login_id');
 
 select classify('line', 'id', '{line}', 'tenant_id line_id psu_id institution_id account_tag created_at');
 select classify('line', 'secret', '{line}', 'key_epoch wrapped_key');

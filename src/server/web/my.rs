@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -186,9 +187,13 @@ async fn file(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceErr
     };
     let written = last_deletion(&mut tx, consent.id).await?.is_some_and(|found| found.state == Progress::Receipted);
     tx.commit().await?;
+    if !written {
+        return Ok(reply::see_other(&format!("/my/stopped/{}", consent.id)));
+    }
+    // The receipt may be waiting for its place in the log; without one it proves nothing.
+    evidence_log::sequence(app, app.tenant.id).await?;
     let about = About { tenant: app.tenant.id, consent: consent.id };
-    let bundle = if written { evidence_log::bundle(app, about).await? } else { None };
-    let Some(bundle) = bundle else { return Ok(reply::see_other(&format!("/my/stopped/{}", consent.id))) };
+    let bundle = evidence_log::bundle(app, about).await?.context("a log with a receipt has a checkpoint")?;
     let name = format!("attachment; filename=\"receipt-{}.json\"", consent.id);
     Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], bundle).into_response())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
-use axum::http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, REFRESH, SET_COOKIE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, COOKIE, LOCATION, REFRESH, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bank_adapters::directory::{Directory, Filter};
 use domain::consent::{self, Event, FailureReason, RevokedBy, State as ConsentState};
@@ -20,14 +20,14 @@ use net::pki::{PkiRequest, generate};
 use secrecy::{ExposeSecret, SecretString};
 use store::consents::Consent;
 use store::psus::Psu;
-use store::{Store, consent_texts, consents, links, psus};
+use store::{Store, consent_texts, consents, deletions, links, psus};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 use vault::SystemEntropy;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::services::consents as moves;
+use crate::services::{consents as moves, deletion};
 use crate::{setup, tokens};
 
 const BEGIN: Timestamp = Timestamp::constant(1_795_252_000, 0);
@@ -468,6 +468,18 @@ async fn a_person_stops_what_is_theirs_and_sees_what_became_of_it() {
     assert_eq!(browser.get(&site, &format!("/my/receipt/{mine}")).await.location(), stopped, "not written yet");
     assert_eq!(browser.get(&site, "/link/done").await.location(), stopped);
     assert!(!browser.get(&site, "/my").await.body.contains("/my/stop/"), "nothing is left to stop");
+
+    let mut tx = site.app.store.tenant_tx(site.app.tenant.id).await.unwrap();
+    let erasure = deletions::of_consent(&mut tx, mine).await.unwrap()[0].id;
+    tx.commit().await.unwrap();
+    deletion::run(&site.app, site.app.tenant.id, erasure).await.unwrap();
+    let after = browser.get(&site, &stopped).await;
+    assert!(after.body.contains("Your data are erased"), "the session outlives the erasure: {}", after.body);
+    let receipt = browser.get(&site, &format!("/my/receipt/{mine}")).await;
+    assert!(after.body.contains(&format!("href=\"/my/receipt/{mine}\"")));
+    assert!(receipt.headers[CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment;"));
+    let keys = evidence::VerifierKey::read_all(&crate::verifier_key(&site.app).unwrap()).unwrap();
+    evidence::verify(&receipt.body, &keys, None).unwrap();
 }
 
 #[tokio::test]
