@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use domain::world::{Clock, Entropy, World};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,7 +18,7 @@ use crate::books::{Books, ConsentStatus};
 use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::BankData;
 use crate::jose::{Keys, SigningKey, base64url};
-use crate::log::{Log, LogLine};
+use crate::log::{Latest, LogLine};
 use crate::{api, front, oauth};
 
 /// The simulated bank.
@@ -35,7 +38,9 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     zone: TimeZone,
     books: Mutex<Books>,
-    pub(crate) log: Log,
+    pub(crate) log: Latest<LogLine>,
+    /// Method and path of what came to the interface. Paths hold ids of consents, so they are never traced.
+    requests: Latest<String>,
     pub(crate) clients: Vec<Client>,
     pub(crate) data: BankData,
     pub(crate) policy: Policy,
@@ -120,14 +125,17 @@ impl Bank {
             clock: config.clock,
             entropy: config.entropy,
             books: Mutex::default(),
-            log: Log::default(),
+            log: Latest::default(),
+            requests: Latest::default(),
             data: config.data,
             policy: config.policy,
             interface,
             front,
             issuer,
         });
-        let interface_router = oauth::router(Arc::clone(&inner)).merge(api::router(Arc::clone(&inner)));
+        let interface_router = oauth::router(Arc::clone(&inner))
+            .merge(api::router(Arc::clone(&inner)))
+            .layer(from_fn_with_state(Arc::clone(&inner), received));
         let front_router = oauth::router(Arc::clone(&inner)).merge(front::router(Arc::clone(&inner)));
         let shutdown = CancellationToken::new();
         let interface_task =
@@ -144,6 +152,12 @@ impl Bank {
             shutdown: shutdown.drop_guard(),
         })
     }
+}
+
+/// Notes what comes to the interface before anything looks at it.
+async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
+    bank.requests.push(format!("{} {}", request.method(), request.uri().path()));
+    next.run(request).await
 }
 
 fn read_clients(clients: Vec<RegisteredClient>) -> Result<Vec<Client>, StartError> {
@@ -195,6 +209,12 @@ impl Running {
     /// The bank's log so far.
     pub fn log(&self) -> Vec<LogLine> {
         self.inner.log.lines()
+    }
+
+    /// Method and path of every request that came to the interface so far, whatever became of it: to prove that
+    /// something was not sent.
+    pub fn requests(&self) -> Vec<String> {
+        self.inner.requests.lines()
     }
 
     /// The PSU ends a consent in the bank's own pages: `revokedByPsu`. Refresh tokens of it are dead; an access token

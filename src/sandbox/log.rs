@@ -23,18 +23,18 @@ pub struct LogLine {
     pub detail: String,
 }
 
-/// The log of one bank.
-#[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<VecDeque<LogLine>>);
+/// The latest of something, oldest first.
+#[derive(Debug)]
+pub(crate) struct Latest<T>(Mutex<VecDeque<T>>);
 
-impl Log {
-    pub(crate) fn write(&self, line: LogLine) {
-        let LogLine { endpoint, refused, code, detail, .. } = &line;
-        if *refused {
-            tracing::warn!(endpoint, code, detail, "the bank refused");
-        } else {
-            tracing::info!(endpoint, code, detail, "at the bank");
-        }
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Latest<T> {
+    pub(crate) fn push(&self, line: T) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LINES_MAX {
             lines.pop_front();
@@ -42,7 +42,19 @@ impl Log {
         lines.push_back(line);
     }
 
-    pub(crate) fn lines(&self) -> Vec<LogLine> {
+    pub(crate) fn lines(&self) -> Vec<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Latest<LogLine> {
+    pub(crate) fn write(&self, line: LogLine) {
+        let LogLine { endpoint, refused, code, detail, .. } = &line;
+        if *refused {
+            tracing::warn!(endpoint, code, detail, "the bank refused");
+        } else {
+            tracing::info!(endpoint, code, detail, "at the bank");
+        }
+        self.push(line);
     }
 }

@@ -108,6 +108,7 @@ async fn another_certificate_cannot_use_a_token() {
         (401, Some("TOKEN_INVALID"))
     );
     assert_eq!(street.why(), "token.binding.mismatch");
+    assert_eq!(street.bank.requests().pop().as_deref(), Some("GET /v1/accounts"), "what was refused came in too");
     assert_eq!(street.tpp.get("/v1/accounts", &stolen).await.status(), 200);
     assert_eq!(street.other.refresh(connected.refresh()).await.status(), 400);
     assert_eq!(street.why(), "refresh_token.client.mismatch");
