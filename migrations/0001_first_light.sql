@@ -227,6 +227,8 @@ create table consent (
 create index consent_product on consent (tenant_id, product_id, consent_id);
 create index consent_psu on consent (tenant_id, psu_id);
 create index consent_grant on consent (tenant_id, grant_id);
+create index consent_retained on consent (tenant_id, ended_at)
+    where data_state = 'present' and state in ('expired', 'failed');
 create index consent_due on consent (tenant_id, due_at) where due_at is not null;
 
 create table consent_history (

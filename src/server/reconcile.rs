@@ -248,9 +248,17 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Removes what has lived its time: raw answers, sessions, remembered answers.
+/// Removes what has lived its time: data of consents that ended by themselves, raw answers, sessions, remembered answers.
 async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
-    let now = app.clock.now();
+    let world = app.world();
+    let now = world.now;
+    let before = now.saturating_add(SignedDuration::from_hours(-24 * limits::EXPIRED_RETENTION_DAYS)).unwrap_or(now);
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    for id in consents::retained_since(&mut tx, before, BATCH).await? {
+        let consent = consents::lock(&mut tx, id).await?;
+        moves::advance(app, &mut tx, &world, &consent, Event::EraseRequested, "timer", |_| {}).await?;
+    }
+    tx.commit().await?;
     let mut tx = app.store.tenant_tx(tenant).await?;
     raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
     page_sessions::sweep(&mut tx, now).await?;

@@ -401,3 +401,18 @@ pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Co
     .await?;
     Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
 }
+
+/// Consents that ended by themselves before a moment and whose data are still there, the oldest first.
+pub async fn retained_since(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
+    let rows = query!(
+        "select consent_id from consent
+         where tenant_id = $1 and state in ('expired', 'failed') and data_state = 'present' and ended_at <= $2
+         order by ended_at limit $3",
+        tx.id(),
+        at(before),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
+}

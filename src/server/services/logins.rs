@@ -6,19 +6,20 @@
 use bank_adapters::answer::Granted;
 use bank_adapters::ask::{Access, BankConsentId, CallContext, Clusters, ConsentAsk, PsuPresent};
 use bank_adapters::error::BankError;
+use bank_adapters::profile::Profile;
 use domain::consent::{Event, State};
 use domain::grant::{self, Event as GrantEvent};
 use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
 use domain::limits;
-use domain::policy::{self, ClockFacts, Clocks};
+use domain::policy::{self, ClockFacts, Clocks, Policy};
 use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin};
 use fapi::metadata::Metadata;
 use fapi::profile::ResponseForm;
 use fapi::request::AuthorizationRequest;
 use fapi::token::{Redeemed, Tokens};
-use jiff::SignedDuration;
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Span, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use store::consent_texts::ConsentText;
@@ -74,6 +75,8 @@ pub enum Arrival {
     TimedOut(ConsentId),
     /// The same return came before; the first one counts.
     CameTwice(ConsentId),
+    /// The consent has moved on since: its time ran out, it was withdrawn, or the person began anew. Its state tells.
+    Overtaken(ConsentId),
     /// Another browser than the one that began.
     OtherBrowser(ConsentId),
     /// No login waits for this.
@@ -173,7 +176,7 @@ async fn open_at_bank(
     grant: &Grant,
     key: &DataKey,
 ) -> Result<BankConsentId, ServiceError> {
-    let ask = consent_ask(occasion.connection, consent, app.clock.now())?;
+    let ask = consent_ask(app, occasion.connection, consent, app.clock.now())?;
     let call = occasion.connection.bank.open_consent(&ask, context);
     let opened = bank_calls::to_bank(app, occasion, "open_consent", context, call).await;
     fault::point("login.bank_consent_created");
@@ -210,16 +213,26 @@ fn is_definite(error: &CallError) -> bool {
     }
 }
 
-fn consent_ask(connection: &Connection, consent: &Consent, now: Timestamp) -> Result<ConsentAsk, ServiceError> {
+/// The last day that can be asked for: what the product asked, inside what bank and law allow, today counted.
+pub(crate) fn last_day(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> Date {
+    let last = |days: i64| today.saturating_add(Span::new().days(days - 1));
+    asked_until.min(last(i64::from(profile.consent.max_days))).min(policy.term_most.map_or(Date::MAX, last))
+}
+
+fn consent_ask(
+    app: &App,
+    connection: &Connection,
+    consent: &Consent,
+    now: Timestamp,
+) -> Result<ConsentAsk, ServiceError> {
     let profile = connection.bank.profile();
     let today = now.to_zoned(connection.zone.clone()).date();
-    let last = today.saturating_add(jiff::Span::new().days(i64::from(profile.consent.max_days) - 1));
     let has = |cluster: &str| consent.clusters.iter().any(|given| given == cluster);
     let redirect_uri = Url::parse(connection.oauth.redirect_uri()).map_err(|error| ServiceError::Ours(error.into()))?;
     Ok(ConsentAsk {
         access: Access::AllAccounts,
         clusters: Clusters { balances: has("balances"), transactions: has("transactions") },
-        valid_until: consent.asked_until.min(last),
+        valid_until: last_day(consent.asked_until, profile, app.tenant.regime.policy(), today),
         recurring: true,
         frequency_per_day: profile.limits.unattended_per_day,
         redirect_uri,
@@ -296,9 +309,14 @@ pub async fn arrive(
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
             tracing::warn!(consent.id = %consent, code = error.code(), "a login did not complete");
             let (event, arrival) = verdict(&error, consent);
-            fail(app, about, event).await?;
+            fail(app, about, event, error.code()).await?;
             Ok(arrival)
         }
+        Err(
+            ServiceError::Store(StoreError::NotAllowed | StoreError::Raced)
+            | ServiceError::Refused(_)
+            | ServiceError::GrantRefused(_),
+        ) => Ok(Arrival::Overtaken(consent)),
         Err(error) => Err(error),
     }
 }
@@ -309,8 +327,9 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
         CallError::Refused(refusal) if refusal.error.as_deref() == Some("access_denied") => {
             (Event::Declined, Arrival::Denied(consent))
         }
+        // Nobody's failure: the clock that the person ran out of ends the consent, as it does when nobody comes back.
         CallError::Refused(refusal) if refusal.code == "callback.login.expired" => {
-            (Event::LoginFailed, Arrival::TimedOut(consent))
+            (Event::Tick, Arrival::TimedOut(consent))
         }
         CallError::Refused(refusal) if refusal.error.is_some() => (Event::LoginFailed, Arrival::BankError(consent)),
         CallError::Refused(_) => (Event::LoginFailed, Arrival::NotTrusted(consent)),
@@ -320,16 +339,17 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
     }
 }
 
-async fn fail(app: &App, about: About, event: Event) -> Result<(), ServiceError> {
+async fn fail(app: &App, about: About, event: Event, code: &str) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let before = consents::lock(&mut tx, about.consent).await?;
+    evidence_log::record(app, &mut tx, &world, about.consent, "login.refused", &json!({ "code": code })).await?;
     // Whatever moved it meanwhile knows better.
     if before.machine.state == State::Initiated {
         moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
-        tx.commit().await?;
-        app.work.notify_waiters();
     }
+    tx.commit().await?;
+    app.work.notify_waiters();
     Ok(())
 }
 
@@ -363,11 +383,13 @@ async fn claim(
         if consent.machine.state == State::Initiated && consent.grant == Some(login.grant) {
             revocation::prepare(app, &mut tx, &world, &consent).await?;
         }
+        let body = json!({ "code": "login.browser.mismatch" });
+        evidence_log::record(app, &mut tx, &world, login.consent, "login.refused", &body).await?;
         tx.commit().await?;
         return Ok(Err(Arrival::OtherBrowser(login.consent)));
     }
     let before = grants::lock(&mut tx, login.grant).await?;
-    let Some(wrapped) = &before.key else { return Ok(Err(Arrival::CameTwice(login.consent))) };
+    let Some(wrapped) = &before.key else { return Ok(Err(Arrival::Overtaken(login.consent))) };
     let key = app.vault.open_key(tenant, wrapped)?;
     let bytes = Place::login(tenant, login.grant, login.id).open(&key, &login.sealed_pending)?;
     let pending = PendingLogin::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))?;

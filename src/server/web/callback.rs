@@ -77,7 +77,7 @@ async fn arrive(
 /// What an arrival means for the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Ended {
-    /// What the person is told; `None`: it worked.
+    /// What the person is told; `None`: the page of the consent's present state tells.
     outcome: Option<Outcome>,
     /// The consent, where a login was found.
     consent: Option<ConsentId>,
@@ -87,7 +87,7 @@ struct Ended {
 
 fn ended(arrival: &Arrival) -> Ended {
     let (outcome, consent, proven) = match *arrival {
-        Arrival::Connected(consent) => (None, Some(consent), true),
+        Arrival::Connected(consent) | Arrival::Overtaken(consent) => (None, Some(consent), true),
         Arrival::Denied(consent) => (Some(Outcome::Denied), Some(consent), true),
         Arrival::BankError(consent) => (Some(Outcome::BankError), Some(consent), true),
         Arrival::NotTrusted(consent) => (Some(Outcome::NotTrusted), Some(consent), true),
@@ -124,6 +124,7 @@ mod tests {
         let consent = ConsentId::from_uuid(uuid::Uuid::from_u128(7));
         for (arrival, outcome, proven) in [
             (Arrival::Connected(consent), None, true),
+            (Arrival::Overtaken(consent), None, true),
             (Arrival::Denied(consent), Some(Outcome::Denied), true),
             (Arrival::NotTrusted(consent), Some(Outcome::NotTrusted), true),
             (Arrival::CameTwice(consent), Some(Outcome::CameTwice), false),

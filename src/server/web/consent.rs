@@ -83,9 +83,7 @@ fn clusters(asked: &[String], profile: &Profile) -> Vec<Cluster> {
 
 /// For how long, at most: what the product asked, cut to what the bank grants and the law of the regime allows.
 fn term(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> Term {
-    let last = |days: i64| today.saturating_add(Span::new().days(days - 1));
-    let until =
-        asked_until.min(last(i64::from(profile.consent.max_days))).min(policy.term_most.map_or(Date::MAX, last));
+    let until = logins::last_day(asked_until, profile, policy, today);
     let confirm =
         policy.sca.map(|period| profile.consent.sca_days.map_or(period.default, i64::from).clamp(1, period.most));
     // A permission that is over before the bank wants to see the person again says nothing about it.
