@@ -5,6 +5,7 @@
 
 mod clock;
 mod closing;
+mod disk;
 mod journey;
 mod page;
 mod person;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Mutex;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use server::config::Config;
 use server::database::Database;
 use tempfile::TempDir;
@@ -89,19 +90,33 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = Folder::choose(args.data.clone())?;
     let mut ended = pin!(interrupted()?);
     let outcome = on_a_database(screen, &args, folder.path(), &mut ended).await;
-    match outcome {
-        Ok(()) if args.once => Ok(()),
+    let path = folder.path().display().to_string();
+    match &outcome {
+        Ok(()) if args.once => {}
         Ok(()) => {
+            screen.say(&format!("  Everything is stopped; the files stay in {path}."));
             folder.keep();
-            Ok(())
         }
-        Err(error) => {
-            screen.say(&format!("\n  What happened is in {}", folder.path().join("server.log").display()));
+        Err(error) if error.is::<Interrupted>() => {}
+        Err(_) => {
+            screen.say(&format!("\n  The files stay for a look, the log among them: {path}/server.log"));
             folder.keep();
-            Err(error)
         }
     }
+    outcome
 }
+
+/// Somebody ended the demo before its end.
+#[derive(Debug)]
+struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted; everything is stopped")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 async fn on_a_database(
     screen: Screen,
@@ -159,7 +174,7 @@ async fn unless<T>(
 ) -> anyhow::Result<T> {
     tokio::select! {
         outcome = work => outcome,
-        () = ended => bail!("interrupted"),
+        () = ended => Err(Interrupted.into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 use secrecy::ExposeSecret as _;
 
 use super::journey::{Harvest, Story, first_name, words};
@@ -43,12 +44,8 @@ fn data(board: &mut Board, world: &World, story: &Story) {
     let all = || story.mara.transactions().chain(story.jonas.transactions());
     let rows = all().count();
     board.entry("fetched", &format!("{}: every row of the bank's books, each once", many(rows, "transaction")));
-    let named = all().filter(|row| row.counterparty.is_some()).count();
-    let doubtful = all().filter(|row| !row.issues.is_empty()).count();
-    let doubts =
-        if doubtful == 0 { "no doubts".to_owned() } else { format!("{} with a doubt noted", number(doubtful as u64)) };
-    let text =
-        format!("all of them, every field with its origin; {} name the other side; {doubts}", number(named as u64));
+    let noted = all().filter(|row| !row.issues.is_empty()).count();
+    let text = format!("into one schema; every field says where it came from; {} carry a note", many(noted, "row"));
     board.entry("normalised", &text);
 }
 
@@ -78,52 +75,48 @@ fn end(board: &mut Board, story: &Story) {
     let receipt = &first.receipt;
     let moment = receipt.stopped_at.strftime("%-d %B %Y, %H:%M:%S UTC");
     let bank = first.bank_answer().map_or("the bank's answer is open".to_owned(), |answer| {
-        let after = answer.answered_at.duration_since(receipt.stopped_at);
-        format!("the bank confirmed {:.1} s later", after.as_secs_f64().max(0.0))
+        format!("the bank confirmed {:.1} s later", answer.answered_at.duration_since(receipt.stopped_at).as_secs_f64())
     });
-    board.entry("revoked", &format!("{moment}, by Mara; nothing was read, stored or served after it; {bank}"));
+    board.entry("revoked", &format!("{moment}, by Mara; {bank}"));
     let (rows, _) = first.erased();
     let tables: Vec<_> = receipt.erased_rows.iter().filter(|(_, rows)| **rows > 0).collect();
     let tables: Vec<_> = tables.iter().map(|(table, rows)| format!("{} {table}", number(**rows))).collect();
     board.entry("erased", &format!("{} rows: {}", number(rows), tables.join(" · ")));
-    let gone =
-        second.report.epochs.last().map(|(_, gone)| words(gone.destroyed_at.to_zoned(jiff::tz::TimeZone::UTC).date()));
-    let gone = gone.unwrap_or_default();
+    let gone = second.report.epochs.last().map(|(_, gone)| gone.destroyed_at.to_zoned(TimeZone::UTC).date());
+    let gone = gone.map(words).unwrap_or_default();
     let keys = many(receipt.accounts.len(), "data key");
-    board.entry("keys", &format!("{keys} deleted; the epoch key behind them destroyed on {gone}: no backup opens"));
-    board.entry(
-        "proof",
-        "receipt verified offline by a separate command; one digit changed: refused; another key: refused",
-    );
-    board.entry("bank calls", &calls(second));
+    board.entry("keys", &format!("{keys} deleted; the epoch key behind them destroyed on {gone}"));
+    board.entry("proof", "verified offline by a separate command; a changed digit or key: refused");
+    board.entry("bank calls", &calls(story));
     let rows = many(story.jonas.transactions().count(), "row");
-    board.entry("untouched", &format!("Jonas's {rows}; he is asked back to his bank since {}", words(story.due)));
+    let due = words(story.due);
+    board.entry("still there", &format!("Jonas's {rows}; he must sign in at his bank again since {due}"));
 }
 
 /// Calls by the ground on which they were made.
-fn calls(proof: &Proof) -> String {
-    let calls = proof.calls();
-    let on = |basis: &str| number(calls.get(basis).copied().unwrap_or(0) as u64);
+fn calls(story: &Story) -> String {
+    let on = |basis: &str| number(story.calls.get(basis).copied().unwrap_or(0) as u64);
     format!(
-        "for Mara: {} while she was there, {} without her, {} to end it; each is in the log",
+        "{} while a person was there, {} without, {} to end a consent; all are logged",
         on("psu_present"),
         on("unattended"),
         on("revocation")
     )
 }
 
-/// How to check the receipt by hand.
+/// How to check the receipt by hand, or, where the files go, how it was checked.
+///
+/// # Errors
+/// The system does not say where we are.
 pub(super) fn verification(screen: Screen, proof: &Proof, kept: bool) -> anyhow::Result<String> {
     let here = std::env::current_dir()?;
     let near = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     let program = near(&std::env::current_exe().context("this program's own file")?);
-    let command = format!("{program} evidence verify {} --key {}", near(&proof.file), near(&proof.keys));
-    let title = if kept {
-        "Check the receipt yourself:"
-    } else {
-        "How the receipt was checked (keep the files with --data DIR):"
-    };
-    Ok(format!("\n  {}\n    {command}", screen.paint(Style::Dim, title)))
+    let title =
+        if kept { "Check the receipt yourself:" } else { "How it was checked (keep the files with --data DIR):" };
+    let title = screen.paint(Style::Dim, title);
+    let (file, keys) = (near(&proof.file), near(&proof.keys));
+    Ok(format!("\n  {title}\n    {program} evidence verify \\\n      {file} \\\n      --key {keys}"))
 }
 
 /// What a person can open and try while the demo stays up.
@@ -133,25 +126,25 @@ pub(super) fn verification(screen: Screen, proof: &Proof, kept: bool) -> anyhow:
 pub(super) async fn invitation(screen: Screen, world: &World) -> anyhow::Result<String> {
     let (_, link) = world.product.ask("user-of-yours", BANK, PURPOSE, &world.return_url()).await?;
     let (base, key) = (&world.base, world.product.key().expose_secret());
-    let heading = |text: &str| format!("\n  {}\n", screen.paint(Style::Bold, text));
+    let heading = |text: &str| format!("\n  {}\n\n", screen.paint(Style::Bold, text));
+    let entry = |label: &str, what: &str| format!("    {}{what}\n", screen.paint(Style::Dim, &format!("{label:16}")));
     let mut text = heading("Now you");
-    let entry = |label: &str, what: &str| format!("    {}{what}\n", screen.paint(Style::Dim, &format!("{label:14}")));
-    text += &entry("be a person", screen.paint(Style::River, link.as_str()).as_str());
+    text += &entry("be a person", &screen.paint(Style::River, link.as_str()));
     for psu in &world.books.psus {
-        text += &entry("", &format!("sign in as {} with {} ({})", psu.username, psu.password, first_name(psu)));
+        text += &entry("", &format!("at the bank you are {}: {}, {}", first_name(psu), psu.username, psu.password));
     }
-    text += &entry("what you share", &format!("{base}my, in the same browser, afterwards"));
+    text += &entry("what you share", &format!("{base}my, afterwards, in the same browser"));
     text += &entry("the API", &format!("{base}docs/"));
-    text += &entry("its health", &format!("{base}healthz and {base}metrics"));
-    text += &entry("its log", &world.folder.join("server.log").display().to_string());
+    text +=
+        &entry("how it is", &format!("{base}healthz, {base}metrics, {}", world.folder.join("server.log").display()));
     text += &heading(&format!("Or be {PRODUCT}"));
+    let bearer = r#"-H "Authorization: Bearer $KEY""#;
     text += &format!("    KEY={key}\n");
-    for path in ["v1/institutions", "v1/consents", "v1/accounts"] {
-        text += &format!("    curl -sH \"Authorization: Bearer $KEY\" {base}{path}\n");
-    }
-    text += &format!("    curl -sH \"Authorization: Bearer $KEY\" {base}v1/accounts/ACCOUNT/transactions?limit=3\n");
+    text += &format!("    curl -s {bearer} {base}v1/accounts\n");
+    text += &format!("    curl -s {bearer} '{base}v1/accounts/ACCOUNT/transactions?limit=3'\n");
+    text += &format!("    curl -s {bearer} {base}v1/consents \\\n");
+    text += &format!("      -d '{{\"psu_ref\": \"somebody\", \"purposes\": [\"{PURPOSE}\"]}}'\n");
     let today = words(world.today()?);
-    text += &format!("\n  The demo's calendar stands at {today}. Everything is in {}.\n", world.folder.display());
-    text += &format!("  {}", screen.paint(Style::Dim, "Ctrl-C ends it."));
+    text += &format!("\n  Here it is {today}. Everything is in {}. Ctrl-C ends it.", world.folder.display());
     Ok(text)
 }

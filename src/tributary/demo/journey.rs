@@ -1,17 +1,21 @@
 //! The story: two people connect their bank, one of them stops, days pass. Every sentence on the screen is checked before it
 //! is shown.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use domain::world::Clock as _;
+use evidence::Receipt;
 use http::{Request, StatusCode};
 use jiff::civil::Date;
 use sandbox::{Psu, StolenToken};
+use store::data_map::{self, Subject};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::disk;
 use super::page::Page;
 use super::person::Browser;
 use super::product::{Account, Balance, Consent, Revocation, Transaction};
@@ -23,6 +27,9 @@ use super::world::{BANK, PRODUCT, PURPOSE, World};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(40);
+/// Texts of hers that a thief looks for, and from how many characters on a text is hers alone.
+const WORDS_MAX: usize = 12;
+const WORD_LONG: usize = 16;
 /// Days until an epoch key is destroyed: one epoch of a day is under way, seven are kept.
 const DAYS_TO_DESTRUCTION: u32 = 8;
 
@@ -68,6 +75,8 @@ pub(super) struct Story {
     pub(super) proofs: [Proof; 2],
     /// The day on which Jonas's sign-in fell due.
     pub(super) due: Date,
+    /// Calls to the bank for both of them, by the ground on which they were made.
+    pub(super) calls: BTreeMap<String, usize>,
 }
 
 /// Plays it all.
@@ -80,17 +89,25 @@ pub(super) async fn play(screen: Screen, world: &World) -> anyhow::Result<Story>
     let mut connected = connect(screen, world, mara).await?;
     screen.chapter("The data arrive");
     let harvest = gather(screen, world, mara, &connected).await?;
-    let loot = steal(screen, world).await?;
+    screen.step("A thief of disks searches the database's files for her data", search(world, mara, &harvest)).await?;
+    let title = "A thief of tokens tries hers with another certificate";
+    let loot = screen.step(title, attempt(world)).await?;
     let (his, his_harvest) = screen.step("Jonas connects his accounts the same way", whole_visit(world, jonas)).await?;
     screen.chapter("The person stops");
     let revocation = stop(screen, world, &mut connected, &harvest, &loot).await?;
     let first = prove(screen, world, &revocation, &harvest).await?;
     screen.chapter("Time passes, on the demo's own calendar");
-    let title = "Eight days later no backup of her data can be opened any more, and his are untouched";
-    let second = screen.step(title, after_eight_days(world, &revocation, &his, &his_harvest)).await?;
-    let title = "After ninety days the law wants to see Jonas at his bank again";
-    let due = screen.step(title, after_ninety_days(world, &his, &his_harvest)).await?;
-    Ok(Story { mara: harvest, jonas: his_harvest, proofs: [first, second], due })
+    let title = "Eight days later no backup opens her data any more";
+    let second = screen.step(title, after_eight_days(world, &revocation)).await?;
+    let title = "Meanwhile Jonas's bank was asked again without him";
+    let grown = screen.step(title, without_him(world, jonas, &his, &his_harvest)).await?;
+    let title = "Later his sign-in is too old: the consent waits for him, his data stay readable";
+    let due = screen.step(title, after_ninety_days(world, &his, &grown)).await?;
+    let mut calls = second.calls();
+    for (basis, count) in proof::calls_of(world, &his.consent).await? {
+        *calls.entry(basis).or_default() += count;
+    }
+    Ok(Story { mara: harvest, jonas: grown, proofs: [first, second], due, calls })
 }
 
 async fn connect(screen: Screen, world: &World, psu: &Psu) -> anyhow::Result<Connected> {
@@ -226,9 +243,28 @@ fn compare(shown: &Shown, psu: &Psu, today: Date) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn steal(screen: Screen, world: &World) -> anyhow::Result<StolenToken> {
-    let title = "A thief tries her access token with another certificate";
-    screen.step(title, attempt(world)).await
+/// Words that only her data have, looked for in everything that the database has written, and in our log.
+async fn search(world: &World, psu: &Psu, harvest: &Harvest) -> anyhow::Result<((), String)> {
+    let long = |text: &&str| text.chars().count() >= WORD_LONG;
+    let names = harvest.transactions().filter_map(|row| row.counterparty.as_deref());
+    let texts = harvest.transactions().filter_map(|row| row.description.as_deref());
+    let told: BTreeSet<&str> = names.chain(texts).filter(long).collect();
+    let mut words: Vec<String> = told.into_iter().take(WORDS_MAX).map(str::to_owned).collect();
+    words.extend(psu.accounts.iter().map(|account| account.iban.clone()));
+    words.push(psu.name.clone());
+    let count = words.len();
+    let places = vec![world.app.config.database.data_dir.clone(), world.folder.join("server.log")];
+    let searched = disk::search(places, words).await?;
+    ensure!(searched.files > 100, "there were {} files to search", searched.files);
+    if let Some(file) = searched.found_in {
+        anyhow::bail!("her data lie in clear in {}", file.display());
+    }
+    let facts = format!(
+        "{} and {} MB, write-ahead log and our own log included: none of {count} names, numbers and texts is in them",
+        many(searched.files, "file"),
+        searched.bytes / 1_000_000
+    );
+    Ok(((), facts))
 }
 
 async fn attempt(world: &World) -> anyhow::Result<(StolenToken, String)> {
@@ -307,7 +343,7 @@ async fn tell_bank(world: &World, consent: &str, token: &StolenToken) -> anyhow:
 }
 
 async fn prove(screen: Screen, world: &World, revocation: &Revocation, harvest: &Harvest) -> anyhow::Result<Proof> {
-    let title = "Her rows are erased, the keys that could read them deleted, a receipt signed and logged";
+    let title = "Her rows are erased, their keys deleted, a receipt is signed and logged";
     let proof = screen.step(title, erased(world, revocation, harvest)).await?;
     screen.step("A separate command verifies the receipt, offline", proof::check(&proof)).await?;
     Ok(proof)
@@ -324,8 +360,12 @@ async fn erased(world: &World, revocation: &Revocation, harvest: &Harvest) -> an
     let wanted = harvest.transactions().count() as u64;
     ensure!(counted == wanted, "{counted} transactions were erased of {wanted}");
     ensure!(receipt.accounts.len() == harvest.accounts.len(), "{} data keys were deleted", receipt.accounts.len());
+    let unfit = proof.after_the_end();
+    ensure!(unfit.is_empty(), "after the end the log has {}", unfit.join(", "));
+    let left = left_behind(world, receipt).await?;
+    ensure!(left == 0, "{left} rows were left behind");
     let facts = format!(
-        "{} rows of {}, then a scan that finds none; {}",
+        "{} rows of {}, then a scan that finds none left; {}",
         number(rows),
         many(tables, "table"),
         many(receipt.accounts.len(), "data key")
@@ -333,28 +373,57 @@ async fn erased(world: &World, revocation: &Revocation, harvest: &Harvest) -> an
     Ok((proof, facts))
 }
 
-async fn after_eight_days(
-    world: &World,
-    revocation: &Revocation,
-    other: &Connected,
-    others: &Harvest,
-) -> anyhow::Result<(Proof, String)> {
+/// Rows of the consent and its accounts in every table of the data map.
+async fn left_behind(world: &World, receipt: &Receipt) -> anyhow::Result<i64> {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await?;
+    let accounts = receipt.accounts.iter().map(|erased| Subject::Line(erased.account));
+    let mut left = 0;
+    for subject in accounts.chain([Subject::Consent(receipt.consent)]) {
+        left += data_map::scan(&mut tx, subject).await?.values().sum::<i64>();
+    }
+    Ok(left)
+}
+
+async fn after_eight_days(world: &World, revocation: &Revocation) -> anyhow::Result<(Proof, String)> {
     pass(world, DAYS_TO_DESTRUCTION);
     let gone = |proof: &Proof| proof.report.is_unreadable_everywhere(&proof.receipt);
     let proof = eventually("the destruction of the epoch key", async || {
-        Ok(proof::fetch(world, revocation, "receipt-after-eight-days").await?.filter(gone))
+        Ok(proof::fetch(world, revocation, "receipt-day-8").await?.filter(gone))
     });
     let proof = proof.await?;
     proof::check(&proof).await?;
-    still_there(world, &other.consent, others).await?;
     let epochs = proof.report.epochs.iter().map(|(_, gone)| gone.epoch.to_string()).collect::<Vec<_>>();
     let facts = format!(
-        "It is {}. The key of epoch {} is destroyed and the bundle proves it; Jonas's {} open as before",
+        "It is {}. The key of epoch {}, which could still open old copies, is destroyed; the bundle proves it",
         day_of(world.clock.now())?,
-        epochs.join(", "),
-        many(others.transactions().count(), "row")
+        epochs.join(", ")
     );
     Ok((proof, facts))
+}
+
+/// His data after days on which only the schedule asked: again what the bank has in its books.
+async fn without_him(
+    world: &World,
+    psu: &Psu,
+    person: &Connected,
+    before: &Harvest,
+) -> anyhow::Result<(Harvest, String)> {
+    let today = world.today()?;
+    eventually("the scheduled fetch", async || {
+        let accounts = world.product.accounts(&person.consent).await?;
+        let fresh = |account: &Account| account.freshness.complete_until.is_some_and(|until| until >= today);
+        Ok(accounts.iter().all(fresh).then_some(()))
+    })
+    .await?;
+    let (harvest, _) = read_all(world, psu, &person.consent).await?;
+    let (old, new) = (before.transactions().count(), harvest.transactions().count());
+    ensure!(new > old, "after eight days there are {new} rows, and {old} before");
+    let facts = format!(
+        "{} more, {} now: again every row of the bank's books, each once, read under keys that were wrapped anew",
+        many(new - old, "row"),
+        number(new as u64)
+    );
+    Ok((harvest, facts))
 }
 
 async fn after_ninety_days(world: &World, person: &Connected, harvest: &Harvest) -> anyhow::Result<(Date, String)> {
@@ -373,8 +442,7 @@ async fn after_ninety_days(world: &World, person: &Connected, harvest: &Harvest)
     ensure!(told, "the accounts do not say why they are not fresher");
     let due = date_of(due)?;
     let facts = format!(
-        "It is {}. His consent is reauth_pending since its sign-in fell due on {}; his data stay readable and say so",
-        day_of(world.clock.now())?,
+        "It is {}. The sign-in fell due, the consent is reauth_pending, and every account says so beside its data",
         words(due)
     );
     Ok((due, facts))

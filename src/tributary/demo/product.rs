@@ -64,6 +64,8 @@ pub(super) struct Account {
 /// How fresh, and why not fresher.
 #[derive(Deserialize)]
 pub(super) struct Freshness {
+    /// Last day of which every booked transaction is there.
+    pub(super) complete_until: Option<Date>,
     /// State of the consent behind the account.
     pub(super) consent_state: String,
     /// Why it is not fresher.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use anyhow::{Context as _, ensure};
-use evidence::{BankAnswer, Origin, Receipt, Report, VerifierKey};
+use evidence::{BankAnswer, Origin, Receipt, Report, Statement, VerifierKey};
 use http::StatusCode;
 use tokio::process::Command;
 
@@ -65,16 +65,48 @@ impl Proof {
         bodies.into_iter().find(|answer| answer.deletion == self.receipt.deletion)
     }
 
+    /// What the log says happened after access had stopped and does not belong to its end: nothing, if all is well.
+    pub(super) fn after_the_end(&self) -> Vec<&str> {
+        let end = |statement: &&Statement| statement.kind == "deletion.begun";
+        let statements = self.report.lines.iter().filter_map(|line| line.statement.as_ref());
+        let after = statements.skip_while(|statement| !end(statement));
+        let belongs = |statement: &&Statement| match statement.kind.as_str() {
+            "bank.call" => basis(statement) == "revocation",
+            kind => kind.starts_with("deletion.") || kind == "consent.moved",
+        };
+        after.filter(|statement| !belongs(statement)).map(|statement| statement.kind.as_str()).collect()
+    }
+
     /// Calls to the bank on record, by the ground on which they were made.
     pub(super) fn calls(&self) -> BTreeMap<String, usize> {
-        let mut calls = BTreeMap::new();
-        let statements = self.report.lines.iter().filter_map(|line| line.statement.as_ref());
-        for statement in statements.filter(|statement| statement.kind == "bank.call") {
-            let basis = statement.body.get("basis").and_then(|basis| basis.as_str()).unwrap_or("unknown");
-            *calls.entry(basis.to_owned()).or_default() += 1;
-        }
-        calls
+        calls(&self.report)
     }
+}
+
+/// Calls to the bank on record for a consent.
+///
+/// # Errors
+/// No answer, or a bundle that does not hold.
+pub(super) async fn calls_of(world: &World, consent: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+    let answer = world.product.get(&format!("/v1/evidence/consents/{consent}")).await?;
+    ensure!(answer.status == StatusCode::OK, "the log of a consent was answered with {}", answer.status);
+    let text = String::from_utf8(answer.body.into()).context("a bundle that is not text")?;
+    let keys = VerifierKey::read_all(&server::verifier_key(&world.app)?)?;
+    Ok(calls(&evidence::verify(&text, &keys, None).context("the bundle of a consent")?))
+}
+
+fn calls(report: &Report) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    let statements = report.lines.iter().filter_map(|line| line.statement.as_ref());
+    for statement in statements.filter(|statement| statement.kind == "bank.call") {
+        *calls.entry(basis(statement).to_owned()).or_default() += 1;
+    }
+    calls
+}
+
+/// The ground on which a call was made.
+fn basis(statement: &Statement) -> &str {
+    statement.body.get("basis").and_then(|basis| basis.as_str()).unwrap_or("unknown")
 }
 
 /// Has the command check the file, a copy with one digit changed, and the file with somebody else's key: it must accept the

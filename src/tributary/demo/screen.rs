@@ -50,6 +50,7 @@ impl Style {
 pub(super) struct Screen {
     terminal: bool,
     colour: bool,
+    out: fn(&str),
 }
 
 impl Screen {
@@ -57,7 +58,7 @@ impl Screen {
     pub(super) fn new() -> Self {
         let terminal = std::io::stdout().is_terminal();
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { terminal, colour: terminal && !refused }
+        Self { terminal, colour: terminal && !refused, out: put }
     }
 
     /// Text in a style.
@@ -71,12 +72,12 @@ impl Screen {
 
     /// A heading over the steps that follow.
     pub(super) fn chapter(self, title: &str) {
-        put(&format!("\n  {}\n\n", self.paint(Style::Bold, title)));
+        (self.out)(&format!("\n  {}\n\n", self.paint(Style::Bold, title)));
     }
 
     /// Lines as they are.
     pub(super) fn say(self, text: &str) {
-        put(&format!("{text}\n"));
+        (self.out)(&format!("{text}\n"));
     }
 
     /// Does a piece of work under a title and says how it went: `work` gives what comes of it and a sentence with facts.
@@ -98,24 +99,24 @@ impl Screen {
                 outcome = &mut work => break outcome,
                 _ = frames.tick(), if self.terminal => {
                     let sign = self.paint(Style::River, turn.next().unwrap_or(&""));
-                    put(&format!("\r\u{1b}[2K  {sign} {title} …"));
+                    (self.out)(&format!("\r\u{1b}[2K  {sign} {title} …"));
                 }
             }
         };
         let start = if self.terminal { "\r\u{1b}[2K" } else { "" };
         let time = format!("{:.2} s", begun.elapsed().as_secs_f64());
-        let room = (WIDTH - 4).saturating_sub(columns(title) + columns(&time));
+        let room = (WIDTH - 4).saturating_sub(columns(title) + columns(&time)).max(2);
         let time = self.paint(Style::Dim, &format!("{:room$}{time}", ""));
         match outcome {
             Ok((value, facts)) => {
-                put(&format!("{start}  {} {title}{time}\n", self.paint(Style::Good, "✓")));
+                (self.out)(&format!("{start}  {} {title}{time}\n", self.paint(Style::Good, "✓")));
                 for line in wrapped(&facts, WIDTH - 4) {
-                    put(&format!("    {}\n", self.paint(Style::Dim, &line)));
+                    (self.out)(&format!("    {}\n", self.paint(Style::Dim, &line)));
                 }
                 Ok(value)
             }
             Err(error) => {
-                put(&format!("{start}  {} {title}{time}\n", self.paint(Style::Bad, "✗")));
+                (self.out)(&format!("{start}  {} {title}{time}\n", self.paint(Style::Bad, "✗")));
                 Err(error.context(title.to_owned()))
             }
         }
@@ -214,7 +215,7 @@ pub(super) fn many(value: usize, thing: &str) -> String {
 mod tests {
     use super::*;
 
-    const QUIET: Screen = Screen { terminal: false, colour: false };
+    const QUIET: Screen = Screen { terminal: false, colour: false, out: |_| {} };
 
     #[test]
     fn numbers_are_grouped() {

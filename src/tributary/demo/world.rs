@@ -146,7 +146,7 @@ pub(super) async fn settings(folder: &Path, port: Option<u16>) -> anyhow::Result
     settings.banks.registrations_dir = folder.join("registrations");
     settings.banks.allow_loopback = true;
     settings.tenant.name = TPP.to_owned();
-    settings.tenant.authorisation = format!("{CLIENT_ID} (invented)");
+    settings.tenant.authorisation = format!("Authorisation {CLIENT_ID}, invented for this demo");
     settings.evidence.origin = "demo.tributary.example/evidence".to_owned();
     settings.evidence.checkpoint_file = folder.join("evidence").join("checkpoints");
     fs::create_dir_all(folder.join("evidence"))?;
