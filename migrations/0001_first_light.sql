@@ -225,7 +225,7 @@ create table consent (
     check (institution_id is not null or state in ('initiated', 'revoked', 'failed'))
 );
 create index consent_product on consent (tenant_id, product_id, consent_id);
-create index consent_psu on consent (tenant_id, psu_id);
+create index consent_psu on consent (tenant_id, psu_id, consent_id);
 create index consent_grant on consent (tenant_id, grant_id);
 create index consent_retained on consent (tenant_id, ended_at)
     where data_state = 'present' and state in ('expired', 'failed');
@@ -543,6 +543,7 @@ create table deletion_line (
     foreign key (tenant_id, deletion_id) references deletion
 );
 create index deletion_line_epoch on deletion_line (tenant_id, key_epoch);
+create index deletion_line_line on deletion_line (tenant_id, line_id);
 
 create table deletion_addendum (
     tenant_id uuid not null,

@@ -362,17 +362,34 @@ pub async fn of_product(
 ) -> Result<Vec<Consent>, StoreError> {
     // Ids are UUIDv7: their order is the order of creation.
     let before = before.map_or(Uuid::max(), ConsentId::uuid);
-    let rows = select!(
-        "where tenant_id = $1 and product_id = $2 and ($3::uuid is null or psu_id = $3) and consent_id < $4 \
-         order by consent_id desc limit $5",
-        tx.id(),
-        product.uuid(),
-        psu.map(PsuId::uuid),
-        before,
-        i64::from(limit)
-    )
-    .fetch_all(tx.db())
-    .await?;
+    let (product, limit) = (product.uuid(), i64::from(limit));
+    // Two statements, so that each is a range of an index of its own.
+    let rows = match psu {
+        Some(psu) => {
+            select!(
+                "where tenant_id = $1 and psu_id = $2 and product_id = $3 and consent_id < $4 \
+                 order by consent_id desc limit $5",
+                tx.id(),
+                psu.uuid(),
+                product,
+                before,
+                limit
+            )
+            .fetch_all(tx.db())
+            .await?
+        }
+        None => {
+            select!(
+                "where tenant_id = $1 and product_id = $2 and consent_id < $3 order by consent_id desc limit $4",
+                tx.id(),
+                product,
+                before,
+                limit
+            )
+            .fetch_all(tx.db())
+            .await?
+        }
+    };
     rows.into_iter().map(Consent::try_from).collect()
 }
 

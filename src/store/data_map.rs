@@ -21,35 +21,32 @@ pub enum Subject {
     Line(LineId),
     /// What hangs on a consent beside its lines: links, logins, sessions, runs.
     Consent(ConsentId),
+    /// What ties a line to one consent, where the line itself stays because another consent holds it.
+    Share(ConsentId, LineId),
     /// The secrets of a grant and their key.
     Grant(GrantId),
 }
 
 impl Subject {
-    /// The word in `data_map.erased_with`.
-    const fn word(self) -> &'static str {
+    /// The words in `data_map.erased_with`; a table takes part if its columns have them all.
+    fn words(self) -> Vec<String> {
+        self.keys().into_iter().map(|(word, _)| word.to_owned()).collect()
+    }
+
+    /// What the rows belong to. The column of a word is called like it: `line_id`.
+    fn keys(self) -> Vec<(&'static str, Uuid)> {
         match self {
-            Self::Line(_) => "line",
-            Self::Consent(_) => "consent",
-            Self::Grant(_) => "grant",
+            Self::Line(line) => vec![("line", line.uuid())],
+            Self::Consent(consent) => vec![("consent", consent.uuid())],
+            Self::Share(consent, line) => vec![("consent", consent.uuid()), ("line", line.uuid())],
+            Self::Grant(grant) => vec![("grant", grant.uuid())],
         }
     }
 
-    /// The column that says which rows belong to it.
-    const fn column(self) -> &'static str {
-        match self {
-            Self::Line(_) => "line_id",
-            Self::Consent(_) => "consent_id",
-            Self::Grant(_) => "grant_id",
-        }
-    }
-
-    const fn id(self) -> Uuid {
-        match self {
-            Self::Line(id) => id.uuid(),
-            Self::Consent(id) => id.uuid(),
-            Self::Grant(id) => id.uuid(),
-        }
+    /// The condition that picks its rows, with the ids as parameters from the second on.
+    fn condition(self) -> String {
+        let keys = self.keys().into_iter().zip(2..);
+        keys.map(|((word, _), nth)| format!(" and {word}_id = ${nth}")).collect()
     }
 }
 
@@ -70,36 +67,33 @@ pub struct Step {
 impl Step {
     /// Deletes, or empties, at most `limit` rows; gives how many.
     pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: i64) -> Result<u64, StoreError> {
-        let (table, key) = (&self.quoted, self.subject.column());
-        let some = format!(
-            "tenant_id = $1 and ctid = any(array(select ctid from {table} where tenant_id = $1 and {key} = $2{} limit $3))",
-            self.not_empty()
-        );
+        let table = &self.quoted;
+        // A number of our own, not a parameter: it has no fixed place behind the ids.
+        let some = format!("tenant_id = $1 and ctid = any(array(select ctid from {} limit {limit}))", self.rows());
         let statement = if self.columns.is_empty() {
             format!("delete from {table} where {some}")
         } else {
             let set = self.columns.iter().map(|column| format!("{column} = null")).collect::<Vec<_>>().join(", ");
             format!("update {table} set {set} where {some}")
         };
-        // Names come from the catalogue, quoted by the database; values are parameters.
-        let done = sqlx::query(AssertSqlSafe(statement))
-            .bind(tx.id())
-            .bind(self.subject.id())
-            .bind(limit)
-            .execute(tx.db())
-            .await?;
-        Ok(done.rows_affected())
+        // Names come from the catalogue, quoted by the database; ids are parameters.
+        let statement = sqlx::query(AssertSqlSafe(statement)).bind(tx.id());
+        let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
+        Ok(statement.execute(tx.db()).await?.rows_affected())
     }
 
     /// How many rows are left.
     pub(crate) async fn left(&self, tx: &mut TenantTx) -> Result<i64, StoreError> {
-        let (table, key) = (&self.quoted, self.subject.column());
-        let statement = format!("select count(*) from {table} where tenant_id = $1 and {key} = $2{}", self.not_empty());
-        Ok(sqlx::query_scalar(AssertSqlSafe(statement))
-            .bind(tx.id())
-            .bind(self.subject.id())
-            .fetch_one(tx.db())
-            .await?)
+        let statement = format!("select count(*) from {}", self.rows());
+        let statement = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.id());
+        let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
+        Ok(statement.fetch_one(tx.db()).await?)
+    }
+
+    /// The table and the condition that picks the subject's rows.
+    fn rows(&self) -> String {
+        let (table, condition, filled) = (&self.quoted, self.subject.condition(), self.not_empty());
+        format!("{table} where tenant_id = $1{condition}{filled}")
     }
 
     /// Restricts to rows with something to empty.
@@ -117,11 +111,11 @@ impl Step {
 pub async fn steps(tx: &mut TenantTx, subject: Subject) -> Result<Vec<Step>, StoreError> {
     let rows = query!(
         r#"select table_name as "table!", quote_ident(table_name) as "quoted!",
-            bool_and($1 = any(erased_with)) as "whole!",
-            bool_or(column_name = 'wrapped_key' and $1 = any(erased_with)) as "shreds!",
-            array_agg(quote_ident(column_name) order by column_name) filter (where $1 = any(erased_with)) as "columns!"
-         from data_map group by table_name having bool_or($1 = any(erased_with)) order by table_name"#,
-        subject.word()
+            bool_and($1 <@ erased_with) as "whole!",
+            bool_or(column_name = 'wrapped_key' and $1 <@ erased_with) as "shreds!",
+            array_agg(quote_ident(column_name) order by column_name) filter (where $1 <@ erased_with) as "columns!"
+         from data_map group by table_name having bool_or($1 <@ erased_with) order by table_name"#,
+        &subject.words()
     )
     .fetch_all(tx.db())
     .await?;
@@ -162,6 +156,16 @@ fn in_order(mut waiting: BTreeMap<String, Step>, references: &BTreeSet<(String, 
     let (keys, mut rows): (Vec<Step>, Vec<Step>) = ordered.into_iter().partition(|step| step.shreds);
     rows.extend(keys);
     rows
+}
+
+/// Erases a subject whole, its key included, for subjects of few rows; gives how many rows went, by table.
+pub async fn erase(tx: &mut TenantTx, subject: Subject) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut gone = BTreeMap::new();
+    for step in steps(tx, subject).await? {
+        let rows = step.erase(tx, i64::MAX).await?;
+        gone.insert(step.table, rows);
+    }
+    Ok(gone)
 }
 
 /// How many rows are left of a subject, by table, its own key included: all zero after an erasure.

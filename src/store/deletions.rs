@@ -353,7 +353,7 @@ async fn count(tx: &mut TenantTx, id: DeletionId, subject: Subject, table: &str,
             .execute(tx.db())
             .await?
         }
-        Subject::Consent(_) | Subject::Grant(_) => {
+        Subject::Consent(_) | Subject::Share(..) | Subject::Grant(_) => {
             query!(
                 "update deletion set counts = counts || jsonb_build_object($3::text,
                     coalesce((counts ->> $3)::bigint, 0) + $4::bigint)
@@ -391,30 +391,6 @@ pub async fn shred_line(tx: &mut TenantTx, id: DeletionId, line: LineId, now: Ti
     .execute(tx.db())
     .await?;
     Ok(())
-}
-
-/// Empties the secrets of a grant and deletes their wrapped key. Gives the epoch that could still open an old copy;
-/// `None` if they were gone.
-pub async fn shred_grant(
-    tx: &mut TenantTx,
-    id: DeletionId,
-    grant: domain::ids::GrantId,
-) -> Result<Option<i64>, StoreError> {
-    let kept = query!(
-        "select key_epoch from bank_grant where tenant_id = $1 and grant_id = $2 for update",
-        tx.id(),
-        grant.uuid()
-    )
-    .fetch_optional(tx.db())
-    .await?;
-    let subject = Subject::Grant(grant);
-    for step in data_map::steps(tx, subject).await? {
-        let rows = i64::try_from(step.erase(tx, 1).await?).unwrap_or(i64::MAX);
-        if rows > 0 {
-            count(tx, id, subject, &step.table, rows).await?;
-        }
-    }
-    Ok(kept.and_then(|kept| kept.key_epoch))
 }
 
 /// Notes that every row is gone.

@@ -7,6 +7,7 @@ use sqlx::query;
 use uuid::Uuid;
 use vault::Wrapped;
 
+use crate::data_map::{self, Subject};
 use crate::time::{at, maybe_at, read};
 use crate::{StoreError, TenantTx};
 
@@ -226,15 +227,7 @@ pub async fn save(tx: &mut TenantTx, before: &Grant, after: &Grant) -> Result<Gr
 
 /// Empties the secrets of a grant and takes its wrapped key away: they live on in a revocation capsule, or nowhere.
 pub async fn forget(tx: &mut TenantTx, id: GrantId) -> Result<(), StoreError> {
-    query!(
-        "update bank_grant set key_epoch = null, wrapped_key = null, sealed_bank_consent = null, sealed_tokens = null,
-            token_expires_at = null
-         where tenant_id = $1 and grant_id = $2",
-        tx.id(),
-        id.uuid()
-    )
-    .execute(tx.db())
-    .await?;
+    data_map::erase(tx, Subject::Grant(id)).await?;
     Ok(())
 }
 

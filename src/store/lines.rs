@@ -5,7 +5,7 @@
 //! bank-data row is written.
 
 use domain::consent::State;
-use domain::ids::{ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId};
+use domain::ids::{ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, TenantId};
 use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -13,6 +13,7 @@ use sqlx::query;
 use uuid::Uuid;
 use vault::{DataKey, Wrapped};
 
+use crate::data_map::{self, Subject};
 use crate::sealed::{DetailsWire, Opened, Place, SCHEMA_VERSION, encode};
 use crate::time::{at, maybe_day, read, read_day};
 use crate::{StoreError, TenantTx};
@@ -82,8 +83,8 @@ pub struct Line {
 
 impl Line {
     /// Opens what the bank says about the account.
-    pub fn details(&self, tx_tenant: domain::ids::TenantId, key: &DataKey) -> Result<Details, StoreError> {
-        Place::line(tx_tenant, self.id).open_record(key, &self.sealed).map(DetailsWire::read)
+    pub fn details(&self, tenant: TenantId, key: &DataKey) -> Result<Details, StoreError> {
+        Place::line(tenant, self.id).open_record(key, &self.sealed).map(DetailsWire::read)
     }
 }
 
@@ -120,7 +121,7 @@ pub struct Resource {
 
 impl Resource {
     /// Opens the bank's id of the account, constant within the consent.
-    pub fn resource_id(&self, tenant: domain::ids::TenantId, key: &DataKey) -> Result<Opened, StoreError> {
+    pub fn resource_id(&self, tenant: TenantId, key: &DataKey) -> Result<Opened, StoreError> {
         Place::resource_id(tenant, self.line.id, self.consent).open(key, &self.sealed_resource_id)
     }
 }
@@ -145,7 +146,7 @@ struct Row {
 
 /// A select of lines under a consent; the tail says which.
 macro_rules! select {
-    ($tail:tt $(, $arg:expr)*) => {
+    ($first:tt $(+ $tail:tt)* $(, $arg:expr)*) => {
         sqlx::query_as!(
             Row,
             "select l.line_id, l.psu_id, l.institution_id, l.key_epoch, l.wrapped_key, l.sealed, l.balances_as_of, \
@@ -155,7 +156,7 @@ macro_rules! select {
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \
              join line l on l.tenant_id = cl.tenant_id and l.line_id = cl.line_id \
              where cl.state = 'granted' and c.data_state = 'present' \
-             and c.state in ('authorized', 'active', 'reauth_pending') and " + $tail
+             and c.state in ('authorized', 'active', 'reauth_pending') and " + $first $(+ $tail)*
             $(, $arg)*
         )
     };
@@ -185,20 +186,35 @@ impl Row {
     }
 }
 
+/// A select of what a product holds. What comes first narrows to one index; the rest filters.
+macro_rules! holdings {
+    ($narrow:tt, $tx:expr, $product:expr, $filter:expr) => {
+        select!(
+            "c.tenant_id = $1 and c.product_id = $2 and "
+                + $narrow
+                + " \
+             and ($3::uuid is null or c.consent_id = $3) and ($4::uuid is null or c.psu_id = $4) \
+             and ($5::uuid is null or cl.line_id = $5) \
+             order by l.line_id, c.consent_id desc",
+            $tx.id(),
+            $product.uuid(),
+            $filter.consent.map(ConsentId::uuid),
+            $filter.psu.map(PsuId::uuid),
+            $filter.line.map(LineId::uuid)
+        )
+        .fetch_all($tx.db())
+        .await?
+    };
+}
+
 /// Lines that a product may read now, by id. Where several of its consents hold a line, the newest counts.
 pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Result<Vec<Held>, StoreError> {
-    let rows = select!(
-        "c.tenant_id = $1 and c.product_id = $2 and ($3::uuid is null or c.consent_id = $3) \
-         and ($4::uuid is null or c.psu_id = $4) and ($5::uuid is null or cl.line_id = $5) \
-         order by l.line_id, c.consent_id desc",
-        tx.id(),
-        product.uuid(),
-        filter.consent.map(ConsentId::uuid),
-        filter.psu.map(PsuId::uuid),
-        filter.line.map(LineId::uuid)
-    )
-    .fetch_all(tx.db())
-    .await?;
+    let rows = match filter {
+        Filter { line: Some(_), .. } => holdings!("cl.line_id = $5", tx, product, filter),
+        Filter { consent: Some(_), .. } => holdings!("c.consent_id = $3", tx, product, filter),
+        Filter { psu: Some(_), .. } => holdings!("c.psu_id = $4", tx, product, filter),
+        Filter { .. } => holdings!("true", tx, product, filter),
+    };
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     for row in rows {
         let (line, consent, state, _) = row.line()?;
@@ -223,7 +239,8 @@ pub async fn resources(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<Reso
 }
 
 /// Takes one account out of a consent: from the commit on nothing of it is written or read under this consent, and a
-/// fetch drops it although the bank still lists it. [`StoreError::NotFound`] if the consent does not hold it.
+/// fetch drops it although the bank still lists it. If another ground holds the line, what tied it to this consent goes
+/// at once; else it goes with the line. [`StoreError::NotFound`] if the consent does not hold it.
 pub async fn remove(tx: &mut TenantTx, consent: ConsentId, line: LineId, now: Timestamp) -> Result<(), StoreError> {
     let removed = query!(
         "with removed as (
@@ -239,15 +256,45 @@ pub async fn remove(tx: &mut TenantTx, consent: ConsentId, line: LineId, now: Ti
     )
     .execute(tx.db())
     .await?;
-    if removed.rows_affected() == 0 { Err(StoreError::NotFound("account under this consent")) } else { Ok(()) }
+    if removed.rows_affected() == 0 {
+        return Err(StoreError::NotFound("account under this consent"));
+    }
+    lock_all(tx, consent).await?;
+    let held =
+        query!("select 1 as one from ground where tenant_id = $1 and line_id = $2 limit 1", tx.id(), line.uuid())
+            .fetch_optional(tx.db())
+            .await?;
+    if held.is_some() {
+        data_map::erase(tx, Subject::Share(consent, line)).await?;
+    }
+    Ok(())
 }
 
-/// Lines of a consent that no ground holds any more (the view `ground`): an erasure of the consent erases these.
+/// Locks the lines of a consent. When the last two grounds of a line end at the same time, the second waits here until
+/// the first has committed, and then finds that it is the last. Without it each would leave the line to the other.
+async fn lock_all(tx: &mut TenantTx, consent: ConsentId) -> Result<(), StoreError> {
+    query!(
+        "select 1 as one from line l
+         where l.tenant_id = $1 and l.line_id in (
+            select cl.line_id from consent_line cl where cl.tenant_id = $1 and cl.consent_id = $2)
+         order by l.line_id for no key update",
+        tx.id(),
+        consent.uuid()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// Lines of a consent that no ground holds any more (the view `ground`) and that no other deletion is erasing already:
+/// an erasure of the consent erases these. To be called after the state has changed, in the same transaction.
 pub async fn without_ground(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<LineId>, StoreError> {
+    lock_all(tx, consent).await?;
     let rows = query!(
         "select cl.line_id from consent_line cl
          where cl.tenant_id = $1 and cl.consent_id = $2
            and not exists (select from ground g where g.tenant_id = cl.tenant_id and g.line_id = cl.line_id)
+           and not exists (select from deletion_line dl where dl.tenant_id = cl.tenant_id and dl.line_id = cl.line_id)
          order by cl.line_id",
         tx.id(),
         consent.uuid()
@@ -257,12 +304,20 @@ pub async fn without_ground(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec
     Ok(rows.into_iter().map(|row| LineId::from_uuid(row.line_id)).collect())
 }
 
-/// Whether any ground holds a line.
-pub async fn has_ground(tx: &mut TenantTx, line: LineId) -> Result<bool, StoreError> {
-    let row = query!("select 1 as one from ground where tenant_id = $1 and line_id = $2 limit 1", tx.id(), line.uuid())
-        .fetch_optional(tx.db())
-        .await?;
-    Ok(row.is_some())
+/// Lines of a consent that a ground holds: an erasure of the consent keeps these. To be called after the state has
+/// changed, in the same transaction as [`without_ground`].
+pub async fn with_ground(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<LineId>, StoreError> {
+    let rows = query!(
+        "select cl.line_id from consent_line cl
+         where cl.tenant_id = $1 and cl.consent_id = $2 and cl.state = 'granted'
+           and exists (select from ground g where g.tenant_id = cl.tenant_id and g.line_id = cl.line_id)
+         order by cl.line_id",
+        tx.id(),
+        consent.uuid()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| LineId::from_uuid(row.line_id)).collect())
 }
 
 /// What is known of an account that a bank lists.

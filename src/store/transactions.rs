@@ -95,22 +95,6 @@ impl LineWriter<'_> {
         })
     }
 
-    /// Takes pending rows off the list that the bank did not list again since `fetch_began`: they were booked under
-    /// another identity, or never will be. Gives how many.
-    pub async fn retire_pending(&mut self, fetch_began: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let done = query!(
-            "update transaction set removed_at = $4
-             where tenant_id = $1 and line_id = $2 and status = 'pending' and removed_at is null and last_seen_at < $3",
-            self.tx.id(),
-            self.line.uuid(),
-            at(fetch_began),
-            at(now)
-        )
-        .execute(self.tx.db())
-        .await?;
-        Ok(done.rows_affected())
-    }
-
     /// What is stored already under the tags of a fetch.
     async fn known(&mut self, tagged: &[([u8; 32], &Normalized)]) -> Result<HashMap<[u8; 32], Known>, StoreError> {
         let tags: Vec<&[u8]> = tagged.iter().map(|(tag, _)| tag.as_slice()).collect();

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::consent::{DataState, ExpiryReason, RevokedBy, State};
-use domain::ids::{DeletionId, LinkId, LoginId};
+use domain::ids::{ConsentId, DeletionId, LinkId, LoginId};
 use domain::records::NormalizedBalance;
 use jiff::civil::Date;
 use uuid::Uuid;
 use vault::Wrapped;
 
-use super::fixture::{Account, Fixture, NOW, record};
+use super::fixture::{Account, CAUSE, Fixture, NOW, record};
 use crate::capsules::Capsule;
 use crate::consents::Consent;
 use crate::data_map::{Subject, scan, steps};
@@ -163,8 +163,7 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
         deletions::shred_line(&mut tx, id, *line, NOW).await.unwrap();
         deletions::shred_line(&mut tx, id, *line, NOW).await.unwrap();
     }
-    assert_eq!(deletions::shred_grant(&mut tx, id, grant).await.unwrap(), Some(10));
-    assert_eq!(deletions::shred_grant(&mut tx, id, grant).await.unwrap(), None);
+    grants::forget(&mut tx, grant).await.unwrap();
     deletions::shredded(&mut tx, id, NOW, NOW).await.unwrap();
     tx.commit().await.unwrap();
 
@@ -188,12 +187,14 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
         assert_eq!((line.key_epoch, line.key_deleted_at), (Some(10), Some(NOW)));
     }
     let deletion = deletions::get(&mut tx, id).await.unwrap();
-    let beside = [("bank_grant", 1), ("fetch_run", 1), ("link", 1), ("login", 1), ("page_session", 1)];
+    let beside = [("fetch_run", 1), ("link", 1), ("login", 1), ("page_session", 1)];
     assert_eq!(deletion.counts, beside.map(|(table, rows)| (table.to_owned(), rows)).into());
     assert_eq!(deletion.state, Step::Shredded);
     assert_eq!(deletions::resting_on(&mut tx, 10).await.unwrap(), [id]);
     assert_eq!(consents::get(&mut tx, consent.id).await.unwrap().id, consent.id, "the legal record stays");
-    assert!(grants::get(&mut tx, grant).await.unwrap().key.is_none());
+    let forgotten = grants::get(&mut tx, grant).await.unwrap();
+    assert!(forgotten.key.is_none() && forgotten.sealed_tokens.is_none() && forgotten.sealed_bank_consent.is_none());
+    assert_eq!(forgotten.state, domain::grant::State::Granted, "and the rest of the grant stays");
 
     let mut tx = neighbour.tx().await;
     let untouched = scan(&mut tx, Subject::Line(survivor.1[0].id)).await.unwrap();
@@ -207,25 +208,82 @@ async fn a_line_lives_while_a_ground_holds_it() {
     let (own, shared) = (fixture.line(&first, 1).await, fixture.line(&first, 2).await);
     let second = fixture.active().await;
     fixture.share(&second, &shared).await;
-    let without = |consent: Consent| {
+    let fates = |consent: ConsentId| {
         let fixture = &fixture;
-        async move { lines::without_ground(&mut fixture.tx().await, consent.id).await.unwrap() }
+        async move {
+            let mut tx = fixture.tx().await;
+            let going = lines::without_ground(&mut tx, consent).await.unwrap();
+            (going, lines::with_ground(&mut tx, consent).await.unwrap())
+        }
     };
-    assert_eq!(without(first.clone()).await, []);
+    let mut both = vec![own.id, shared.id];
+    both.sort_unstable();
+    assert_eq!(fates(first.id).await, (vec![], both.clone()));
     fixture.set(&first, State::Expired(ExpiryReason::Term), DataState::Present).await;
-    assert_eq!(without(first.clone()).await, [], "retention of an expired consent is a ground");
+    assert_eq!(fates(first.id).await, (vec![], both), "retention of an expired consent is a ground");
     fixture.set(&first, State::Revoked(RevokedBy::Psu), DataState::Erasing).await;
-    assert_eq!(without(first.clone()).await, [own.id]);
+    assert_eq!(fates(first.id).await, (vec![own.id], vec![shared.id]));
     let (id, lines) = begin(&fixture, &first).await;
     assert_eq!(lines, [own.id]);
+    assert_eq!(fates(first.id).await, (vec![], vec![shared.id]), "a deletion erases it already");
     erase(&fixture, id, Subject::Line(own.id)).await;
     erase(&fixture, id, Subject::Consent(first.id)).await;
     let mut tx = fixture.tx().await;
-    assert!(lines::has_ground(&mut tx, shared.id).await.unwrap());
     assert_eq!(lines::resources(&mut tx, second.id).await.unwrap().len(), 1);
     drop(tx);
     fixture.set(&second, State::Expired(ExpiryReason::Superseded), DataState::Present).await;
-    assert_eq!(without(second).await, [shared.id], "a superseded consent is no ground: its successor is");
+    assert_eq!(
+        fates(second.id).await,
+        (vec![shared.id], vec![]),
+        "a superseded consent is no ground: its successor is"
+    );
+}
+
+/// Two consents hold one line and end at the same time: exactly one of the two deletions erases it.
+#[tokio::test]
+async fn the_last_of_two_grounds_that_end_together_takes_the_line() {
+    let fixture = Fixture::new().await;
+    for tag in 1..=8 {
+        let first = fixture.active().await;
+        let account = fixture.line(&first, tag).await;
+        let second = fixture.active().await;
+        fixture.share(&second, &account).await;
+        let end = |consent: Consent| {
+            let fixture = &fixture;
+            async move {
+                let mut tx = fixture.tx().await;
+                let before = consents::lock(&mut tx, consent.id).await.unwrap();
+                let mut after = before.clone();
+                (after.machine.state, after.machine.data) = (State::Revoked(RevokedBy::Psu), DataState::Erasing);
+                consents::save(&mut tx, &before, &after, CAUSE).await.unwrap();
+                let going = lines::without_ground(&mut tx, consent.id).await.unwrap();
+                tx.commit().await.unwrap();
+                going
+            }
+        };
+        let (a, b) = tokio::join!(end(first), end(second));
+        assert_eq!([a, b].concat(), [account.id]);
+    }
+}
+
+#[tokio::test]
+async fn an_account_taken_out_of_one_consent_stays_with_the_other() {
+    let fixture = Fixture::new().await;
+    let (first, accounts) = full(&fixture).await;
+    let shared = &accounts[0];
+    let second = fixture.active().await;
+    fixture.share(&second, shared).await;
+    let mut tx = fixture.tx().await;
+    lines::remove(&mut tx, first.id, shared.id, NOW).await.unwrap();
+    assert_eq!(lines::without_ground(&mut tx, first.id).await.unwrap(), []);
+    let tie = scan(&mut tx, Subject::Share(first.id, shared.id)).await.unwrap();
+    assert_eq!(tie, [("consent_line", 0), ("fetch_line", 0)].map(|(table, rows)| (table.to_owned(), rows)).into());
+    let line = scan(&mut tx, Subject::Line(shared.id)).await.unwrap();
+    assert_eq!((line["transaction"], line["consent_line"], line["line"]), (9, 1, 1), "the other's rows stay");
+    let other = scan(&mut tx, Subject::Share(first.id, accounts[1].id)).await.unwrap();
+    assert_eq!(other["consent_line"], 1, "and so does the other account");
+    lines::remove(&mut tx, first.id, accounts[1].id, NOW).await.unwrap();
+    assert_eq!(lines::without_ground(&mut tx, first.id).await.unwrap(), [accounts[1].id]);
 }
 
 #[tokio::test]

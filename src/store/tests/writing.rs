@@ -81,7 +81,7 @@ async fn a_pending_row_that_the_bank_no_longer_lists_leaves_the_list() {
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     let mut line = writer.line(account.id).await.unwrap();
     let later = fixture.later(10).now;
-    assert_eq!(line.retire_pending(later, later).await.unwrap(), 1);
+    assert_eq!(line.withdraw_pending(later, later).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(fixture.pages(consent.id, None, 10).await[0].rows.len(), 2);
     put(&fixture, &consent, &account, &[("a", pending("1"))], 20).await;
@@ -233,7 +233,7 @@ async fn an_account_that_was_taken_out_stays_out() {
     let query = transactions::Query { consent: consent.id, line: None, from: None, until: None, after: None, limit: 9 };
     assert!(transactions::page(&mut tx, query).await.unwrap().rows.is_empty());
     assert!(balances::latest(&mut tx, consent.id, account.id).await == Err(StoreError::NotAllowed));
-    assert!(!lines::has_ground(&mut tx, account.id).await.unwrap());
+    assert_eq!(lines::without_ground(&mut tx, consent.id).await.unwrap(), [account.id]);
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     assert!(writer.look_up(&[1; 32]).await.unwrap() == Known::Removed);
     assert!(matches!(writer.line(account.id).await, Err(StoreError::NotAllowed)));
