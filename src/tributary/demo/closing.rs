@@ -10,7 +10,7 @@ use super::journey::{Harvest, Story, first_name, words};
 use super::product::Transaction;
 use super::proof::Proof;
 use super::screen::{Board, Screen, Style, columns, cut, many, number};
-use super::world::{BANK, PRODUCT, PURPOSE, World};
+use super::world::{PRODUCT, PURPOSE, World};
 
 /// Transactions on the board.
 const NEWEST: usize = 6;
@@ -124,7 +124,7 @@ pub(super) fn verification(screen: Screen, proof: &Proof, kept: bool) -> anyhow:
 /// # Errors
 /// The server no longer gives a link.
 pub(super) async fn invitation(screen: Screen, world: &World) -> anyhow::Result<String> {
-    let (_, link) = world.product.ask("user-of-yours", BANK, PURPOSE, &world.return_url()).await?;
+    let (_, link) = world.product.ask("user-of-yours", &world.books.institution, PURPOSE, &world.return_url()).await?;
     let (base, key) = (&world.base, world.product.key().expose_secret());
     let heading = |text: &str| format!("\n  {}\n\n", screen.paint(Style::Bold, text));
     let entry = |label: &str, what: &str| format!("    {}{what}\n", screen.paint(Style::Dim, &format!("{label:16}")));

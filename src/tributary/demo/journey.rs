@@ -21,7 +21,7 @@ use super::person::Browser;
 use super::product::{Account, Balance, Consent, Revocation, Transaction};
 use super::proof::{self, Proof};
 use super::screen::{Screen, many, number};
-use super::world::{BANK, PRODUCT, PURPOSE, World};
+use super::world::{PRODUCT, PURPOSE, World};
 
 /// Longest wait for work in the background.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,7 +125,8 @@ async fn connect(screen: Screen, world: &World, psu: &Psu) -> anyhow::Result<Con
 }
 
 async fn ask(world: &World, psu: &Psu) -> anyhow::Result<((Consent, url::Url), String)> {
-    let (consent, link) = world.product.ask(&reference(psu), BANK, PURPOSE, &world.return_url()).await?;
+    let bank = &world.books.institution;
+    let (consent, link) = world.product.ask(&reference(psu), bank, PURPOSE, &world.return_url()).await?;
     ensure!(consent.state == "initiated", "a consent that nobody has seen yet is {}", consent.state);
     let facts = format!("{} is initiated; the link works once and ends in 24 hours", consent.id);
     Ok(((consent, link), facts))

@@ -29,8 +29,6 @@ use super::product::Product;
 use super::screen::{Screen, many, number};
 use crate::certs;
 
-/// The bank of the story: the profile that simulated banks play.
-pub(super) const BANK: &str = "de_musterbank";
 /// The product of the story.
 pub(super) const PRODUCT: &str = "Pocketbook";
 /// What it wants data for, in the words that the person reads.
@@ -84,12 +82,12 @@ impl World {
         settings: Config,
         database: &Database,
     ) -> anyhow::Result<Self> {
-        let clock = Arc::new(DemoClock::default());
+        let clock = Arc::new(DemoClock::clear_of_midnight(ZONE)?);
         let pki = screen.step("Certificates are made, good for this folder only", certificates(folder)).await?;
         let base = settings.listen.public_url.clone();
         let title = "A simulated bank opens behind mutual TLS";
         let OpenBank { running: bank, books } = screen.step(title, open_bank(&pki, &clock, &base)).await?;
-        write_registration(folder, &bank, &base)?;
+        write_registration(folder, &bank, &books.institution, &base)?;
         let title = "The server starts: products' API, people's pages, background work";
         let (app, server) = screen.step(title, serve(settings, &database.store, &clock)).await?;
         let purposes = [PURPOSE];
@@ -222,11 +220,11 @@ async fn serve(
 }
 
 /// Who we are at the bank, as an operator would write it down.
-fn write_registration(folder: &Path, bank: &sandbox::Running, base: &Url) -> anyhow::Result<()> {
+fn write_registration(folder: &Path, bank: &sandbox::Running, institution: &str, base: &Url) -> anyhow::Result<()> {
     let registrations = folder.join("registrations");
     fs::create_dir_all(&registrations)?;
     let text = format!(
-        "bank = \"{BANK}\"\n\
+        "bank = \"{institution}\"\n\
          environment = \"sandbox\"\n\
          client_id = \"{CLIENT_ID}\"\n\
          redirect_uri = \"{}\"\n\
