@@ -85,6 +85,7 @@ pub(super) struct Story {
 /// Whatever was not as told.
 pub(super) async fn play(screen: Screen, world: &World) -> anyhow::Result<Story> {
     let [mara, jonas] = world.books.psus.as_slice() else { anyhow::bail!("the bank has other customers than told") };
+    ensure!([mara, jonas].map(first_name) == ["Mara", "Jonas"], "the bank's customers have other names than told");
     screen.chapter("A product asks, a person decides");
     let mut connected = connect(screen, world, mara).await?;
     screen.chapter("The data arrive");
