@@ -12,6 +12,7 @@ mod person;
 mod product;
 mod proof;
 mod screen;
+mod thieves;
 mod world;
 
 use std::fs::{self, File, Permissions};

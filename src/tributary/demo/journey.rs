@@ -1,35 +1,30 @@
 //! The story: two people connect their bank, one of them stops, days pass. Every sentence on the screen is checked before it
 //! is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use bytes::Bytes;
 use domain::world::Clock as _;
 use evidence::Receipt;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use jiff::civil::Date;
 use sandbox::{Psu, StolenToken};
 use store::data_map::{self, Subject};
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
-use super::disk;
 use super::page::Page;
 use super::person::Browser;
 use super::product::{Account, Balance, Consent, Revocation, Transaction};
 use super::proof::{self, Proof};
 use super::screen::{Screen, many, number};
+use super::thieves;
 use super::world::{PRODUCT, PURPOSE, World};
 
 /// Longest wait for work in the background.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(40);
-/// Texts of hers that a thief looks for, and from how many characters on a text is hers alone.
-const WORDS_MAX: usize = 12;
-const WORD_LONG: usize = 16;
 /// Days until an epoch key is destroyed: one epoch of a day is under way, seven are kept.
 const DAYS_TO_DESTRUCTION: u32 = 8;
 
@@ -90,9 +85,11 @@ pub(super) async fn play(screen: Screen, world: &World) -> anyhow::Result<Story>
     let mut connected = connect(screen, world, mara).await?;
     screen.chapter("The data arrive");
     let harvest = gather(screen, world, mara, &connected).await?;
-    screen.step("A thief of disks searches the database's files for her data", search(world, mara, &harvest)).await?;
+    screen
+        .step("A thief of disks searches the database's files for her data", thieves::search(world, mara, &harvest))
+        .await?;
     let title = "A thief of tokens tries hers with another certificate";
-    let loot = screen.step(title, attempt(world)).await?;
+    let loot = screen.step(title, thieves::attempt(world)).await?;
     let (his, his_harvest) = screen.step("Jonas connects his accounts the same way", whole_visit(world, jonas)).await?;
     screen.chapter("The person stops");
     let revocation = stop(screen, world, &mut connected, &harvest, &loot).await?;
@@ -245,50 +242,6 @@ fn compare(shown: &Shown, psu: &Psu, today: Date) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Words that only her data have, looked for in everything that the database has written, and in our log.
-async fn search(world: &World, psu: &Psu, harvest: &Harvest) -> anyhow::Result<((), String)> {
-    let long = |text: &&str| text.chars().count() >= WORD_LONG;
-    let names = harvest.transactions().filter_map(|row| row.counterparty.as_deref());
-    let texts = harvest.transactions().filter_map(|row| row.description.as_deref());
-    let told: BTreeSet<&str> = names.chain(texts).filter(long).collect();
-    let mut words: Vec<String> = told.into_iter().take(WORDS_MAX).map(str::to_owned).collect();
-    words.extend(psu.accounts.iter().map(|account| account.iban.clone()));
-    words.push(psu.name.clone());
-    let count = words.len();
-    let places = vec![world.app.config.database.data_dir.clone(), world.folder.join("server.log")];
-    let searched = disk::search(places, words).await?;
-    ensure!(searched.files > 100, "there were {} files to search", searched.files);
-    if let Some(file) = searched.found_in {
-        anyhow::bail!("her data lie in clear in {}", file.display());
-    }
-    let facts = format!(
-        "{} and {} MB, write-ahead log and our own log included: none of {count} names, numbers and texts is in them",
-        many(searched.files, "file"),
-        searched.bytes / 1_000_000
-    );
-    Ok(((), facts))
-}
-
-async fn attempt(world: &World) -> anyhow::Result<(StolenToken, String)> {
-    let loot = world.bank.steal_token().context("no token to steal")?;
-    let ours = present(world, &loot, &world.with_our_certificate()?).await?;
-    ensure!(ours == StatusCode::OK, "our own certificate and token are answered with {ours}");
-    let theirs = present(world, &loot, &world.with_another_certificate()?).await?;
-    let why = refusal(world);
-    ensure!(theirs == StatusCode::UNAUTHORIZED && why == "token.binding.mismatch", "the thief got {theirs} ({why})");
-    Ok((loot, format!("401 from the bank, which notes {why}; with our certificate the same call is answered with 200")))
-}
-
-/// Shows a token to the account interface.
-async fn present(world: &World, token: &StolenToken, http: &net::Client) -> anyhow::Result<StatusCode> {
-    let request = Request::get(format!("{}/v1/accounts", world.bank.api_base))
-        .header("authorization", format!("Bearer {}", token.access_token))
-        .header("consent-id", &token.consent_id)
-        .header("psu-ip-address", "192.0.2.7")
-        .header("x-request-id", Uuid::from_u128(1).to_string());
-    Ok(http.send(request.body(Bytes::new())?).await?.status())
-}
-
 /// Everything that the first visit took, in one go.
 async fn whole_visit(world: &World, psu: &Psu) -> anyhow::Result<((Connected, Harvest), String)> {
     let ((consent, link), _) = ask(world, psu).await?;
@@ -338,9 +291,9 @@ async fn tell_bank(world: &World, consent: &str, token: &StolenToken) -> anyhow:
     });
     let revocation = confirmed.await?;
     ensure!(said(world, "consent.terminated"), "the bank's log knows of no end");
-    let status = present(world, token, &world.with_our_certificate()?).await?;
+    let status = thieves::present(world, token, &world.with_our_certificate()?).await?;
     ensure!(status == StatusCode::UNAUTHORIZED, "the bank still answers with {status}");
-    let facts = format!("Her old token, with our own certificate: 401, {}", refusal(world));
+    let facts = format!("Her old token, with our own certificate: 401, {}", thieves::refusal(world));
     Ok((revocation, facts))
 }
 
@@ -483,11 +436,6 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> anyhow::Result
 /// Whether the bank has noted something.
 fn said(world: &World, code: &str) -> bool {
     world.bank.log().iter().any(|line| !line.refused && line.code == code)
-}
-
-/// Why the bank said no the last time.
-fn refusal(world: &World) -> String {
-    world.bank.log().into_iter().rfind(|line| line.refused).map(|line| line.code).unwrap_or_default()
 }
 
 /// The product's own name for a person.
