@@ -197,11 +197,12 @@ async fn stored(tx: &mut TenantTx, wanted: &[Node]) -> Result<HashMap<Node, Hash
     Ok(found.iter().filter_map(|row| Some((node(row)?, Hash(row.hash)))).collect())
 }
 
-/// Everything about one consent in one canonical file. `None` while nothing is placed yet.
+/// Everything about one consent in one canonical file. `None` while nothing is placed yet. `since` is the size of a
+/// checkpoint that somebody holds outside; the bundle then proves that the log only grew from there.
 ///
 /// # Errors
 /// The database's or the key provider's.
-pub async fn bundle(app: &App, about: About) -> Result<Option<String>, ServiceError> {
+pub async fn bundle(app: &App, about: About, since: Option<u64>) -> Result<Option<String>, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let Some(newest) = rows::checkpoint(&mut tx, None).await? else { return Ok(None) };
@@ -225,17 +226,15 @@ pub async fn bundle(app: &App, about: About) -> Result<Option<String>, ServiceEr
             }
         }
     }
-    bundle.earlier = earlier(app, &mut tx, size).await?;
+    bundle.earlier = earlier(&mut tx, since, size).await?;
     tx.commit().await?;
     Ok(Some(bundle.to_canonical().context("a bundle without a canonical form")?))
 }
 
-/// The checkpoint before the newest, so that one held outside can be linked.
-async fn earlier(app: &App, tx: &mut TenantTx, size: u64) -> Result<Vec<Earlier>, ServiceError> {
-    if app.config.evidence.checkpoint_file.as_os_str().is_empty() || size < 2 {
-        return Ok(Vec::new());
-    }
-    let Some(before) = rows::checkpoint(tx, Some(signed(size - 1))).await? else { return Ok(Vec::new()) };
+/// The checkpoint that is held outside, linked to the newest; without one named, the one before the newest.
+async fn earlier(tx: &mut TenantTx, since: Option<u64>, size: u64) -> Result<Vec<Earlier>, ServiceError> {
+    let wanted = since.unwrap_or(size - 1).min(size - 1);
+    let Some(before) = rows::checkpoint(tx, Some(signed(wanted))).await? else { return Ok(Vec::new()) };
     let first = before.size.unsigned_abs();
     let nodes = stored(tx, &consistency_nodes(first, size)).await?;
     let proof = consistency_proof(first, size, &nodes);

@@ -44,7 +44,7 @@ async fn a_person_connects_data_arrive_and_go_again_with_a_receipt() {
     assert_eq!(state(&world, consent).await, (State::Revoked(RevokedBy::Psu), DataState::Erased));
 
     while server::evidence_log::sequence(&world.app, tenant).await.unwrap() > 0 {}
-    let bundle = server::evidence_log::bundle(&world.app, world.about(consent)).await.unwrap().unwrap();
+    let bundle = server::evidence_log::bundle(&world.app, world.about(consent), None).await.unwrap().unwrap();
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(&world.app).unwrap()).unwrap();
     let report = evidence::verify(&bundle, &keys, None).unwrap();
     assert!(report.to_string().contains("asserted by the operator"), "{report}");

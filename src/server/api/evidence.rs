@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use domain::ids::{ConsentId, DeletionId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::deletions::State as DeletionState;
 use store::{consents, deletions};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, Scope};
 use super::consents::own;
@@ -35,9 +35,17 @@ pub async fn keys(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Ve
     Ok(Json(VerifierKeys { keys: vec![evidence_log::verifier_key(&app, caller.tenant)?] }))
 }
 
+/// What the bundle is to be linked to.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct BundleQuery {
+    /// Size of a checkpoint that you hold: the bundle proves that the log only grew since.
+    pub since: Option<u64>,
+}
+
 /// Everything about one consent: entries, proofs, checkpoint, in one canonical file.
 #[utoipa::path(
-    get, path = "/v1/evidence/consents/{id}", tag = "evidence", params(("id" = String, Path)),
+    get, path = "/v1/evidence/consents/{id}", tag = "evidence", params(("id" = String, Path), BundleQuery),
     responses(
         (status = 200, description = "A bundle, format `tributary.bundle/1`", content_type = "application/json"),
         (status = 401, body = Problem), (status = 404, body = Problem)
@@ -47,17 +55,18 @@ pub async fn consent(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(query): Query<BundleQuery>,
 ) -> Result<Response, ApiError> {
     caller.may(Scope::Evidence)?;
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
     let consent = own(&mut tx, &caller, &id).await?;
     tx.commit().await?;
-    bundle(&app, &caller, consent.id).await
+    bundle(&app, &caller, consent.id, query.since).await
 }
 
 /// The receipt of a deletion, inside the bundle that proves it.
 #[utoipa::path(
-    get, path = "/v1/evidence/deletions/{id}/receipt", tag = "evidence", params(("id" = String, Path)),
+    get, path = "/v1/evidence/deletions/{id}/receipt", tag = "evidence", params(("id" = String, Path), BundleQuery),
     responses(
         (status = 200, description = "A bundle, format `tributary.bundle/1`", content_type = "application/json"),
         (status = 401, body = Problem), (status = 404, body = Problem)
@@ -67,6 +76,7 @@ pub async fn receipt(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(query): Query<BundleQuery>,
 ) -> Result<Response, ApiError> {
     caller.may(Scope::Evidence)?;
     let id: DeletionId = id.parse().map_err(|_| ApiError::NotFound("deletion"))?;
@@ -80,13 +90,13 @@ pub async fn receipt(
     if deletion.state != DeletionState::Receipted {
         return Err(ApiError::NotReady);
     }
-    bundle(&app, &caller, consent.id).await
+    bundle(&app, &caller, consent.id, query.since).await
 }
 
-async fn bundle(app: &App, caller: &Caller, consent: ConsentId) -> Result<Response, ApiError> {
+async fn bundle(app: &App, caller: &Caller, consent: ConsentId, since: Option<u64>) -> Result<Response, ApiError> {
     // What was written a moment ago gets its place first, so that nobody is handed a bundle without its end.
     while evidence_log::sequence(app, caller.tenant).await? > 0 {}
     let about = About { tenant: caller.tenant, consent };
-    let text = evidence_log::bundle(app, about).await?.ok_or(ApiError::NotReady)?;
+    let text = evidence_log::bundle(app, about, since).await?.ok_or(ApiError::NotReady)?;
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }

@@ -193,7 +193,7 @@ async fn file(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceErr
     // The receipt may be waiting for its place in the log; without one it proves nothing.
     evidence_log::sequence(app, app.tenant.id).await?;
     let about = About { tenant: app.tenant.id, consent: consent.id };
-    let bundle = evidence_log::bundle(app, about).await?.context("a log with a receipt has a checkpoint")?;
+    let bundle = evidence_log::bundle(app, about, None).await?.context("a log with a receipt has a checkpoint")?;
     let name = format!("attachment; filename=\"receipt-{}.json\"", consent.id);
     Ok(([(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, name)], bundle).into_response())
 }
