@@ -2,13 +2,14 @@
 
 use bank_adapters::ask::{AccessToken, CallContext, PsuPresent};
 use bank_adapters::error::BankError;
+use domain::consent::{DataState, State};
 use domain::world::World;
 use fapi::Refusal;
 use fapi::call::Call;
 use net::TransportError;
 use secrecy::SecretString;
 use serde_json::json;
-use store::TenantTx;
+use store::{TenantTx, consents};
 
 use crate::app::App;
 use crate::connections::Connection;
@@ -26,6 +27,9 @@ pub enum CallError {
     /// No answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The consent is over, and this call would not have ended it at the bank: it was not made.
+    #[error("the consent is over")]
+    Stopped,
     /// The database, a key, a stored value: our own trouble.
     #[error(transparent)]
     Ours(#[from] anyhow::Error),
@@ -44,6 +48,7 @@ impl CallError {
             Self::Bank(error) => error.code(),
             Self::Refused(refusal) => refusal.code,
             Self::Transport(error) => error.code(),
+            Self::Stopped => "consent_closed",
             Self::Ours(_) => "internal",
         }
     }
@@ -113,6 +118,7 @@ pub async fn to_bank<T>(
     context: &CallContext,
     call: Call<T, BankError>,
 ) -> Result<T, CallError> {
+    gate(app, occasion).await?;
     let outcome = send(app, &occasion.connection.api, call).await;
     note(app, occasion, operation, Some(context), &outcome).await?;
     outcome
@@ -128,9 +134,24 @@ pub async fn to_issuer<T>(
     operation: &'static str,
     call: Result<Call<T, Refusal>, Refusal>,
 ) -> Result<T, CallError> {
-    let outcome = send(app, &occasion.connection.auth, call?).await;
+    let call = call?;
+    gate(app, occasion).await?;
+    let outcome = send(app, &occasion.connection.auth, call).await;
     note(app, occasion, operation, None, &outcome).await?;
     outcome
+}
+
+/// Lets a call pass while the consent is not over, and always one that ends it. Looked at before each call and not only
+/// before each write, since a stop is a promise about calls too.
+async fn gate(app: &App, occasion: &Occasion<'_>) -> Result<(), CallError> {
+    if occasion.basis == Basis::Revocation {
+        return Ok(());
+    }
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let machine = consents::get(&mut tx, occasion.about.consent).await?.machine;
+    tx.commit().await?;
+    let begins = machine.state == State::Initiated && machine.data == DataState::Present;
+    if begins || machine.may_read() { Ok(()) } else { Err(CallError::Stopped) }
 }
 
 async fn send<T, E>(app: &App, client: &net::Client, call: Call<T, E>) -> Result<T, CallError>

@@ -1,19 +1,37 @@
-//! Named points at which a test may kill the process: every commit and effect boundary of a fetch and of a deletion.
+//! Named points at which a test may stop a node: every commit and effect boundary of a fetch and of a deletion.
 //!
-//! With the feature `faults` the environment variable `TRIBUTARY_FAULT=name` or `name:n` aborts the process the first
-//! (or n-th) time that point is passed, as `kill -9` would: no destructor runs. Without the feature it is nothing.
+//! With the feature `faults` the environment variable `TRIBUTARY_FAULT` names a point. `name` or `name:n` aborts the
+//! process the first (or n-th) time it is passed, as `kill -9` would: no destructor runs. `name:hold` holds the task that
+//! passes it first, and nothing else, until the file named in `TRIBUTARY_FAULT_RELEASE` is there; the log says when it
+//! begins. Without the feature all of this is nothing.
 
 /// Passes the point `name`.
 #[cfg(feature = "faults")]
 pub fn point(name: &'static str) {
     use std::sync::atomic::{AtomicU32, Ordering};
     static PASSED: AtomicU32 = AtomicU32::new(0);
-    let Ok(wanted) = std::env::var("TRIBUTARY_FAULT") else { return };
-    let (wanted, nth) =
-        wanted.split_once(':').map_or((wanted.as_str(), 1), |(name, nth)| (name, nth.parse().unwrap_or(1)));
-    if wanted == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+    let Ok(fault) = std::env::var("TRIBUTARY_FAULT") else { return };
+    let (wanted, how) = fault.split_once(':').unwrap_or((&fault, "1"));
+    if wanted != name {
+        return;
+    }
+    let passed = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+    if how == "hold" && passed == 1 {
+        hold(name);
+    } else if how.parse() == Ok(passed) {
         std::process::abort();
     }
+}
+
+#[cfg(feature = "faults")]
+fn hold(name: &'static str) {
+    let Some(release) = std::env::var_os("TRIBUTARY_FAULT_RELEASE").map(std::path::PathBuf::from) else { return };
+    tracing::info!(point = name, "held");
+    tokio::task::block_in_place(|| {
+        while !release.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
 }
 
 /// Passes the point `name`.

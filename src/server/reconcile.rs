@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::consent::{Event, State};
-use domain::ids::{ConsentId, DeletionId, JobId, TenantId};
+use domain::ids::{DeletionId, TenantId};
 use domain::limits;
 use evidence::{EpochDestroyed, Subject};
 use jiff::SignedDuration;
@@ -118,7 +118,7 @@ async fn keep_lease(app: &App, job: &Job) {
 
 async fn perform(app: &App, job: &Job) -> Result<Verdict, ServiceError> {
     match Work::ALL.into_iter().find(|work| work.word() == job.kind) {
-        Some(Work::Fetch) => fetch::run(app, fetch::about(job.tenant, ConsentId::from_uuid(job.subject))).await,
+        Some(Work::Fetch) => fetch::run_job(app, job).await,
         Some(Work::Erase) => deletion::run(app, job.tenant, DeletionId::from_uuid(job.subject)).await,
         Some(Work::EndAtBank) => revocation::run(app, job.tenant, job.subject).await,
         None => Ok(Verdict::Done),
@@ -131,11 +131,7 @@ async fn conclude(app: &App, job: &Job, outcome: Result<Verdict, ServiceError>) 
     match outcome {
         Ok(Verdict::Done) => jobs::finish(&mut tx, job).await?,
         Ok(Verdict::Again(at)) => jobs::retry(&mut tx, job, at, "waiting").await?,
-        Ok(Verdict::Next(at)) => {
-            jobs::finish(&mut tx, job).await?;
-            let id = JobId::new(&app.world());
-            jobs::request(&mut tx, id, &job.kind, job.subject, &job.lane, at).await?;
-        }
+        Ok(Verdict::Next(_)) => {}
         Err(error) if job.attempts < limits::JOB_ATTEMPTS_MAX => {
             tracing::warn!(job.kind, job.attempts, error = format!("{error:#}"), "a job failed and is tried again");
             let pause = 1_i64 << job.attempts.clamp(0, 10);
@@ -189,7 +185,12 @@ async fn clocks(app: &Arc<App>, stop: &CancellationToken) {
     }
 }
 
-async fn look(app: &App) -> Result<(), ServiceError> {
+/// One look at everything that time alone moves: clocks of consents, lost intents, retentions, epochs. The background work
+/// repeats it; a test or an operator may ask for one, on any node, at any time.
+///
+/// # Errors
+/// The database's or the key provider's; what was done until then stays done.
+pub async fn look(app: &App) -> Result<(), ServiceError> {
     let mut tx = app.store.system_tx().await?;
     let all = tenants::all(&mut tx).await?;
     tx.commit().await?;

@@ -9,7 +9,7 @@ use bank_adapters::ask::{BankConsentId, CallContext, PageAsk, PsuPresent, Resour
 use bank_adapters::error::{BankError, Breach};
 use domain::consent::Event;
 use domain::grant::{self, Event as GrantEvent, Observed};
-use domain::ids::{ConsentId, LineId};
+use domain::ids::{ConsentId, JobId, LineId};
 use domain::limits;
 use domain::records::{Holder, NormalizedBalance, Parsed, ParsedAccount};
 use domain::rules::Rules;
@@ -24,7 +24,7 @@ use store::grants::{Grant, Intent, IntentKind};
 use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::sealed::Place;
 use store::transactions::Seen;
-use store::{StoreError, consents, fetches, grants, lines};
+use store::{StoreError, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -48,12 +48,13 @@ pub enum Verdict {
     Done,
     /// It did not come to its end: again at that moment.
     Again(Timestamp),
-    /// It came to its end, and is due anew at that moment.
+    /// It came to its end, and is due anew at that moment. If it was a job, the queue says so already: the transaction
+    /// that ended the one ended the other.
     Next(Timestamp),
 }
 
 /// Everything that one run needs at hand.
-struct Job<'a> {
+struct Fetch<'a> {
     app: &'a App,
     occasion: Occasion<'a>,
     consent: Consent,
@@ -62,7 +63,7 @@ struct Job<'a> {
     psu: Option<PsuPresent>,
     rules: &'a Rules,
     run: Uuid,
-    started_at: Timestamp,
+    job: Option<&'a jobs::Job>,
 }
 
 /// Fetches what the consent allows. Does nothing when it no longer allows anything.
@@ -70,6 +71,19 @@ struct Job<'a> {
 /// # Errors
 /// Our own trouble; what the bank does is part of the verdict.
 pub async fn run(app: &App, about: About) -> Result<Verdict, ServiceError> {
+    perform(app, about, None).await
+}
+
+/// Fetches for a job, and ends the job in the transaction that ends the fetch: a node that dies right afterwards leaves
+/// nothing to be repeated.
+///
+/// # Errors
+/// As [`run`]; also [`StoreError::Raced`] when another node has taken the job over.
+pub async fn run_job(app: &App, job: &jobs::Job) -> Result<Verdict, ServiceError> {
+    perform(app, About { tenant: job.tenant, consent: ConsentId::from_uuid(job.subject) }, Some(job)).await
+}
+
+async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Verdict, ServiceError> {
     let Some((consent, grant, key)) = allowed(app, about).await? else { return Ok(Verdict::Done) };
     let connection = logins::connection(app, &grant.registration)?;
     let psu = app.present(about.consent);
@@ -79,28 +93,31 @@ pub async fn run(app: &App, about: About) -> Result<Verdict, ServiceError> {
     let tokens = match live_tokens(app, &occasion, &grant, &key).await {
         Ok(tokens) => tokens,
         Err(ServiceError::Call(error)) => return settle(app, &occasion, &bank_consent, error).await,
+        // Closed, or moved by somebody else, while the token was renewed.
+        Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
     };
-    let (run, started_at) = begin(app, about, &grant, basis).await?;
+    let run = begin(app, about, &grant, basis).await?;
     let rules = &connection.bank.profile().rules;
-    let job = Job { app, occasion, consent, bank_consent, tokens, psu, rules, run, started_at };
-    match job.all().await {
-        Ok(state) => {
-            job.finish(state).await?;
-            Ok(Verdict::Next(next_fetch(app, connection)))
-        }
+    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, run, job };
+    match fetch.all().await {
+        Ok(state) => fetch.finish(state).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
-            settle(app, &job.occasion, &job.bank_consent, error).await
+            settle(app, &fetch.occasion, &fetch.bank_consent, error).await
         }
-        // The consent was closed while we worked: whatever we still held is dropped.
-        Err(ServiceError::Store(StoreError::NotAllowed)) => {
-            let mut tx = app.store.tenant_tx(about.tenant).await?;
-            fetches::finish(&mut tx, run, RunState::Stopped, Some("consent_closed"), app.clock.now()).await?;
-            tx.commit().await?;
-            Ok(Verdict::Done)
-        }
+        Err(ServiceError::Store(StoreError::NotAllowed)) => stopped(app, about, run).await,
         Err(error) => Err(error),
     }
+}
+
+/// The consent was closed while we worked: whatever we still held is dropped. Its erasure may have taken the run away.
+async fn stopped(app: &App, about: About, run: Uuid) -> Result<Verdict, ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    match fetches::finish(&mut tx, run, RunState::Stopped, Some("consent_closed"), app.clock.now()).await {
+        Ok(()) | Err(StoreError::Raced) => tx.commit().await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Verdict::Done)
 }
 
 async fn allowed(app: &App, about: About) -> Result<Option<(Consent, Grant, DataKey)>, ServiceError> {
@@ -115,12 +132,12 @@ async fn allowed(app: &App, about: About) -> Result<Option<(Consent, Grant, Data
 }
 
 /// The run that was under way, or a new one.
-async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<(Uuid, Timestamp), ServiceError> {
+async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<Uuid, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let latest = fetches::latest(&mut tx, about.consent).await?;
     if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
-        return Ok((open.id, open.started_at));
+        return Ok(open.id);
     }
     let run = Run {
         id: world.uuid(),
@@ -136,7 +153,7 @@ async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<(
     fetches::begin(&mut tx, &run).await?;
     tx.commit().await?;
     fault::point("fetch.begun");
-    Ok((run.id, run.started_at))
+    Ok(run.id)
 }
 
 /// The grant's tokens, renewed when they are about to end. An intent is stored before the refresh token is used.
@@ -162,6 +179,9 @@ async fn refresh(
     let tenant = occasion.about.tenant;
     let mut tx = app.store.tenant_tx(tenant).await?;
     let before = grants::lock(&mut tx, grant.id).await?;
+    if !before.state.may_fetch() {
+        return Err(StoreError::NotAllowed.into());
+    }
     let world = app.world();
     let intent = Some(Intent { kind: IntentKind::Refresh, id: world.uuid(), at: world.now });
     let before = grants::save(&mut tx, &before, &Grant { intent, ..before.clone() }).await?;
@@ -183,7 +203,7 @@ async fn refresh(
     Ok(fresh)
 }
 
-impl Job<'_> {
+impl Fetch<'_> {
     fn context(&self) -> Result<CallContext, CallError> {
         self.occasion.context(Some(&self.tokens.access_token), self.psu.as_ref(), &self.app.world())
     }
@@ -271,6 +291,7 @@ impl Job<'_> {
     /// Balances, then transactions, newest first as the bank orders them.
     async fn line(&self, resource: &Resource) -> Result<(), ServiceError> {
         let tenant = self.occasion.about.tenant;
+        let began = self.app.clock.now();
         let key = self.app.vault.open_key(tenant, &resource.line.key)?;
         let opened = resource.resource_id(tenant, &key)?;
         let id = std::str::from_utf8(&opened).ok().and_then(|text| ResourceId::new(text).ok());
@@ -279,7 +300,7 @@ impl Job<'_> {
             self.balances(resource, &key, &id).await?;
         }
         if self.has("transactions") {
-            self.transactions(resource, &key, &id).await?;
+            self.transactions(resource, &key, &id, began).await?;
         }
         Ok(())
     }
@@ -310,7 +331,13 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn transactions(&self, resource: &Resource, key: &DataKey, id: &ResourceId) -> Result<(), ServiceError> {
+    async fn transactions(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        id: &ResourceId,
+        began: Timestamp,
+    ) -> Result<(), ServiceError> {
         let profile = self.occasion.connection.bank.profile();
         let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
         let from = self.first_day(resource, today);
@@ -335,7 +362,7 @@ impl Job<'_> {
                 ask = PageAsk::Next(&next);
             }
         }
-        self.line_done(resource, from, today).await
+        self.line_done(resource, began, from, today).await
     }
 
     /// The first day to ask for: the long history right after authentication, else a window that overlaps what is there.
@@ -404,12 +431,19 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn line_done(&self, resource: &Resource, from: Date, today: Date) -> Result<(), ServiceError> {
+    /// `began`: when this reading of the line did, not the run, which may have been interrupted days ago.
+    async fn line_done(
+        &self,
+        resource: &Resource,
+        began: Timestamp,
+        from: Date,
+        today: Date,
+    ) -> Result<(), ServiceError> {
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
-        line.withdraw_pending(self.started_at, world.now).await?;
+        line.withdraw_pending(began, world.now).await?;
         line.transactions_complete(world.now, Some(from), Some(today)).await?;
         line.done(self.run, self.consent.id).await?;
         tx.commit().await?;
@@ -425,8 +459,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Ends the run; the first one that brought anything makes the consent active.
-    async fn finish(&self, state: RunState) -> Result<(), ServiceError> {
+    /// Ends the run and its job; the first one that brought anything makes the consent active.
+    async fn finish(&self, state: RunState) -> Result<Verdict, ServiceError> {
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let before = consents::lock(&mut tx, self.consent.id).await?;
@@ -444,17 +478,21 @@ impl Job<'_> {
         if state != RunState::Failed && before.machine.may_fetch(world.now) {
             moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
         }
+        let next = next_fetch(self.occasion.connection, world.now);
+        if let Some(job) = self.job {
+            jobs::finish(&mut tx, job).await?;
+            jobs::request(&mut tx, JobId::new(&world), &job.kind, job.subject, &job.lane, next).await?;
+        }
         fault::point("fetch.finish_before_commit");
         tx.commit().await?;
         fault::point("fetch.finished");
-        Ok(())
+        Ok(Verdict::Next(next))
     }
 }
 
 /// When the bank may be asked again without the person: its daily reads, spread over the day.
-fn next_fetch(app: &App, connection: &Connection) -> Timestamp {
+fn next_fetch(connection: &Connection, now: Timestamp) -> Timestamp {
     let reads = i64::from(connection.bank.profile().limits.unattended_per_day.max(1));
-    let now = app.clock.now();
     now.saturating_add(SignedDuration::from_hours(24 / reads.min(24))).unwrap_or(now)
 }
 
@@ -491,7 +529,7 @@ async fn settle(
             | BankError::Refused(_)
             | BankError::Contract(_),
         ) => Ok(Verdict::Again(pause)),
-        CallError::Ours(_) => Err(error.into()),
+        CallError::Stopped | CallError::Ours(_) => Err(error.into()),
     }
 }
 
@@ -602,9 +640,4 @@ fn json_array<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 
 fn raw_until(now: Timestamp) -> Timestamp {
     now.saturating_add(SignedDuration::from_hours(24 * i64::from(limits::RAW_RETENTION_DAYS))).unwrap_or(now)
-}
-
-/// Whose work it is.
-pub const fn about(tenant: domain::ids::TenantId, consent: ConsentId) -> About {
-    About { tenant, consent }
 }

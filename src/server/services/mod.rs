@@ -8,6 +8,7 @@ pub mod logins;
 pub mod restart;
 pub mod revocation;
 
+use store::StoreError;
 use vault::KeyError;
 
 use crate::bank_calls::CallError;
@@ -23,16 +24,26 @@ pub enum ServiceError {
     GrantRefused(#[from] domain::grant::Refused),
     /// The database: raced, not found, not allowed, unavailable.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Store(#[from] StoreError),
     /// A key cannot be had.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A bank or its authorisation server.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
     /// Our own trouble.
     #[error(transparent)]
     Ours(#[from] anyhow::Error),
+}
+
+impl From<CallError> for ServiceError {
+    /// A call that was not made because the consent is over says the same as a row that was not written for it.
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Stopped => Self::Store(StoreError::NotAllowed),
+            other => Self::Call(other),
+        }
+    }
 }
 
 impl ServiceError {

@@ -130,7 +130,8 @@ fn told(error: &ServiceError) -> Option<Outcome> {
     match error {
         ServiceError::Refused(_)
         | ServiceError::GrantRefused(_)
-        | ServiceError::Store(StoreError::NotAllowed | StoreError::Raced | StoreError::Exists { .. }) => None,
+        | ServiceError::Store(StoreError::NotAllowed | StoreError::Raced | StoreError::Exists { .. })
+        | ServiceError::Call(CallError::Stopped) => None,
         ServiceError::Call(CallError::Transport(_) | CallError::Bank(BankError::Wait { .. })) => {
             Some(Outcome::BankUnavailable)
         }
