@@ -13,8 +13,8 @@ use crate::keys::{KEYS_MAX, KeySet, Signer};
 use crate::login::PendingLogin;
 use crate::metadata::{self, Document, Environment};
 use crate::profile::{
-    Alg, Audience, ClientAuth, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, IssuerParameter, RequestForm, ResponseForm,
-    Security, TokenBinding,
+    Alg, Audience, ClientAuth, FAPI1_ADVANCED, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, IssuerParameter, OAUTH_PKCE,
+    RequestForm, ResponseForm, Security, TokenBinding,
 };
 use crate::testing::{
     ACCESS_TOKEN, CLIENT_ID, ISSUER, REDIRECT_URI, SUBJECT, drop_parameter, empty_reply, form, opened, play, signer,
@@ -24,8 +24,10 @@ use crate::token::TokenHint;
 
 #[test]
 fn a_login_goes_through_with_every_profile_algorithm_and_way_to_authenticate() {
-    for profile in [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING] {
-        for alg in Alg::ALL {
+    let fapi1_jarm = Security { response: ResponseForm::Jarm, ..FAPI1_ADVANCED };
+    let dpop = Security { binding: TokenBinding::Dpop, ..FAPI2_SECURITY };
+    for profile in [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING, FAPI1_ADVANCED, fapi1_jarm, dpop, OAUTH_PKCE] {
+        for alg in profile.algs.iter() {
             for client_auth in ClientAuth::ALL {
                 let mut play = play(Security { client_auth: *client_auth, ..profile.clone() });
                 play.alg = *alg;
@@ -269,9 +271,9 @@ fn an_older_server_may_want_its_token_endpoint_as_audience() {
 
 #[test]
 fn with_a_certificate_the_client_id_is_in_the_body_and_no_assertion() {
-    for request in RequestForm::ALL {
-        let auth = Security { client_auth: ClientAuth::TlsClientAuth, request: *request, ..FAPI2_SECURITY };
-        let play = play(auth);
+    let ways = [ClientAuth::TlsClientAuth, ClientAuth::SelfSignedTlsClientAuth];
+    for (client_auth, request) in ways.iter().flat_map(|way| RequestForm::ALL.iter().map(move |form| (way, form))) {
+        let play = play(Security { client_auth: *client_auth, request: *request, ..FAPI2_SECURITY });
         play.run().unwrap();
         for post in play.sent().iter().filter(|request| request.method() == http::Method::POST) {
             let form = form(post);
@@ -323,7 +325,9 @@ fn endpoints_for_certificates_are_used_when_there_is_a_certificate() {
     {
         let metadata = play(security).discover().unwrap();
         let revocation = metadata.revocation_endpoint().unwrap();
-        for url in [metadata.token_endpoint(), metadata.pushed_authorization_request_endpoint(), revocation] {
+        let (par, introspection) =
+            (metadata.pushed_authorization_request_endpoint(), metadata.introspection_endpoint());
+        for url in [metadata.token_endpoint(), par.unwrap(), introspection.unwrap(), revocation] {
             assert_eq!(url.host_str(), Some(host));
         }
         assert_eq!(metadata.jwks_uri().and_then(Url::host_str), Some("as.example"));
@@ -502,8 +506,8 @@ fn secrets_stay_out_of_debug() {
     for secret in [ACCESS_TOKEN, "refresh-1", "code-1", SUBJECT, "PRIVATE"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
-    for name in ["state", "nonce", "verifier"] {
-        assert!(!shown.contains(stored[name].as_str().unwrap()), "{name} in {shown}");
+    for secret in [&stored["state"], &stored["asked"]["nonce"], &stored["verifier"]] {
+        assert!(!shown.contains(secret.as_str().unwrap()), "{secret} in {shown}");
     }
     assert!(PendingLogin::from_bytes(b"{}").is_err());
 }

@@ -4,16 +4,21 @@
 //! a step can be tested, fuzzed and replayed by handing it an answer.
 
 use bytes::Bytes;
+use domain::world::World;
 use jiff::Timestamp;
 
 /// Reads an answer at a moment.
 type Read<T, E> = Box<dyn FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send>;
+
+/// The request to send in place of the first, if an answer asks for one.
+type Again<E> = Box<dyn FnOnce(&http::Response<Bytes>, &World<'_>) -> Option<Result<http::Request<Bytes>, E>> + Send>;
 
 /// A request with the only reader of its answer. Reading consumes it: one request, one answer, one verdict.
 pub struct Call<T, E> {
     /// What to send. The URI is absolute.
     pub request: http::Request<Bytes>,
     read: Read<T, E>,
+    again: Option<Again<E>>,
 }
 
 impl<T, E> Call<T, E> {
@@ -22,7 +27,25 @@ impl<T, E> Call<T, E> {
         request: http::Request<Bytes>,
         read: impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, E> + Send + 'static,
     ) -> Self {
-        Self { request, read: Box::new(read) }
+        Self { request, read: Box::new(read), again: None }
+    }
+
+    /// The same call, with a second form of its request for a server that must first tell something (RFC 9449 §8).
+    pub fn or_again(
+        self,
+        again: impl FnOnce(&http::Response<Bytes>, &World<'_>) -> Option<Result<http::Request<Bytes>, E>> + Send + 'static,
+    ) -> Self {
+        Self { again: Some(Box::new(again)), ..self }
+    }
+
+    /// Whether an answer is no verdict but a challenge: then this is the request to send instead, made afresh, and its
+    /// answer is the one to read. Happens at most once.
+    pub fn challenged(
+        &mut self,
+        response: &http::Response<Bytes>,
+        world: &World<'_>,
+    ) -> Option<Result<http::Request<Bytes>, E>> {
+        self.again.take()?(response, world)
     }
 
     /// The verdict on an answer that arrived at `now`.
@@ -30,7 +53,8 @@ impl<T, E> Call<T, E> {
         (self.read)(response, now)
     }
 
-    /// Splits the call, so that the request can be moved away and the reader kept.
+    /// Splits the call, so that the request can be moved away and the reader kept. For calls that cannot be challenged:
+    /// those of a profile without DPoP.
     pub fn split(self) -> (http::Request<Bytes>, Read<T, E>) {
         (self.request, self.read)
     }
@@ -42,7 +66,8 @@ impl<T, E> Call<T, E> {
         E: 'static,
     {
         let read = self.read;
-        Call { request: self.request, read: Box::new(move |response, now| read(response, now).map(change)) }
+        let read = move |response, now| read(response, now).map(change);
+        Call { request: self.request, read: Box::new(read), again: self.again }
     }
 }
 

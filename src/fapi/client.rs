@@ -7,13 +7,14 @@ use domain::world::World;
 use secrecy::SecretString;
 
 use crate::call::Call;
-use crate::keys::Signer;
+use crate::dpop::Nonces;
+use crate::keys::{Decrypter, KeySet, Signer};
 use crate::login::RedeemableCode;
-use crate::metadata::Metadata;
+use crate::metadata::{self, Metadata};
 use crate::profile::Security;
 use crate::refusal::Refusal;
-use crate::request::{self, AuthorizationRequest, Pushed};
-use crate::token::{self, Redeemed, TokenHint, Tokens};
+use crate::request::{self, AuthorizationRequest, Begun, Departure};
+use crate::token::{self, Introspection, Redeemed, TokenHint, Tokens};
 
 /// One registered client at one authorization server.
 ///
@@ -25,12 +26,20 @@ pub struct Client {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
     pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) nonces: Arc<Nonces>,
+    decrypter: Option<Arc<dyn Decrypter>>,
 }
 
 impl Client {
     /// A client with the profile it follows, its id, its registered redirect URI (sent exactly as given) and its key.
     pub fn new(security: Security, client_id: &str, redirect_uri: &str, signer: Arc<dyn Signer>) -> Self {
-        Self { security, client_id: client_id.to_owned(), redirect_uri: redirect_uri.to_owned(), signer }
+        let (client_id, redirect_uri) = (client_id.to_owned(), redirect_uri.to_owned());
+        Self { security, client_id, redirect_uri, signer, nonces: Arc::default(), decrypter: None }
+    }
+
+    /// The same client with a key that the server encrypts ID tokens and responses to.
+    pub fn with_decrypter(self, decrypter: Arc<dyn Decrypter>) -> Self {
+        Self { decrypter: Some(decrypter), ..self }
     }
 
     /// The profile this client follows; discovery needs it.
@@ -43,14 +52,30 @@ impl Client {
         &self.redirect_uri
     }
 
-    /// Pushes an authorization request (RFC 9126) with a fresh state, nonce and PKCE verifier. Send the browser on at
+    /// Asks for the server's keys ([`metadata::jwks`]), with ours for decrypting beside them.
+    pub fn keys(&self, metadata: &Metadata) -> Result<Call<KeySet, Refusal>, Refusal> {
+        let decrypter = self.decrypter.clone();
+        Ok(metadata::jwks(metadata)?.map(|keys| keys.opened_by(decrypter)))
+    }
+
+    /// Begins a login by the way of the profile: pushed, or through the browser.
+    pub fn begin(
+        &self,
+        metadata: &Metadata,
+        request: &AuthorizationRequest,
+        world: &World<'_>,
+    ) -> Result<Begun, Refusal> {
+        request::begin(self, metadata, request, world)
+    }
+
+    /// Pushes an authorization request (RFC 9126), whatever the profile's way, with a fresh state, nonce and PKCE verifier. Send the browser on at
     /// once and keep the pending login for its return.
     pub fn push(
         &self,
         metadata: &Metadata,
         request: &AuthorizationRequest,
         world: &World<'_>,
-    ) -> Result<Call<Pushed, Refusal>, Refusal> {
+    ) -> Result<Call<Departure, Refusal>, Refusal> {
         request::push(self, metadata, request, world)
     }
 
@@ -94,6 +119,28 @@ impl Client {
         world: &World<'_>,
     ) -> Result<Call<(), Refusal>, Refusal> {
         token::revoke(self, metadata, token, hint, world)
+    }
+
+    /// Asks what the server knows of a token (RFC 7662).
+    pub fn introspect(
+        &self,
+        metadata: &Metadata,
+        token: &SecretString,
+        hint: TokenHint,
+        world: &World<'_>,
+    ) -> Result<Call<Introspection, Refusal>, Refusal> {
+        token::introspect(self, metadata, token, hint, world)
+    }
+
+    /// Shows the access token with a request to a resource server; the answer comes back as it is. A token that is bound to
+    /// our certificate goes over a connection that shows it.
+    pub fn resource(
+        &self,
+        request: http::Request<bytes::Bytes>,
+        tokens: &Tokens,
+        world: &World<'_>,
+    ) -> Result<Call<http::Response<bytes::Bytes>, Refusal>, Refusal> {
+        token::resource(self, request, tokens, world)
     }
 }
 

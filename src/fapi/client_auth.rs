@@ -28,8 +28,11 @@ pub(crate) fn authenticate(
             form.push(("client_assertion", assertion(client, metadata, world)?));
         }
         // RFC 8705 §2: the certificate proves, the client id says whose it should be. A plain request has it already.
-        ClientAuth::TlsClientAuth if form.iter().any(|(name, _)| *name == "client_id") => {}
-        ClientAuth::TlsClientAuth => form.push(("client_id", client.client_id.clone())),
+        ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth => {
+            if form.iter().all(|(name, _)| *name != "client_id") {
+                form.push(("client_id", client.client_id.clone()));
+            }
+        }
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ const SIGNED: Signed = Signed {
     alg: refusal::ID_TOKEN_ALG_MISMATCH,
     kid: refusal::ID_TOKEN_KID_UNTRUSTED,
     signature: refusal::ID_TOKEN_SIGNATURE_INVALID,
+    encryption_alg: refusal::ID_TOKEN_ENC_MISMATCH,
+    encryption: refusal::ID_TOKEN_ENCRYPTION_INVALID,
 };
 
 /// Words that matter to the readers, so that chance reaches deep.

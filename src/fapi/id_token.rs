@@ -1,4 +1,4 @@
-//! ID tokens: every rule of OIDC Core §3.1.3.7 for the code flow, as FAPI 2.0 narrows it.
+//! ID tokens: every rule of OIDC Core §3.1.3.7 for the code flow and of §3.3.2 for the hybrid one, as FAPI narrows them.
 //!
 //! openidconnect's `IdTokenClaims` reads the claims. Its verifier is not used: it picks keys by `kid` alone and gives up
 //! where two share one, does not know the header value `Ed25519`, and tells a missing claim from a wrong one by text.
@@ -10,11 +10,13 @@ use domain::limits::CLOCK_SKEW_SECONDS;
 use jiff::Timestamp;
 use openidconnect::core::CoreGenderClaim;
 use openidconnect::{EmptyAdditionalClaims, IdTokenClaims};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::jws::{self, Signed};
 use crate::keys::KeySet;
+use crate::login::Asked;
 use crate::profile::Alg;
 use crate::refusal::{self, Reason, Refusal};
 
@@ -25,6 +27,8 @@ const SIGNED: Signed = Signed {
     alg: refusal::ID_TOKEN_ALG_MISMATCH,
     kid: refusal::ID_TOKEN_KID_UNTRUSTED,
     signature: refusal::ID_TOKEN_SIGNATURE_INVALID,
+    encryption_alg: refusal::ID_TOKEN_ENC_MISMATCH,
+    encryption: refusal::ID_TOKEN_ENCRYPTION_INVALID,
 };
 
 /// Claims that must be there (OIDC Core §2; the nonce because we always send one).
@@ -60,40 +64,64 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// What an ID token must match.
-pub(crate) struct Expected<'a> {
+/// The login that an ID token must match.
+pub(crate) struct Context<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client_id: &'a str,
-    pub(crate) nonce: &'a str,
-    pub(crate) access_token: &'a str,
-    pub(crate) algs: &'a [Alg],
-    pub(crate) age_seconds_max: i64,
+    pub(crate) asked: &'a Asked,
 }
 
-/// Checks an ID token from the token endpoint.
-pub(crate) fn verify(jwt: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Identity, Refusal> {
-    let verified = jws::verify(jwt, keys, expected.algs, &SIGNED)?;
-    let claims = claims(verified.claims)?;
-    issuer_matches(&claims, expected.issuer)?;
-    audience_is_ours(&claims, expected.client_id)?;
-    audience_is_nobody_else(&claims, expected.client_id)?;
-    authorized_party_is_ours(&claims, expected.client_id)?;
+/// What an ID token came with.
+pub(crate) enum About<'a> {
+    /// From the authorization endpoint: a code and a state, for which it must vouch.
+    Code { code: &'a str, state: &'a str },
+    /// From the token endpoint: an access token, and the subject of the ID token before, if there was one.
+    Token { access_token: &'a str, subject: Option<&'a str> },
+}
+
+/// Checks an ID token.
+pub(crate) fn verify(
+    jwt: &str,
+    context: &Context<'_>,
+    about: &About<'_>,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<Identity, Refusal> {
+    let asked = context.asked;
+    let verified = jws::verify(jwt, keys, &asked.id_token_algs, &SIGNED)?;
+    let (all, alg) = (&verified.claims, verified.alg);
+    let claims = claims(all)?;
+    issuer_matches(&claims, context.issuer)?;
+    audience_is_ours(&claims, context.client_id)?;
+    audience_is_nobody_else(&claims, context.client_id)?;
+    authorized_party_is_ours(&claims, context.client_id)?;
     token_is_in_time(&claims, now)?;
-    token_is_recent(&claims, expected.age_seconds_max, now)?;
+    token_is_recent(&claims, asked.id_token_age_seconds_max, now)?;
     token_is_not_from_the_future(&claims, now)?;
-    nonce_matches(&claims, expected.nonce)?;
-    access_token_matches(&claims, expected.access_token, verified.alg)?;
+    nonce_matches(&claims, asked.nonce.as_ref().map_or("", |nonce| nonce.expose_secret()))?;
+    match about {
+        About::Code { code, state } => {
+            code_matches(all, code, alg)?;
+            state_matches(all, state, alg)?;
+        }
+        About::Token { access_token, subject } => {
+            access_token_matches(&claims, access_token, alg)?;
+            subject_is_the_same(&claims, *subject)?;
+        }
+    }
+    user_signed_in_strongly(&claims, &asked.acr_values)?;
+    intent_matches(all, asked.intent.as_ref())?;
     identity(&claims)
 }
 
 /// OIDC Core §2: every required claim is there, and each claim is of its type.
-fn claims(mut all: Map<String, Value>) -> Result<Claims, Refusal> {
+fn claims(all: &Map<String, Value>) -> Result<Claims, Refusal> {
     for (name, reason) in &REQUIRED {
         reason.require(all.get(*name).is_some_and(|value| !value.is_null()))?;
     }
     let read = |name: &str| OPTIONAL.contains(&name) || REQUIRED.iter().any(|(required, _)| *required == name);
-    all.retain(|name, _| read(name));
-    serde_json::from_value(Value::Object(all)).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse())
+    let known = all.iter().filter(|(name, _)| read(name)).map(|(name, value)| (name.clone(), value.clone()));
+    serde_json::from_value(Value::Object(known.collect())).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse())
 }
 
 /// OIDC Core §3.1.3.7 (2).
@@ -143,6 +171,39 @@ fn nonce_matches(claims: &Claims, nonce: &str) -> Result<(), Refusal> {
 fn access_token_matches(claims: &Claims, access_token: &str, alg: Alg) -> Result<(), Refusal> {
     let hash = half_hash(access_token, alg);
     refusal::ID_TOKEN_AT_HASH_MISMATCH.require(claims.access_token_hash().is_none_or(|named| named.as_str() == hash))
+}
+
+/// OIDC Core §3.3.2.10: the hash of the code is there, since it is what the token is for, and it is of this code.
+fn code_matches(all: &Map<String, Value>, code: &str, alg: Alg) -> Result<(), Refusal> {
+    let hash = all.get("c_hash").ok_or_else(|| refusal::ID_TOKEN_C_HASH_MISSING.refuse())?;
+    refusal::ID_TOKEN_C_HASH_MISMATCH.require(*hash == half_hash(code, alg))
+}
+
+/// FAPI 1.0 Advanced §5.2.3.1: so is the hash of the state, since we always send one.
+fn state_matches(all: &Map<String, Value>, state: &str, alg: Alg) -> Result<(), Refusal> {
+    let hash = all.get("s_hash").ok_or_else(|| refusal::ID_TOKEN_S_HASH_MISSING.refuse())?;
+    refusal::ID_TOKEN_S_HASH_MISMATCH.require(*hash == half_hash(state, alg))
+}
+
+/// OIDC Core §3.3.3.6: both ID tokens of a hybrid login name one user.
+fn subject_is_the_same(claims: &Claims, before: Option<&str>) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_SUB_MISMATCH.require(before.is_none_or(|before| claims.subject().as_str() == before))
+}
+
+/// OIDC Core §5.5.1.1: an essential `acr` is one of the values that were asked for.
+fn user_signed_in_strongly(claims: &Claims, asked: &[String]) -> Result<(), Refusal> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let acr = claims.auth_context_ref().ok_or_else(|| refusal::ID_TOKEN_ACR_MISSING.refuse())?;
+    refusal::ID_TOKEN_ACR_MISMATCH.require(asked.iter().any(|value| value == acr.as_str()))
+}
+
+/// UK Open Banking Security Profile: what was authorised is what was asked for.
+fn intent_matches(all: &Map<String, Value>, intent: Option<&(String, String)>) -> Result<(), Refusal> {
+    let Some((claim, asked)) = intent else { return Ok(()) };
+    let authorised = all.get(claim).ok_or_else(|| refusal::ID_TOKEN_INTENT_MISSING.refuse())?;
+    refusal::ID_TOKEN_INTENT_MISMATCH.require(authorised == asked)
 }
 
 /// OIDC Core §3.1.3.6: the left half of the hash that the signature algorithm uses: SHA-256, and SHA-512 for Ed25519

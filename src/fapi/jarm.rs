@@ -13,6 +13,8 @@ const SIGNED: Signed = Signed {
     alg: refusal::JARM_ALG_MISMATCH,
     kid: refusal::JARM_KID_UNTRUSTED,
     signature: refusal::JARM_SIGNATURE_INVALID,
+    encryption_alg: refusal::JARM_ENC_MISMATCH,
+    encryption: refusal::JARM_ENCRYPTION_INVALID,
 };
 
 /// Reads the response JWT by the rules of JARM §2.4. The issuer is in the JWT; RFC 9207 §2.4 asks for no other.
@@ -22,7 +24,8 @@ pub(crate) fn read(jwt: String, login: &PendingLogin, keys: &KeySet, now: Timest
     audience_is_ours(&claims, &login.client_id)?;
     response_is_in_time(&claims, now)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    Ok(Answer { code: text("code"), state: text("state"), iss: text("iss"), error: text("error") })
+    let (code, state, iss, error) = (text("code"), text("state"), text("iss"), text("error"));
+    Ok(Answer { code, state, iss, error, id_token: None })
 }
 
 /// JARM §2.4 (2): from the server that was asked.

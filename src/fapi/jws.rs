@@ -1,12 +1,19 @@
-//! Compact JWS (RFC 7515 §7.1): making ours, and reading theirs in one way for every object that is signed.
+//! Compact JWS (RFC 7515 §7.1), also inside a JWE (RFC 7516 §7.1): making ours, and reading theirs in one way for every
+//! object that is signed.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
-use crate::keys::{KeySet, Signer};
+use crate::keys::{Decrypter, KeySet, Signer};
 use crate::profile::Alg;
 use crate::refusal::{self, Reason, Refusal};
+
+/// Parts of a compact JWE.
+const JWE_PARTS: usize = 5;
+/// Content encryptions that are taken (RFC 7518 §5.1): those that the ecosystems name.
+const CONTENT_ENCRYPTIONS: [&str; 3] = ["A256GCM", "A128GCM", "A128CBC-HS256"];
 
 /// Which refusals a signed object gives: the checks are the same for each, the codes are its own.
 pub(crate) struct Signed {
@@ -14,6 +21,8 @@ pub(crate) struct Signed {
     pub(crate) alg: Reason,
     pub(crate) kid: Reason,
     pub(crate) signature: Reason,
+    pub(crate) encryption_alg: Reason,
+    pub(crate) encryption: Reason,
 }
 
 /// The claims of an object whose signature was checked, with the algorithm it was checked by.
@@ -29,15 +38,23 @@ pub(crate) fn sign(signer: &dyn Signer, typ: Option<&str>, claims: &Value) -> Re
     if let Some(typ) = typ {
         header["typ"] = typ.into();
     }
+    sign_with_header(signer, &header, claims)
+}
+
+/// Signs claims under a header of its own.
+pub(crate) fn sign_with_header(signer: &dyn Signer, header: &Value, claims: &Value) -> Result<String, Refusal> {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", encode(&header), encode(claims));
+    let message = format!("{}.{}", encode(header), encode(claims));
     let signature = signer.sign(message.as_bytes()).map_err(|_| refusal::CLIENT_SIGNING_KEY_INVALID.refuse())?;
     Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// Reads a compact JWS: algorithm, key and signature are checked before any claim is looked at.
+/// Reads a compact JWS: algorithm, key and signature are checked before any claim is looked at. Where we have a key that
+/// others encrypt to, the JWS may come inside a JWE (RFC 7519 §5.2).
 pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed) -> Result<Verified, Refusal> {
     let format = || signed.format.refuse();
+    let nested = decrypted(compact, keys, signed)?;
+    let compact = nested.as_deref().map_or(compact, String::as_str);
     let (message, signature) = compact.rsplit_once('.').ok_or_else(format)?;
     let (header, payload) = message.split_once('.').ok_or_else(format)?;
     let header = object(header).ok_or_else(format)?;
@@ -47,6 +64,26 @@ pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed
     let alg = allowed_alg(&header, algs, &signed.alg)?;
     signature_fits(message, &signature, &keys.fitting(key_id(&header, signed)?, alg), signed)?;
     Ok(Verified { alg, claims: object(payload).ok_or_else(format)? })
+}
+
+/// The JWS inside a JWE; nothing where the text is no JWE or we have no key to open one.
+fn decrypted(compact: &str, keys: &KeySet, signed: &Signed) -> Result<Option<Zeroizing<String>>, Refusal> {
+    let Some(decrypter) = keys.decrypter().filter(|_| compact.split('.').count() == JWE_PARTS) else { return Ok(None) };
+    let header = compact.split('.').next().and_then(object).ok_or_else(|| signed.format.refuse())?;
+    encryption_is_ours(&header, decrypter, signed)?;
+    let plain = decrypter.decrypt(compact).map_err(|_| signed.encryption.refuse())?;
+    let text = String::from_utf8(plain).map_err(|_| signed.encryption.refuse())?;
+    Ok(Some(Zeroizing::new(text)))
+}
+
+/// FAPI 1.0 Advanced §8.6.1, RFC 8725 §3.1: the key was wrapped in the one way we registered, so never by RSA1_5, and the
+/// content encrypted in a way we know. No compression (RFC 8725 §3.6), and nothing that must be understood and is not.
+fn encryption_is_ours(header: &Map<String, Value>, decrypter: &dyn Decrypter, signed: &Signed) -> Result<(), Refusal> {
+    let word = |name: &str| header.get(name).and_then(Value::as_str);
+    let wrapped = word("alg") == Some(decrypter.alg().as_str());
+    let content = word("enc").is_some_and(|enc| CONTENT_ENCRYPTIONS.contains(&enc));
+    signed.encryption_alg.require(wrapped && content)?;
+    signed.format.require(!header.contains_key("zip") && !header.contains_key("crit"))
 }
 
 /// RFC 8725 §3.1: only an algorithm that is both announced and allowed; never `none`, never what the header likes.

@@ -1,6 +1,6 @@
-//! Keys: ours to sign with, theirs to verify with.
+//! Keys: ours to sign and decrypt with, theirs to verify with.
 //!
-//! josekit does the cryptography and stays behind two small traits, [`Signer`] and [`Verifier`], so that a hardware token
+//! josekit does the cryptography and stays behind small traits, [`Signer`], [`Decrypter`] and [`Verifier`], so that a hardware token
 //! or another library can take its place. Looking a key up is our own: josekit and openidconnect look at `kid` alone,
 //! while servers publish several keys under one `kid` (FAPI 1.0 Advanced §8.9). Keys come from the configured key set
 //! only, never from a token header (`jwk`, `jku`, `x5u`).
@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use josekit::jwe::{JweDecrypter, RSA_OAEP, RSA_OAEP_256};
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jwk::{Jwk, KeyPair};
 use josekit::jws::{ES256, EdDSA, JwsSigner, JwsVerifier, PS256};
 use serde_json::{Map, Value, json};
 
-use crate::profile::Alg;
+use crate::profile::{Alg, KeyEncryption};
 use crate::refusal::{self, Refusal};
 
 /// Most keys that are read from one key set.
@@ -46,6 +47,9 @@ pub enum KeyError {
     /// Not a PEM private key of the kind that the algorithm needs.
     #[error("not a PEM private key for {}: an RSA key of 2048 bits or more for PS256, P-256 for ES256, Ed25519 for EdDSA", .0.as_str())]
     Unusable(Alg),
+    /// Not a PEM private key that can decrypt.
+    #[error("not a PEM private key to decrypt with: an RSA key of 2048 bits or more")]
+    NotRsa,
     /// A key id is needed so that the server can tell our keys apart.
     #[error("the key id is empty")]
     NoKeyId,
@@ -66,15 +70,7 @@ impl PemSigner {
             return Err(KeyError::NoKeyId);
         }
         let (signer, jwk) = josekit_signer(alg, pem).ok_or(KeyError::Unusable(alg))?;
-        let mut public: Map<String, Value> = ["kty", "crv", "x", "y", "n", "e"]
-            .into_iter()
-            .filter_map(|name| Some((name.to_owned(), jwk.parameter(name)?.clone())))
-            .collect();
-        // josekit keeps the key type apart from the other parameters.
-        public.insert("kty".to_owned(), jwk.key_type().into());
-        public.insert("kid".to_owned(), kid.into());
-        public.insert("alg".to_owned(), alg.as_str().into());
-        public.insert("use".to_owned(), "sig".into());
+        let public = public_members(&jwk, kid, alg.as_str(), "sig");
         Ok(Self { alg, kid: kid.to_owned(), signer, public })
     }
 }
@@ -129,6 +125,81 @@ impl fmt::Debug for PemSigner {
     }
 }
 
+/// Opens what a server encrypted to one of our keys.
+pub trait Decrypter: Send + Sync {
+    /// The one way of wrapping content keys that we registered.
+    fn alg(&self) -> KeyEncryption;
+    /// The plain text of a compact JWE (RFC 7516 §7.1). Its header was checked.
+    fn decrypt(&self, compact: &str) -> Result<Vec<u8>, DecryptError>;
+    /// The public key as a JWK (RFC 7517 §4) with `kid`, `alg` and `use`; never a private member.
+    fn public_jwk(&self) -> Map<String, Value>;
+}
+
+/// What could not be opened: another key, a broken text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the text could not be decrypted")]
+pub struct DecryptError;
+
+/// A [`Decrypter`] over a PEM private key in memory.
+pub struct PemDecrypter {
+    alg: KeyEncryption,
+    decrypter: Box<dyn JweDecrypter>,
+    public: Map<String, Value>,
+}
+
+impl PemDecrypter {
+    /// Reads an RSA private key of 2048 bits or more, PKCS#8 or PKCS#1.
+    pub fn from_pem(alg: KeyEncryption, kid: &str, pem: &[u8]) -> Result<Self, KeyError> {
+        if kid.is_empty() {
+            return Err(KeyError::NoKeyId);
+        }
+        let algorithm = match alg {
+            KeyEncryption::RsaOaep => RSA_OAEP,
+            KeyEncryption::RsaOaep256 => RSA_OAEP_256,
+        };
+        let unusable = |_| KeyError::NotRsa;
+        let decrypter = Box::new(algorithm.decrypter_from_pem(pem).map_err(unusable)?);
+        let jwk = algorithm.key_pair_from_pem(pem).map_err(unusable)?.to_jwk_public_key();
+        let public = public_members(&jwk, kid, alg.as_str(), "enc");
+        Ok(Self { alg, decrypter, public })
+    }
+}
+
+impl Decrypter for PemDecrypter {
+    fn alg(&self) -> KeyEncryption {
+        self.alg
+    }
+
+    fn decrypt(&self, compact: &str) -> Result<Vec<u8>, DecryptError> {
+        let opened = josekit::jwe::deserialize_compact(compact, self.decrypter.as_ref());
+        opened.map(|(plain, _)| plain).map_err(|_| DecryptError)
+    }
+
+    fn public_jwk(&self) -> Map<String, Value> {
+        self.public.clone()
+    }
+}
+
+/// The key itself never reaches a log.
+impl fmt::Debug for PemDecrypter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PemDecrypter").field("alg", &self.alg).finish_non_exhaustive()
+    }
+}
+
+/// The public half of a key pair as we publish it.
+fn public_members(jwk: &Jwk, kid: &str, alg: &str, purpose: &str) -> Map<String, Value> {
+    let mut public: Map<String, Value> = ["crv", "x", "y", "n", "e"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), jwk.parameter(name)?.clone())))
+        .collect();
+    // josekit keeps the key type apart from the other parameters.
+    for (name, value) in [("kty", jwk.key_type()), ("kid", kid), ("alg", alg), ("use", purpose)] {
+        public.insert(name.to_owned(), value.into());
+    }
+    public
+}
+
 /// Our public key set (RFC 7517 §5), the document behind our `jwks_uri`. The caller keeps the key ids distinct.
 pub fn public_jwks<'a>(signers: impl IntoIterator<Item = &'a dyn Signer>) -> Value {
     let keys: Vec<Value> = signers.into_iter().map(|signer| Value::Object(signer.public_jwk())).collect();
@@ -158,10 +229,11 @@ struct PublicKey {
     verifier: Arc<dyn Verifier>,
 }
 
-/// The public keys of a server that are usable here.
+/// The public keys of a server that are usable here, and our key for what the server encrypts to us.
 #[derive(Clone, Default)]
 pub struct KeySet {
     keys: Vec<PublicKey>,
+    decrypter: Option<Arc<dyn Decrypter>>,
 }
 
 impl KeySet {
@@ -176,7 +248,16 @@ impl KeySet {
         let invalid = || refusal::JWKS_BODY_INVALID.refuse();
         let document: Value = serde_json::from_slice(document).map_err(|_| invalid())?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or_else(invalid)?;
-        Ok(Self { keys: keys.iter().take(KEYS_MAX).filter_map(public_key).collect() })
+        Ok(Self { keys: keys.iter().take(KEYS_MAX).filter_map(public_key).collect(), decrypter: None })
+    }
+
+    /// The same keys with ours beside them, for servers that encrypt.
+    pub fn opened_by(self, decrypter: Option<Arc<dyn Decrypter>>) -> Self {
+        Self { decrypter, ..self }
+    }
+
+    pub(crate) fn decrypter(&self) -> Option<&dyn Decrypter> {
+        self.decrypter.as_deref()
     }
 
     /// How many keys are usable.

@@ -4,10 +4,12 @@
 //! This crate must never know a bank's name, a database, a clock or a socket. Requests and responses are values
 //! ([`call::Call`]); `net` moves them. Time and chance come in as `domain::world::World`.
 //!
-//! It follows the FAPI 2.0 Security Profile (Final) and FAPI 2.0 Message Signing: pushed authorization requests (RFC
-//! 9126), signed request objects (RFC 9101), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses
-//! (JARM), `private_key_jwt` (RFC 7523) and `tls_client_auth` (RFC 8705), certificate-bound access tokens (RFC 8705), ID
-//! tokens (OIDC Core), revocation (RFC 7009). Which of these apply is data: [`profile::Security`].
+//! It follows the FAPI 2.0 Security Profile (Final), FAPI 2.0 Message Signing, FAPI 1.0 Advanced (Final) and plain OAuth
+//! with PKCE: authorization requests pushed (RFC 9126) or through the browser, signed request objects (RFC 9101), rich
+//! requests (RFC 9396), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses (JARM), the hybrid flow,
+//! `private_key_jwt` (RFC 7523), `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705), access tokens bound to a
+//! certificate (RFC 8705) or to a key (DPoP, RFC 9449), ID tokens (OIDC Core), also encrypted, revocation (RFC 7009),
+//! introspection (RFC 7662). Which of these apply is data: [`profile::Security`].
 //!
 //! # Reading order
 //!
@@ -21,7 +23,7 @@
 //! * Every check is one small function with its paragraph, and a row in the test table in which the other side gets
 //!   exactly that wrong.
 //! * A [`Refusal`] ends the step. Nothing is repeated here; a call that must be repeated is asked for anew, with a fresh
-//!   client assertion.
+//!   client assertion. One exception is no verdict: a server may want a nonce in a proof ([`call::Call::challenged`]).
 //! * Secrets and codes never reach `Debug`, an error or a URL. What must be stored between two steps is written as bytes
 //!   ([`login::PendingLogin::to_bytes`], [`token::Tokens::to_bytes`]) that the caller seals.
 //! * The caller ties the pending login to the browser, sends bound tokens over the certificate they were fetched with,
@@ -110,6 +112,7 @@
 pub mod call;
 pub mod client;
 mod client_auth;
+mod dpop;
 pub mod id_token;
 mod jarm;
 mod jws;
@@ -126,6 +129,8 @@ mod wire;
 
 #[cfg(test)]
 mod accepted;
+#[cfg(test)]
+mod bound;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

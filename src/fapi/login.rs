@@ -11,17 +11,20 @@ use domain::world::World;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::client::Client;
+use crate::dpop::DpopKey;
+use crate::id_token::{self, About, Context, Identity};
 use crate::jarm;
 use crate::keys::KeySet;
 use crate::metadata::Metadata;
-use crate::profile::{Alg, IssuerParameter, ResponseForm};
+use crate::profile::{Alg, IssuerParameter, ResponseForm, TokenBinding};
 use crate::random;
 use crate::refusal::{self, Refusal};
-use crate::request;
+use crate::request::{self, AuthorizationRequest};
 use crate::sealed::{self, Unreadable};
 
 /// Longest authorization response that is read, in bytes: room for a signed one.
@@ -35,11 +38,9 @@ pub struct PendingLogin {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     redirect_uri: String,
-    scope: String,
+    asked: Asked,
     #[serde(serialize_with = "sealed::secret")]
     state: SecretString,
-    #[serde(serialize_with = "sealed::optional")]
-    nonce: Option<SecretString>,
     #[serde(serialize_with = "sealed::secret")]
     verifier: SecretString,
     response: ResponseForm,
@@ -48,25 +49,90 @@ pub struct PendingLogin {
     expires_at: Timestamp,
 }
 
+/// What was asked for, which the tokens and ID tokens must answer.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) scope: String,
+    pub(crate) authorization_details: Option<Value>,
+    /// There where an ID token will come.
+    #[serde(serialize_with = "sealed::optional")]
+    pub(crate) nonce: Option<SecretString>,
+    pub(crate) acr_values: Vec<String>,
+    /// Claim and value.
+    pub(crate) intent: Option<(String, String)>,
+    /// There where tokens are bound to a key.
+    pub(crate) dpop: Option<DpopKey>,
+    pub(crate) id_token_algs: Vec<Alg>,
+    pub(crate) id_token_age_seconds_max: i64,
+}
+
+impl Asked {
+    fn new(
+        client: &Client,
+        metadata: &Metadata,
+        request: &AuthorizationRequest,
+        world: &World<'_>,
+    ) -> Result<Self, Refusal> {
+        let security = &client.security;
+        let openid = asks_for_id_token(&request.scope) || security.response.is_hybrid();
+        let missing = || refusal::CLIENT_INTENT_MISSING.refuse();
+        let intent = match &security.intent_claim {
+            Some(claim) => Some((claim.clone(), request.intent.clone().ok_or_else(missing)?)),
+            None => None,
+        };
+        Ok(Self {
+            scope: request.scope.clone(),
+            authorization_details: request.authorization_details.clone(),
+            nonce: openid.then(|| random::text::<32>(world).into()),
+            acr_values: security.acr_values.to_vec(),
+            intent,
+            dpop: (security.binding == TokenBinding::Dpop).then(|| DpopKey::generate(world)),
+            id_token_algs: metadata.id_token_algs().to_vec(),
+            id_token_age_seconds_max: security.id_token_age_seconds_max,
+        })
+    }
+
+    /// The `claims` parameter of OIDC Core §5.5: essential claims with the values that are good.
+    pub(crate) fn claims(&self) -> Option<Value> {
+        let mut wanted = Map::new();
+        if let Some((claim, value)) = &self.intent {
+            wanted.insert(claim.clone(), json!({ "essential": true, "value": value }));
+        }
+        if !self.acr_values.is_empty() {
+            wanted.insert("acr".to_owned(), json!({ "essential": true, "values": self.acr_values }));
+        }
+        (!wanted.is_empty()).then(|| json!({ "id_token": wanted }))
+    }
+
+    /// RFC 9449 §10: ties the code to the key from the start.
+    pub(crate) fn dpop_thumbprint(&self) -> Result<Option<String>, Refusal> {
+        self.dpop.as_ref().map(DpopKey::thumbprint).transpose()
+    }
+}
+
 impl PendingLogin {
-    /// A login with a fresh state and verifier, and a nonce where an ID token will come (RFC 9700 §2.1.1, OIDC Core
-    /// §3.1.2.1).
-    pub(crate) fn begin(client: &Client, metadata: &Metadata, scope: &str, world: &World<'_>) -> Self {
+    /// A login with a fresh state and verifier, a nonce where an ID token will come (RFC 9700 §2.1.1, OIDC Core §3.1.2.1),
+    /// and a key where the tokens will be bound to one.
+    pub(crate) fn begin(
+        client: &Client,
+        metadata: &Metadata,
+        request: &AuthorizationRequest,
+        world: &World<'_>,
+    ) -> Result<Self, Refusal> {
         let lifetime = SignedDuration::from_secs(client.security.login_seconds);
         let required = client.security.issuer_parameter == IssuerParameter::Required;
-        Self {
+        Ok(Self {
             issuer: metadata.issuer().to_owned(),
             client_id: client.client_id.clone(),
             redirect_uri: client.redirect_uri.clone(),
-            scope: scope.to_owned(),
+            asked: Asked::new(client, metadata, request, world)?,
             state: random::text::<32>(world).into(),
-            nonce: asks_for_id_token(scope).then(|| random::text::<32>(world).into()),
             verifier: request::verifier(world),
             response: client.security.response,
             issuer_parameter_required: required || metadata.issuer_parameter_announced(),
             jarm_algs: metadata.jarm_algs().to_vec(),
             expires_at: world.now.saturating_add(lifetime).unwrap_or(world.now),
-        }
+        })
     }
 
     /// The issuer that must answer.
@@ -89,7 +155,11 @@ impl PendingLogin {
     }
 
     pub(crate) fn nonce(&self) -> Option<&str> {
-        self.nonce.as_ref().map(ExposeSecret::expose_secret)
+        self.asked.nonce.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     pub(crate) fn challenge(&self) -> String {
@@ -106,31 +176,43 @@ impl PendingLogin {
         sealed::read(bytes)
     }
 
-    /// Matches the callback against the login: in time, ours, from the issuer that was asked, and with a code. An error
-    /// response is checked like any other before it is believed. `keys` are those of the issuer, for signed responses;
-    /// fetch them when the browser is back, since `jarm.kid.untrusted` is final like any other refusal.
+    /// Matches the callback against the login: in time, ours, from the issuer that was asked, and with a code that an ID
+    /// token vouches for where one comes with it. An error response is checked like any other before it is believed.
+    /// `keys` are those of the issuer, for signed responses ([`ResponseForm::is_signed`]); fetch them when the browser is
+    /// back, since `jarm.kid.untrusted` and `id_token.kid.untrusted` are final here like any other refusal.
     pub fn finish(self, callback: Callback, keys: &KeySet, now: Timestamp) -> Result<RedeemableCode, Refusal> {
         login_is_in_time(self.expires_at, now)?;
         let answer = match self.response {
-            ResponseForm::Query => {
+            ResponseForm::Jarm => jarm::read(callback.signed()?, &self, keys, now)?,
+            ResponseForm::Query | ResponseForm::FormPost | ResponseForm::Hybrid | ResponseForm::HybridFormPost => {
                 let answer = callback.plain();
                 issuer_matches(answer.iss.as_deref(), &self.issuer, self.issuer_parameter_required)?;
                 answer
             }
-            ResponseForm::Jarm => jarm::read(callback.signed()?, &self, keys, now)?,
         };
         state_matches(answer.state.as_deref(), &self.state)?;
         answer_is_consistent(&answer)?;
-        let code = granted_code(answer)?;
+        let granted = granted(answer)?;
+        let voucher =
+            if self.response.is_hybrid() { Some(self.vouched(&granted, keys, now)?.subject.into()) } else { None };
         Ok(RedeemableCode {
-            code,
+            code: granted.code,
+            voucher,
             issuer: self.issuer,
             client_id: self.client_id,
             redirect_uri: self.redirect_uri,
-            scope: self.scope,
-            nonce: self.nonce,
+            asked: self.asked,
             verifier: self.verifier,
         })
+    }
+
+    /// FAPI 1.0 Advanced §5.2.3.1: the ID token beside the code is checked, and that it vouches for code and state, before
+    /// the code is used.
+    fn vouched(&self, granted: &Granted, keys: &KeySet, now: Timestamp) -> Result<Identity, Refusal> {
+        let jwt = granted.id_token.as_ref().ok_or_else(|| refusal::CALLBACK_ID_TOKEN_MISSING.refuse())?;
+        let context = Context { issuer: &self.issuer, client_id: &self.client_id, asked: &self.asked };
+        let about = About::Code { code: granted.code.expose_secret(), state: self.state.expose_secret() };
+        id_token::verify(jwt.expose_secret(), &context, &about, keys, now)
     }
 }
 
@@ -150,7 +232,7 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Reads the query of the redirect, or the form that was posted to it, without a leading `?`. A parameter that is
+    /// Reads the query or the fragment of the redirect, or the form that was posted to it, without a leading `?` or `#`. A parameter that is
     /// given twice is refused (RFC 6749 §3.1); unknown ones are ignored.
     pub fn parse(query: &str) -> Result<Self, Refusal> {
         refusal::CALLBACK_PARAMETER_INVALID.require(query.len() <= CALLBACK_BYTES_MAX)?;
@@ -176,7 +258,8 @@ impl Callback {
 
     fn plain(mut self) -> Answer {
         let mut take = |name: &str| self.parameters.remove(name);
-        Answer { code: take("code"), state: take("state"), iss: take("iss"), error: take("error") }
+        let (code, state, iss, error) = (take("code"), take("state"), take("iss"), take("error"));
+        Answer { code, state, iss, error, id_token: take("id_token") }
     }
 
     /// JARM §2.3.1: the response comes in one parameter. Plain parameters beside it count for nothing.
@@ -198,6 +281,13 @@ pub(crate) struct Answer {
     pub(crate) state: Option<String>,
     pub(crate) iss: Option<String>,
     pub(crate) error: Option<String>,
+    pub(crate) id_token: Option<String>,
+}
+
+/// What a good answer gives.
+struct Granted {
+    code: SecretString,
+    id_token: Option<SecretString>,
 }
 
 /// A code from the right server for the right login, with what its redemption must show. Redeeming consumes it: a code
@@ -207,8 +297,9 @@ pub struct RedeemableCode {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
-    pub(crate) scope: String,
-    pub(crate) nonce: Option<SecretString>,
+    pub(crate) asked: Asked,
+    /// The subject of the ID token that came with the code.
+    pub(crate) voucher: Option<SecretString>,
     pub(crate) verifier: SecretString,
 }
 
@@ -262,10 +353,11 @@ fn answer_is_consistent(answer: &Answer) -> Result<(), Refusal> {
 }
 
 /// RFC 6749 §4.1.2, §4.1.2.1: the code, or the error that came in its place.
-fn granted_code(answer: Answer) -> Result<SecretString, Refusal> {
+fn granted(answer: Answer) -> Result<Granted, Refusal> {
     if let Some(error) = answer.error {
         return Err(refusal::CALLBACK_AUTHORIZATION_REFUSED.with_error(&error));
     }
     let code = answer.code.filter(|code| !code.is_empty());
-    code.map(SecretString::from).ok_or_else(|| refusal::CALLBACK_CODE_MISSING.refuse())
+    let code = code.ok_or_else(|| refusal::CALLBACK_CODE_MISSING.refuse())?;
+    Ok(Granted { code: code.into(), id_token: answer.id_token.map(SecretString::from) })
 }

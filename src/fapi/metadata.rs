@@ -10,8 +10,9 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::call::Call;
+use crate::dpop::PROOF_ALG;
 use crate::keys::KeySet;
-use crate::profile::{Alg, ClientAuth, Security};
+use crate::profile::{Alg, ClientAuth, Security, TokenBinding};
 use crate::refusal::{self, Reason, Refusal};
 use crate::wire;
 
@@ -44,8 +45,9 @@ pub struct Metadata {
     token_endpoint: TokenUrl,
     /// The token endpoint outside `mtls_endpoint_aliases`: what an assertion may have to name.
     token_endpoint_name: TokenUrl,
-    pushed_authorization_request_endpoint: Url,
+    pushed_authorization_request_endpoint: Option<Url>,
     revocation_endpoint: Option<RevocationUrl>,
+    introspection_endpoint: Option<Url>,
     jwks_uri: Option<JsonWebKeySetUrl>,
     issuer_parameter_announced: bool,
     id_token_algs: Vec<Alg>,
@@ -70,9 +72,14 @@ impl Metadata {
         self.token_endpoint.url()
     }
 
-    /// Where authorization requests are pushed.
-    pub fn pushed_authorization_request_endpoint(&self) -> &Url {
-        &self.pushed_authorization_request_endpoint
+    /// Where authorization requests are pushed, if the server takes them so.
+    pub fn pushed_authorization_request_endpoint(&self) -> Option<&Url> {
+        self.pushed_authorization_request_endpoint.as_ref()
+    }
+
+    /// Where tokens are introspected, if the server offers it.
+    pub fn introspection_endpoint(&self) -> Option<&Url> {
+        self.introspection_endpoint.as_ref()
     }
 
     /// Where tokens are revoked, if the server offers it.
@@ -125,7 +132,9 @@ impl Metadata {
         let identity = issuer_is_identical(published.issuer.as_ref(), issuer)?;
         auth_method_is_offered(&published, security.client_auth)?;
         challenge_method_is_offered(&published)?;
+        proof_alg_is_offered(&published, security.binding)?;
         let metadata = published.resolve(identity, security)?;
+        request_can_be_pushed(&metadata, security)?;
         endpoints_are_https(&metadata, environment)?;
         Ok(metadata)
     }
@@ -149,6 +158,7 @@ struct Published {
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     request_object_signing_alg_values_supported: Option<Vec<String>>,
     code_challenge_methods_supported: Option<Vec<String>>,
+    dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
 /// The endpoints that may have an alias for mutual TLS (RFC 8705 §5).
@@ -157,6 +167,7 @@ struct Endpoints {
     token_endpoint: Option<TokenUrl>,
     pushed_authorization_request_endpoint: Option<Url>,
     revocation_endpoint: Option<RevocationUrl>,
+    introspection_endpoint: Option<Url>,
 }
 
 impl Endpoints {
@@ -168,6 +179,7 @@ impl Endpoints {
                 .pushed_authorization_request_endpoint
                 .or(other.pushed_authorization_request_endpoint),
             revocation_endpoint: self.revocation_endpoint.or(other.revocation_endpoint),
+            introspection_endpoint: self.introspection_endpoint.or(other.introspection_endpoint),
         }
     }
 }
@@ -184,9 +196,8 @@ impl Published {
                 .ok_or_else(|| refusal::METADATA_AUTHORIZATION_ENDPOINT_MISSING.refuse())?,
             token_endpoint_name: direct.token_endpoint.unwrap_or_else(|| token_endpoint.clone()),
             token_endpoint,
-            pushed_authorization_request_endpoint: called
-                .pushed_authorization_request_endpoint
-                .ok_or_else(|| refusal::METADATA_PAR_ENDPOINT_MISSING.refuse())?,
+            pushed_authorization_request_endpoint: called.pushed_authorization_request_endpoint,
+            introspection_endpoint: called.introspection_endpoint,
             revocation_endpoint: called.revocation_endpoint,
             jwks_uri: self.jwks_uri,
             issuer_parameter_announced: self.authorization_response_iss_parameter_supported,
@@ -222,6 +233,18 @@ fn challenge_method_is_offered(published: &Published) -> Result<(), Refusal> {
     announces(offered, "S256", &refusal::METADATA_CHALLENGE_METHODS_MISMATCH)
 }
 
+/// RFC 9449 §5.1: the server takes proofs of the algorithm that ours have.
+fn proof_alg_is_offered(published: &Published, binding: TokenBinding) -> Result<(), Refusal> {
+    let offered = published.dpop_signing_alg_values_supported.as_deref().filter(|_| binding == TokenBinding::Dpop);
+    announces(offered, PROOF_ALG.as_str(), &refusal::METADATA_DPOP_ALGS_MISMATCH)
+}
+
+/// RFC 9126 §5: whoever pushes needs to know where.
+fn request_can_be_pushed(metadata: &Metadata, security: &Security) -> Result<(), Refusal> {
+    let possible = metadata.pushed_authorization_request_endpoint.is_some();
+    refusal::METADATA_PAR_ENDPOINT_MISSING.require(possible || !security.request.is_pushed())
+}
+
 fn announces(list: Option<&[String]>, word: &str, reason: &Reason) -> Result<(), Refusal> {
     reason.require(list.is_none_or(|list| list.iter().any(|offered| offered == word)))
 }
@@ -229,8 +252,8 @@ fn announces(list: Option<&[String]>, word: &str, reason: &Reason) -> Result<(),
 /// FAPI 2.0 Security Profile §5.2.1: every endpoint is reached over TLS. For development alone, the authorization
 /// endpoint may be http on a loopback host: nothing but the user's own browser goes there.
 fn endpoints_are_https(metadata: &Metadata, environment: Environment) -> Result<(), Refusal> {
-    let called = [Some(metadata.token_endpoint()), Some(metadata.pushed_authorization_request_endpoint())];
-    let offered = [metadata.revocation_endpoint(), metadata.jwks_uri()];
+    let called = [Some(metadata.token_endpoint()), metadata.pushed_authorization_request_endpoint()];
+    let offered = [metadata.revocation_endpoint(), metadata.introspection_endpoint(), metadata.jwks_uri()];
     let browser = metadata.authorization_endpoint();
     let browser_fits = is_https(browser) || (environment == Environment::Development && is_plain_loopback(browser));
     let rest_fits = called.into_iter().chain(offered).flatten().all(is_https);

@@ -43,6 +43,16 @@ words! {
     }
 }
 
+words! {
+    /// How the key of an encrypted object is wrapped (RFC 7518 §4.3). Never RSA1_5 (FAPI 1.0 Advanced §8.6.1).
+    KeyEncryption {
+        /// RSAES-OAEP with SHA-1.
+        RsaOaep => "RSA-OAEP",
+        /// RSAES-OAEP with SHA-256.
+        RsaOaep256 => "RSA-OAEP-256",
+    }
+}
+
 impl Alg {
     /// The algorithm of a JWS header or of a metadata list: also reads `Ed25519`, the fully specified name of
     /// RFC 9864 §2.2.
@@ -52,22 +62,73 @@ impl Alg {
 }
 
 words! {
-    /// In what form the authorization request is pushed.
+    /// In what form the authorization request reaches the server.
     RequestForm {
-        /// Plain form parameters (RFC 9126 §2.1).
+        /// Pushed, as plain form parameters (RFC 9126 §2.1).
         Parameters => "parameters",
-        /// One signed request object that holds every parameter (RFC 9101, RFC 9126 §3).
+        /// Pushed, as one signed request object that holds every parameter (RFC 9101, RFC 9126 §3).
         SignedJar => "signed",
+        /// Through the browser, as one signed request object (RFC 9101 §5.1, FAPI 1.0 Advanced §5.2.3).
+        SignedByValue => "signed_by_value",
+        /// Through the browser, as plain parameters (RFC 6749 §4.1.1). Not FAPI.
+        Url => "url",
+    }
+}
+
+impl RequestForm {
+    /// Whether the request goes to the server directly (RFC 9126), and only a reference through the browser.
+    pub const fn is_pushed(self) -> bool {
+        matches!(self, Self::Parameters | Self::SignedJar)
+    }
+
+    /// Whether every parameter is inside a signed request object (RFC 9101).
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::SignedJar | Self::SignedByValue)
     }
 }
 
 words! {
-    /// In what form the authorization response comes back.
+    /// What comes back, and in what form.
     ResponseForm {
-        /// Query parameters (RFC 6749 §4.1.2).
+        /// A code in the query (RFC 6749 §4.1.2).
         Query => "query",
-        /// One signed JWT in the query (JARM §2.3, `response_mode=jwt`).
+        /// A code in a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+        FormPost => "form_post",
+        /// A code in one signed JWT in the query (JARM §2.3, `response_mode=jwt`).
         Jarm => "jarm",
+        /// A code and an ID token that vouches for it, in the fragment (OIDC Core §3.3, FAPI 1.0 Advanced §5.2.3.1).
+        Hybrid => "hybrid",
+        /// The same in a form that the browser posts.
+        HybridFormPost => "hybrid_form_post",
+    }
+}
+
+impl ResponseForm {
+    /// The `response_type` that asks for it (RFC 6749 §3.1.1, OAuth 2.0 Multiple Response Types §5).
+    pub const fn response_type(self) -> &'static str {
+        match self {
+            Self::Query | Self::FormPost | Self::Jarm => "code",
+            Self::Hybrid | Self::HybridFormPost => "code id_token",
+        }
+    }
+
+    /// The `response_mode` that asks for it, where it is not the one that the response type has by itself.
+    pub const fn response_mode(self) -> Option<&'static str> {
+        match self {
+            Self::Query | Self::Hybrid => None,
+            Self::FormPost | Self::HybridFormPost => Some("form_post"),
+            Self::Jarm => Some("jwt"),
+        }
+    }
+
+    /// Whether an ID token comes with the code (OIDC Core §3.3.2).
+    pub const fn is_hybrid(self) -> bool {
+        matches!(self, Self::Hybrid | Self::HybridFormPost)
+    }
+
+    /// Whether the server signs the response, so that its keys are needed before the code can be believed.
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::Jarm) || self.is_hybrid()
     }
 }
 
@@ -76,8 +137,17 @@ words! {
     ClientAuth {
         /// A signed assertion (RFC 7523 §2.2, OIDC Core §9).
         PrivateKeyJwt => "private_key_jwt",
-        /// The client certificate of the TLS connection (RFC 8705 §2.1).
+        /// The client certificate of the TLS connection, from an authority that the server trusts (RFC 8705 §2.1).
         TlsClientAuth => "tls_client_auth",
+        /// The client certificate of the TLS connection, registered as a key and signed by itself (RFC 8705 §2.2).
+        SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+    }
+}
+
+impl ClientAuth {
+    /// Whether the certificate of the connection proves who we are.
+    pub const fn is_by_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 }
 
@@ -97,16 +167,20 @@ words! {
         /// The client certificate (RFC 8705 §3): the token is used over TLS with the certificate it was fetched with.
         /// The token is opaque to a client, so its `cnf` is the resource server's to check.
         Mtls => "mtls",
+        /// A key of the grant's own that signs a proof for each request (RFC 9449).
+        Dpop => "dpop",
         /// Nothing. Not FAPI.
         Unbound => "none",
     }
 }
 
 impl TokenBinding {
-    /// The `token_type` of such a token, compared without regard to case (RFC 8705 §3 keeps `Bearer`).
+    /// The `token_type` of such a token, compared without regard to case (RFC 8705 §3 keeps `Bearer`; RFC 9449 §5). It is
+    /// also the scheme of its `Authorization` header (RFC 6750 §2.1, RFC 9449 §7.1).
     pub const fn token_type(self) -> &'static str {
         match self {
             Self::Mtls | Self::Unbound => "Bearer",
+            Self::Dpop => "DPoP",
         }
     }
 }
@@ -121,10 +195,10 @@ words! {
     }
 }
 
-/// Everything the protocol steps need to know about how safe they must be. Requests are always pushed (RFC 9126).
+/// Everything the protocol steps need to know about how safe they must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Security {
-    /// Form of the pushed request.
+    /// Form of the request.
     pub request: RequestForm,
     /// Form of the authorization response.
     pub response: ResponseForm,
@@ -138,6 +212,12 @@ pub struct Security {
     pub binding: TokenBinding,
     /// Algorithms that the server's signatures may have; what the server announces narrows them further.
     pub algs: Cow<'static, [Alg]>,
+    /// How strongly the user must have signed in: one of these `acr` values, asked for as an essential claim and compared
+    /// on return (OIDC Core §5.5.1.1). Empty: it is not asked.
+    pub acr_values: Cow<'static, [String]>,
+    /// The ID token claim that names what is authorised, asked for as an essential claim and compared on return
+    /// (`openbanking_intent_id` in the UK). Absent: the server ties the token to it in another way.
+    pub intent_claim: Option<String>,
     /// Lifetime of a client assertion, in seconds.
     pub client_assertion_seconds: i64,
     /// Lifetime of a request object, in seconds; at most 60 minutes (FAPI 2.0 Message Signing §5.3.1).
@@ -153,18 +233,64 @@ pub struct Security {
 }
 
 impl Security {
-    /// The profile of a name in configuration: `fapi2-security` or `fapi2-message-signing`.
+    /// The profile of a name in configuration: `fapi2-security`, `fapi2-message-signing`, `fapi1-advanced` or `oauth-pkce`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "fapi2-security" => FAPI2_SECURITY,
             "fapi2-message-signing" => FAPI2_MESSAGE_SIGNING,
+            "fapi1-advanced" => FAPI1_ADVANCED,
+            "oauth-pkce" => OAUTH_PKCE,
             _ => return None,
         })
     }
 
     /// Whether calls to the server go to its mutual-TLS endpoints (RFC 8705 §5).
     pub fn uses_mtls(&self) -> bool {
-        self.client_auth == ClientAuth::TlsClientAuth || self.binding == TokenBinding::Mtls
+        self.client_auth.is_by_certificate() || self.binding == TokenBinding::Mtls
+    }
+}
+
+/// The `[security]` table of a profile file: the name of a profile, and each field in which a server deviates from it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Settings {
+    /// A name that [`Security::named`] knows.
+    pub profile: String,
+    /// [`Security::request`].
+    pub request: Option<RequestForm>,
+    /// [`Security::response`].
+    pub response: Option<ResponseForm>,
+    /// [`Security::issuer_parameter`].
+    pub issuer_parameter: Option<IssuerParameter>,
+    /// [`Security::client_auth`].
+    pub client_auth: Option<ClientAuth>,
+    /// [`Security::client_assertion_audience`].
+    pub audience: Option<Audience>,
+    /// [`Security::binding`].
+    pub binding: Option<TokenBinding>,
+    /// [`Security::algs`].
+    pub algs: Option<Vec<Alg>>,
+    /// [`Security::acr_values`].
+    pub acr_values: Option<Vec<String>>,
+    /// [`Security::intent_claim`].
+    pub intent_claim: Option<String>,
+}
+
+impl Settings {
+    /// The profile with its deviations. `None` for a profile of an unknown name.
+    pub fn resolve(self) -> Option<Security> {
+        let base = Security::named(&self.profile)?;
+        Some(Security {
+            request: self.request.unwrap_or(base.request),
+            response: self.response.unwrap_or(base.response),
+            issuer_parameter: self.issuer_parameter.unwrap_or(base.issuer_parameter),
+            client_auth: self.client_auth.unwrap_or(base.client_auth),
+            client_assertion_audience: self.audience.unwrap_or(base.client_assertion_audience),
+            binding: self.binding.unwrap_or(base.binding),
+            algs: self.algs.map_or(base.algs, Cow::Owned),
+            acr_values: self.acr_values.map_or(base.acr_values, Cow::Owned),
+            intent_claim: self.intent_claim.or(base.intent_claim),
+            ..base
+        })
     }
 }
 
@@ -177,6 +303,8 @@ pub const FAPI2_SECURITY: Security = Security {
     client_assertion_audience: Audience::Issuer,
     binding: TokenBinding::Mtls,
     algs: Cow::Borrowed(Alg::ALL),
+    acr_values: Cow::Borrowed(&[]),
+    intent_claim: None,
     client_assertion_seconds: 60,
     request_object_seconds: 300,
     not_before_seconds: 10,
@@ -190,13 +318,34 @@ pub const FAPI2_SECURITY: Security = Security {
 pub const FAPI2_MESSAGE_SIGNING: Security =
     Security { request: RequestForm::SignedJar, response: ResponseForm::Jarm, ..FAPI2_SECURITY };
 
+/// FAPI 1.0 Advanced (Final, 2021-03-12): a signed request object through the browser, and an ID token that vouches for
+/// the code. With `response: ResponseForm::Jarm` it is the profile's other way (§5.2.3.2), with
+/// `request: RequestForm::SignedJar` the pushed one.
+pub const FAPI1_ADVANCED: Security = Security {
+    request: RequestForm::SignedByValue,
+    response: ResponseForm::Hybrid,
+    issuer_parameter: IssuerParameter::IfAnnounced,
+    algs: Cow::Borrowed(&[Alg::Ps256, Alg::Es256]),
+    ..FAPI2_SECURITY
+};
+
+/// Plain OAuth with PKCE (RFC 6749, RFC 7636, RFC 9700), for banks that know no FAPI and tell TPPs by their certificates.
+pub const OAUTH_PKCE: Security = Security {
+    request: RequestForm::Url,
+    response: ResponseForm::Query,
+    issuer_parameter: IssuerParameter::IfAnnounced,
+    client_auth: ClientAuth::TlsClientAuth,
+    binding: TokenBinding::Unbound,
+    ..FAPI2_SECURITY
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lifetimes_stay_inside_the_standard() {
-        for profile in [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING] {
+        for profile in [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING, FAPI1_ADVANCED, OAUTH_PKCE] {
             assert!((1..=300).contains(&profile.client_assertion_seconds));
             assert!(profile.request_object_seconds + profile.not_before_seconds <= 3600);
             assert!((1..=60).contains(&profile.not_before_seconds));
@@ -215,5 +364,33 @@ mod tests {
         }
         assert_eq!(Security::named("fapi2-security"), Some(FAPI2_SECURITY));
         assert_eq!(Security::named("FAPI2"), None);
+    }
+
+    #[test]
+    fn settings_deviate_from_their_profile_and_from_nothing_else() {
+        let settings = |text: &str| serde_json::from_str::<Settings>(text).ok().and_then(Settings::resolve);
+        let by_name = |name: &str| settings(&format!(r#"{{ "profile": "{name}" }}"#));
+        for name in ["fapi2-security", "fapi2-message-signing", "fapi1-advanced", "oauth-pkce"] {
+            assert!(by_name(name).is_some() && by_name(name) == Security::named(name), "{name}");
+        }
+        let own = settings(
+            r#"{ "profile": "fapi1-advanced", "request": "signed", "response": "jarm", "client_auth": "tls_client_auth",
+                 "binding": "dpop", "audience": "token_endpoint", "algs": ["PS256"], "acr_values": ["a"],
+                 "issuer_parameter": "required", "intent_claim": "openbanking_intent_id" }"#,
+        );
+        let expected = Security {
+            request: RequestForm::SignedJar,
+            response: ResponseForm::Jarm,
+            issuer_parameter: IssuerParameter::Required,
+            client_auth: ClientAuth::TlsClientAuth,
+            client_assertion_audience: Audience::TokenEndpoint,
+            binding: TokenBinding::Dpop,
+            algs: Cow::Owned(vec![Alg::Ps256]),
+            acr_values: Cow::Owned(vec!["a".to_owned()]),
+            intent_claim: Some("openbanking_intent_id".to_owned()),
+            ..FAPI1_ADVANCED
+        };
+        assert_eq!(own, Some(expected));
+        assert_eq!(settings(r#"{ "profile": "fapi2-security", "algs": ["RS256"] }"#), None);
     }
 }

@@ -131,6 +131,10 @@ macro_rules! reasons {
 reasons! {
     CLIENT_SIGNING_KEY_INVALID = "client.signing_key.invalid", "RFC 7515 §5.1", Operator,
         "our signing key did not sign";
+    CLIENT_DPOP_KEY_MISSING = "client.dpop_key.missing", "RFC 9449 §5, §7.1", Operator,
+        "the tokens are bound to a key that was not stored with them";
+    CLIENT_INTENT_MISSING = "client.intent.missing", "OIDC Core §5.5; UK Open Banking Security Profile", Operator,
+        "the server wants to be told what is authorised, and the request does not say";
 
     METADATA_CONFIGURED_ISSUER_INVALID = "metadata.configured_issuer.invalid", "OIDC Discovery §3; RFC 8414 §2", Operator,
         "the configured issuer is not an https URL without query and fragment";
@@ -149,6 +153,10 @@ reasons! {
         "the metadata name no endpoint for pushed authorization requests";
     METADATA_REVOCATION_ENDPOINT_MISSING = "metadata.revocation_endpoint.missing", "RFC 8414 §2; RFC 7009 §2", Bank,
         "the metadata name no revocation endpoint";
+    METADATA_INTROSPECTION_ENDPOINT_MISSING = "metadata.introspection_endpoint.missing", "RFC 8414 §2; RFC 7662 §2", Bank,
+        "the metadata name no introspection endpoint";
+    METADATA_DPOP_ALGS_MISMATCH = "metadata.dpop_signing_alg_values_supported.mismatch", "RFC 9449 §5.1", Operator,
+        "the server does not accept proofs of possession signed with ES256";
     METADATA_JWKS_URI_MISSING = "metadata.jwks_uri.missing", "OIDC Discovery §3; RFC 8414 §2", Bank,
         "the metadata do not say where the keys are";
     METADATA_ENDPOINT_INVALID = "metadata.endpoint.invalid", "FAPI 2.0 Security Profile §5.2.1; RFC 6749 §3.1", Bank,
@@ -200,6 +208,8 @@ reasons! {
         "the authorization response was issued by another server";
     CALLBACK_AUTHORIZATION_REFUSED = "callback.authorization.refused", "RFC 6749 §4.1.2.1", User,
         "the authorization was refused";
+    CALLBACK_ID_TOKEN_MISSING = "callback.id_token.missing", "OIDC Core §3.3.2.5; FAPI 1.0 Advanced §5.2.3.1", Bank,
+        "the authorization response has no ID token to vouch for the code";
     CALLBACK_CODE_MISSING = "callback.code.missing", "RFC 6749 §4.1.2", Bank,
         "the authorization response carries neither a code nor an error";
 
@@ -211,6 +221,10 @@ reasons! {
         "no key of the server fits the header of the authorization response";
     JARM_SIGNATURE_INVALID = "jarm.signature.invalid", "JARM §2.4; RFC 7515 §5.2", Bank,
         "the signature of the authorization response does not verify";
+    JARM_ENC_MISMATCH = "jarm.enc.mismatch", "JARM §2.2; FAPI 1.0 Advanced §8.6.1", Bank,
+        "the authorization response is not encrypted in the way that we registered";
+    JARM_ENCRYPTION_INVALID = "jarm.encryption.invalid", "JARM §2.4 (1); RFC 7516 §5.2", Bank,
+        "the authorization response cannot be decrypted";
     JARM_ISS_MISSING = "jarm.iss.missing", "JARM §2.1, §2.4", Bank,
         "the signed authorization response has no issuer";
     JARM_ISS_MISMATCH = "jarm.iss.mismatch", "JARM §2.4", Nobody,
@@ -244,6 +258,12 @@ reasons! {
         "the refresh token is empty or has characters that are not printable";
     TOKEN_REFRESH_TOKEN_MISSING = "token.refresh_token.missing", "RFC 6749 §6", User,
         "there is no refresh token to use";
+    TOKEN_AUTHORIZATION_DETAILS_MISSING = "token.authorization_details.missing", "RFC 9396 §7", Bank,
+        "the token response does not say which of the details were granted";
+    TOKEN_AUTHORIZATION_DETAILS_INVALID = "token.authorization_details.invalid", "RFC 9396 §2, §7", Bank,
+        "the granted details are not a list of objects with a type";
+    TOKEN_AUTHORIZATION_DETAILS_MISMATCH = "token.authorization_details.mismatch", "RFC 9396 §7", Bank,
+        "details of a type were granted that nobody asked for";
     TOKEN_ID_TOKEN_MISSING = "token.id_token.missing", "OIDC Core §3.1.3.3", Bank,
         "openid was asked for and no ID token came";
 
@@ -255,6 +275,10 @@ reasons! {
         "no key of the server fits the header of the ID token";
     ID_TOKEN_SIGNATURE_INVALID = "id_token.signature.invalid", "OIDC Core §3.1.3.7 (6); RFC 7515 §5.2", Bank,
         "the signature of the ID token does not verify";
+    ID_TOKEN_ENC_MISMATCH = "id_token.enc.mismatch", "FAPI 1.0 Advanced §8.6.1; OIDC Core §3.1.3.7 (1)", Bank,
+        "the ID token is not encrypted in the way that we registered";
+    ID_TOKEN_ENCRYPTION_INVALID = "id_token.encryption.invalid", "OIDC Core §3.1.3.7 (1); RFC 7516 §5.2", Bank,
+        "the ID token cannot be decrypted";
     ID_TOKEN_ISS_MISSING = "id_token.iss.missing", "OIDC Core §2", Bank, "the ID token has no issuer";
     ID_TOKEN_SUB_MISSING = "id_token.sub.missing", "OIDC Core §2", Bank, "the ID token has no subject";
     ID_TOKEN_AUD_MISSING = "id_token.aud.missing", "OIDC Core §2", Bank, "the ID token has no audience";
@@ -279,11 +303,39 @@ reasons! {
         "the ID token belongs to another login";
     ID_TOKEN_AT_HASH_MISMATCH = "id_token.at_hash.mismatch", "OIDC Core §3.1.3.8", Bank,
         "the ID token belongs to another access token";
+    ID_TOKEN_C_HASH_MISSING = "id_token.c_hash.missing", "OIDC Core §3.3.2.11", Bank,
+        "the ID token does not vouch for the code that it came with";
+    ID_TOKEN_C_HASH_MISMATCH = "id_token.c_hash.mismatch", "OIDC Core §3.3.2.10", Nobody,
+        "the ID token belongs to another code";
+    ID_TOKEN_S_HASH_MISSING = "id_token.s_hash.missing", "FAPI 1.0 Advanced §5.2.3.1", Bank,
+        "the ID token does not vouch for the state that it came with";
+    ID_TOKEN_S_HASH_MISMATCH = "id_token.s_hash.mismatch", "FAPI 1.0 Advanced §5.2.3.1", Nobody,
+        "the ID token belongs to another state";
+    ID_TOKEN_SUB_MISMATCH = "id_token.sub.mismatch", "OIDC Core §3.3.3.6", Bank,
+        "the ID token names another user than the one that came with the code";
+    ID_TOKEN_ACR_MISSING = "id_token.acr.missing", "OIDC Core §5.5.1.1", Bank,
+        "the ID token does not say how strongly the user signed in";
+    ID_TOKEN_ACR_MISMATCH = "id_token.acr.mismatch", "OIDC Core §5.5.1.1", Bank,
+        "the user did not sign in as strongly as was asked for";
+    ID_TOKEN_INTENT_MISSING = "id_token.openbanking_intent_id.missing", "UK Open Banking Security Profile", Bank,
+        "the ID token does not say what was authorised";
+    ID_TOKEN_INTENT_MISMATCH = "id_token.openbanking_intent_id.mismatch", "UK Open Banking Security Profile", Nobody,
+        "something else was authorised than what was asked for";
+
+    RESOURCE_REQUEST_INVALID = "resource.request.invalid", "RFC 9449 §4.2", Operator,
+        "the resource is not asked for at an absolute https URL";
 
     REVOCATION_STATUS_INVALID = "revocation.status.invalid", "RFC 7009 §2.2", Bank,
         "the revocation was not answered with status 200";
     REVOCATION_TOKEN_REFUSED = "revocation.token.refused", "RFC 7009 §2.2.1", Operator,
         "the server refused the revocation";
+
+    INTROSPECTION_STATUS_INVALID = "introspection.status.invalid", "RFC 7662 §2.2", Bank,
+        "the introspection was not answered with status 200";
+    INTROSPECTION_TOKEN_REFUSED = "introspection.token.refused", "RFC 7662 §2.3", Operator,
+        "the server refused the introspection";
+    INTROSPECTION_RESPONSE_INVALID = "introspection.response.invalid", "RFC 7662 §2.2", Bank,
+        "the answer does not say whether the token is active, or a member is not of the type it must have";
 }
 
 #[cfg(test)]

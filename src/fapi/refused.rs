@@ -1,6 +1,7 @@
 //! Every refusal, each provoked by a server that gets exactly one thing wrong. A check that is taken out turns its row
 //! red; a code without a row turns the table red.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -8,9 +9,13 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::{SignError, Signer};
 use crate::metadata::{self, Document, Environment};
-use crate::profile::{Alg, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, Security};
+use crate::profile::{
+    Alg, FAPI1_ADVANCED, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, KeyEncryption, Security, TokenBinding,
+};
 use crate::refusal::{Refusal, reasons};
-use crate::testing::{Hand, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply};
+use crate::testing::{
+    Hand, INTENT, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply,
+};
 use crate::token::{TokenHint, Tokens};
 
 type Row = (&'static str, Refusal);
@@ -29,6 +34,41 @@ fn plain() -> Play {
 
 fn signed() -> Play {
     play(FAPI2_MESSAGE_SIGNING)
+}
+
+fn hybrid() -> Play {
+    play(FAPI1_ADVANCED)
+}
+
+/// As in the UK: the intent is named and compared, and so is the strength of the login.
+fn uk() -> Play {
+    let mut play = play(Security {
+        intent_claim: Some("openbanking_intent_id".to_owned()),
+        acr_values: Cow::Owned(vec!["urn:openbanking:psd2:sca".to_owned()]),
+        ..FAPI1_ADVANCED
+    });
+    play.intent = Some(INTENT.to_owned());
+    play
+}
+
+/// With what the server signs also encrypted.
+fn encrypted(security: Security) -> Play {
+    let mut play = play(security);
+    play.encryption = Some(KeyEncryption::RsaOaep);
+    play
+}
+
+/// With tokens that are bound to a key.
+fn bound() -> Play {
+    play(Security { binding: TokenBinding::Dpop, ..FAPI2_SECURITY })
+}
+
+fn front(code: &'static str, change: impl Fn(&mut Jwt) + 'static) -> Row {
+    refused(code, hybrid().front(change))
+}
+
+fn front_claim(code: &'static str, name: &'static str, value: Value) -> Row {
+    front(code, move |jwt| jwt.claims[name] = value.clone())
 }
 
 fn metadata(code: &'static str, change: impl Fn(&mut Reply) + 'static) -> Row {
@@ -96,7 +136,133 @@ impl Signer for Broken {
 fn client_rows() -> Vec<Row> {
     let mut play = plain();
     play.signer = Arc::new(Broken);
-    vec![refused("client.signing_key.invalid", play)]
+    let mut no_intent = uk();
+    no_intent.intent = None;
+    vec![refused("client.signing_key.invalid", play), refused("client.intent.missing", no_intent)]
+}
+
+fn hybrid_rows() -> Vec<Row> {
+    let past = start().as_second() + 120;
+    vec![
+        refused("callback.id_token.missing", hybrid().callback(|query| drop_parameter(query, "id_token"))),
+        front("id_token.c_hash.missing", |jwt| jwt.without("c_hash")),
+        front_claim("id_token.c_hash.mismatch", "c_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+        refused("id_token.c_hash.mismatch", hybrid().callback(|query| set(query, "code", "code-of-another"))),
+        front("id_token.s_hash.missing", |jwt| jwt.without("s_hash")),
+        front_claim("id_token.s_hash.mismatch", "s_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+        front_claim("id_token.iss.mismatch", "iss", json!("https://other.example/")),
+        front_claim("id_token.aud.mismatch", "aud", json!("tpp-2")),
+        front_claim("id_token.exp.expired", "exp", json!(past)),
+        front_claim("id_token.iat.expired", "iat", json!(past - 7 * 86_400)),
+        front_claim("id_token.nonce.mismatch", "nonce", json!("of-another-login")),
+        front("id_token.signature.invalid", |jwt| jwt.hand = Hand::Nobody),
+        front("id_token.alg.mismatch", |jwt| (jwt.header["alg"], jwt.hand) = (json!("none"), Hand::Nobody)),
+        front("id_token.alg.mismatch", |jwt| {
+            (jwt.header, jwt.hand) = (json!({ "alg": "RS256", "kid": "rsa-any" }), Hand::Rs256);
+        }),
+        refused("id_token.sub.mismatch", hybrid().id_token(|jwt| jwt.claims["sub"] = json!("somebody else"))),
+        refused("id_token.nonce.mismatch", hybrid().id_token(|jwt| jwt.claims["nonce"] = json!("x"))),
+        refused("id_token.openbanking_intent_id.missing", uk().front(|jwt| jwt.without("openbanking_intent_id"))),
+        refused(
+            "id_token.openbanking_intent_id.mismatch",
+            uk().front(|jwt| {
+                jwt.claims["openbanking_intent_id"] = json!("consent-43");
+            }),
+        ),
+        refused("id_token.acr.missing", uk().id_token(|jwt| jwt.without("acr"))),
+        refused("id_token.acr.mismatch", uk().id_token(|jwt| jwt.claims["acr"] = json!("urn:openbanking:psd2:ca"))),
+    ]
+}
+
+/// A server that wraps the key in another way, or encrypts to another key.
+#[expect(deprecated, reason = "RSA1_5 is what a client must refuse")]
+fn encryption_rows() -> Vec<Row> {
+    let rsa1_5 = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().alg = josekit::jwe::RSA1_5;
+    let sha_256 = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().alg = josekit::jwe::RSA_OAEP_256;
+    let content = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().header.set_content_encryption("A192GCM");
+    let zipped = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().header.set_compression("DEF");
+    let stranger = |jwt: &mut Jwt| {
+        let other = josekit::jwk::Jwk::generate_rsa_key(2048).unwrap();
+        jwt.envelope.as_mut().unwrap().key = other.to_public_key().unwrap().into();
+    };
+    let signed = || encrypted(FAPI2_MESSAGE_SIGNING);
+    let front = || encrypted(FAPI1_ADVANCED);
+    vec![
+        refused("id_token.enc.mismatch", front().front(rsa1_5)),
+        refused("id_token.enc.mismatch", front().id_token(rsa1_5)),
+        refused("id_token.enc.mismatch", front().front(sha_256)),
+        refused("id_token.enc.mismatch", front().front(content)),
+        refused("id_token.format.invalid", front().front(zipped)),
+        refused("id_token.encryption.invalid", front().front(stranger)),
+        refused("id_token.signature.invalid", front().front(|jwt| jwt.hand = Hand::Nobody)),
+        refused("jarm.enc.mismatch", signed().jarm(rsa1_5)),
+        refused("jarm.encryption.invalid", signed().jarm(stranger)),
+    ]
+}
+
+fn bound_rows() -> Vec<Row> {
+    let play = bound();
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    let unbound = Tokens { dpop: None, ..tokens.clone() };
+    let refresh = play.client().refresh(&metadata, &unbound, &play.world()).map(drop);
+    let request = |uri: &str| http::Request::get(uri).body(bytes::Bytes::new()).unwrap();
+    let resource = |request, tokens| play.client().resource(request, tokens, &play.world()).map(drop).unwrap_err();
+    vec![
+        ("client.dpop_key.missing", refresh.unwrap_err()),
+        ("client.dpop_key.missing", resource(request("https://rs.example/accounts"), &unbound)),
+        ("resource.request.invalid", resource(request("http://rs.example/accounts"), &tokens)),
+        ("resource.request.invalid", resource(request("/accounts"), &tokens)),
+        refused("token.token_type.mismatch", bound().token(|reply| reply.body["token_type"] = json!("Bearer"))),
+        refused(
+            "metadata.dpop_signing_alg_values_supported.mismatch",
+            bound().metadata(|reply| reply.body["dpop_signing_alg_values_supported"] = json!(["PS256"])),
+        ),
+    ]
+}
+
+fn details_rows() -> Vec<Row> {
+    let asked = || {
+        let mut play = plain();
+        play.details = Some(json!([{ "type": "account_information" }]));
+        play
+    };
+    let granted = |code, details: Value| {
+        refused(code, asked().token(move |reply| reply.body["authorization_details"] = details.clone()))
+    };
+    vec![
+        refused("token.authorization_details.missing", asked().token(|reply| reply.without("authorization_details"))),
+        granted("token.authorization_details.invalid", json!({ "type": "account_information" })),
+        granted("token.authorization_details.invalid", json!(["account_information"])),
+        granted("token.authorization_details.invalid", json!([{ "type": 7 }])),
+        granted("token.authorization_details.mismatch", json!([{ "type": "payment_initiation" }])),
+        granted(
+            "token.authorization_details.mismatch",
+            json!([{ "type": "account_information" }, { "type": "payment_initiation" }]),
+        ),
+    ]
+}
+
+fn introspection_rows() -> Vec<Row> {
+    let play = plain();
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    let ask = |status: u16, body: Value| {
+        let call = play.client().introspect(&metadata, &tokens.access_token, TokenHint::AccessToken, &play.world());
+        play.answer(call.unwrap(), Reply::new(status, body)).unwrap_err()
+    };
+    let none = plain().metadata(|reply| {
+        reply.without("introspection_endpoint");
+        reply.without("mtls_endpoint_aliases");
+    });
+    let metadata = none.discover().unwrap();
+    let nowhere = none.client().introspect(&metadata, &tokens.access_token, TokenHint::AccessToken, &none.world());
+    vec![
+        ("metadata.introspection_endpoint.missing", nowhere.map(drop).unwrap_err()),
+        ("introspection.status.invalid", ask(500, json!({}))),
+        ("introspection.token.refused", ask(401, json!({ "error": "invalid_client" }))),
+        ("introspection.response.invalid", ask(200, json!({}))),
+        ("introspection.response.invalid", ask(200, json!({ "active": "true" }))),
+        ("introspection.response.invalid", ask(200, json!({ "active": true, "exp": "tomorrow" }))),
+    ]
 }
 
 fn configured_issuer_rows() -> Vec<Row> {
@@ -412,6 +578,11 @@ fn mix_up_rows() -> Vec<Row> {
 fn every_check_refuses_what_it_is_for() {
     let rows = [
         client_rows(),
+        hybrid_rows(),
+        encryption_rows(),
+        bound_rows(),
+        details_rows(),
+        introspection_rows(),
         configured_issuer_rows(),
         metadata_rows(),
         endpoint_rows(),

@@ -1,4 +1,5 @@
-//! The authorization request: built once, pushed over the back channel, pointed at from the browser.
+//! The authorization request: built once, then pushed over the back channel and pointed at from the browser, or sent
+//! through the browser itself.
 
 use domain::world::World;
 use http::StatusCode;
@@ -14,7 +15,6 @@ use crate::client_auth::authenticate;
 use crate::jws;
 use crate::login::PendingLogin;
 use crate::metadata::Metadata;
-use crate::profile::{RequestForm, ResponseForm};
 use crate::random;
 use crate::refusal::{self, Refusal};
 use crate::wire::{self, Endpoint, Form};
@@ -22,22 +22,28 @@ use crate::wire::{self, Endpoint, Form};
 /// Longest `request_uri` that is taken, in bytes. RFC 9101 §5.2 suggests 512.
 const REQUEST_URI_BYTES_MAX: usize = 2048;
 
+/// What OAuth wants to see beside a request object in the URL (RFC 9101 §5, OIDC Core §6.1), equal to what is inside.
+const OUTSIDE_REQUEST_OBJECT: [&str; 3] = ["client_id", "response_type", "scope"];
+
 /// RFC 9101 §10.8: the type of a signed request object.
 const REQUEST_OBJECT_TYPE: &str = "oauth-authz-req+jwt";
 
 /// What is asked of the user.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AuthorizationRequest {
     /// Scopes in the order they are sent, separated by single spaces. With `openid` among them an ID token must come.
     pub scope: String,
     /// Rich authorization request (RFC 9396 §2): an array of objects with `type`.
     pub authorization_details: Option<Value>,
+    /// The server's id of what is to be authorised, for profiles that name it in a claim
+    /// ([`crate::profile::Security::intent_claim`]).
+    pub intent: Option<String>,
 }
 
 impl AuthorizationRequest {
     /// A request for scopes alone.
     pub fn scope(scope: &str) -> Self {
-        Self { scope: scope.to_owned(), authorization_details: None }
+        Self { scope: scope.to_owned(), ..Self::default() }
     }
 }
 
@@ -48,16 +54,50 @@ impl std::fmt::Debug for AuthorizationRequest {
     }
 }
 
-/// A request that the server has taken.
+/// How a login begins, by the profile.
 #[derive(Debug)]
-pub struct Pushed {
-    /// Where to send the browser, at once: a `request_uri` is used once and lives for seconds. Carries `client_id` and
-    /// `request_uri`, nothing else (FAPI 2.0 Security Profile §5.3.3.2).
+pub enum Begun {
+    /// The request goes to the server first.
+    Push(Call<Departure, Refusal>),
+    /// The browser carries the request.
+    Ready(Departure),
+}
+
+/// A request that is ready for the browser.
+#[derive(Debug)]
+pub struct Departure {
+    /// Where to send the browser, at once. After a push it carries `client_id` and `request_uri`, nothing else (FAPI 2.0
+    /// Security Profile §5.3.3.2): a `request_uri` is used once and lives for seconds.
     pub redirect: Url,
     /// When the redirect stops working.
     pub redirect_until: Timestamp,
     /// What the callback must match. Seal it, and tie it to the browser that began.
     pub login: PendingLogin,
+}
+
+/// A login by the way of the profile.
+pub(crate) fn begin(
+    client: &Client,
+    metadata: &Metadata,
+    request: &AuthorizationRequest,
+    world: &World<'_>,
+) -> Result<Begun, Refusal> {
+    if client.security.request.is_pushed() {
+        return push(client, metadata, request, world).map(Begun::Push);
+    }
+    let login = PendingLogin::begin(client, metadata, request, world)?;
+    let parameters = parameters(client, request, &login)?;
+    let outside = if client.security.request.is_signed() {
+        let repeated = parameters.iter().filter(|(name, _)| OUTSIDE_REQUEST_OBJECT.contains(name)).cloned().collect();
+        let mut outside = fields(repeated);
+        outside.push(("request", request_object(client, metadata, parameters, world)?));
+        outside
+    } else {
+        fields(parameters)
+    };
+    let mut redirect = metadata.authorization_endpoint().clone();
+    redirect.query_pairs_mut().extend_pairs(outside);
+    Ok(Begun::Ready(Departure { redirect, redirect_until: login.expires_at(), login }))
 }
 
 /// The PAR call of RFC 9126.
@@ -66,15 +106,18 @@ pub(crate) fn push(
     metadata: &Metadata,
     request: &AuthorizationRequest,
     world: &World<'_>,
-) -> Result<Call<Pushed, Refusal>, Refusal> {
-    let login = PendingLogin::begin(client, metadata, &request.scope, world);
-    let parameters = parameters(client, request, &login);
-    let mut form = match client.security.request {
-        RequestForm::Parameters => fields(parameters),
-        RequestForm::SignedJar => vec![("request", request_object(client, metadata, parameters, world)?)],
+) -> Result<Call<Departure, Refusal>, Refusal> {
+    let endpoint = metadata.pushed_authorization_request_endpoint();
+    let endpoint = endpoint.ok_or_else(|| refusal::METADATA_PAR_ENDPOINT_MISSING.refuse())?;
+    let login = PendingLogin::begin(client, metadata, request, world)?;
+    let parameters = parameters(client, request, &login)?;
+    let mut form = if client.security.request.is_signed() {
+        vec![("request", request_object(client, metadata, parameters, world)?)]
+    } else {
+        fields(parameters)
     };
     authenticate(client, metadata, world, &mut form)?;
-    let call = wire::post(metadata.pushed_authorization_request_endpoint(), &form);
+    let call = wire::post(endpoint, &form);
     let (authorization_endpoint, client_id) = (metadata.authorization_endpoint().clone(), client.client_id.clone());
     let seconds_max = client.security.request_uri_seconds_max;
     Ok(Call::new(call, move |response, now| {
@@ -85,15 +128,20 @@ pub(crate) fn push(
         let lifetime = lifetime(&body, seconds_max)?;
         let mut redirect = authorization_endpoint;
         redirect.query_pairs_mut().append_pair("client_id", &client_id).append_pair("request_uri", &request_uri);
-        Ok(Pushed { redirect, redirect_until: now.saturating_add(lifetime).unwrap_or(now), login })
+        Ok(Departure { redirect, redirect_until: now.saturating_add(lifetime).unwrap_or(now), login })
     }))
 }
 
 /// The parameters of the request, whichever form carries them (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1).
-fn parameters(client: &Client, request: &AuthorizationRequest, login: &PendingLogin) -> Vec<(&'static str, Value)> {
+fn parameters(
+    client: &Client,
+    request: &AuthorizationRequest,
+    login: &PendingLogin,
+) -> Result<Vec<(&'static str, Value)>, Refusal> {
+    let response = client.security.response;
     let mut parameters: Vec<(&'static str, Value)> = vec![
         ("client_id", client.client_id.as_str().into()),
-        ("response_type", "code".into()),
+        ("response_type", response.response_type().into()),
         ("redirect_uri", client.redirect_uri.as_str().into()),
         ("scope", request.scope.as_str().into()),
         ("state", login.state().into()),
@@ -102,10 +150,10 @@ fn parameters(client: &Client, request: &AuthorizationRequest, login: &PendingLo
     ];
     parameters.extend(login.nonce().map(|nonce| ("nonce", nonce.into())));
     parameters.extend(request.authorization_details.clone().map(|details| ("authorization_details", details)));
-    if client.security.response == ResponseForm::Jarm {
-        parameters.push(("response_mode", "jwt".into()));
-    }
-    parameters
+    parameters.extend(response.response_mode().map(|mode| ("response_mode", mode.into())));
+    parameters.extend(login.asked().claims().map(|claims| ("claims", claims)));
+    parameters.extend(login.asked().dpop_thumbprint()?.map(|thumbprint| ("dpop_jkt", thumbprint.into())));
+    Ok(parameters)
 }
 
 /// The parameters as form fields; structured ones as JSON text (RFC 9396 §3).

@@ -11,21 +11,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::world::{Entropy, World};
 use jiff::{SignedDuration, Timestamp};
+use josekit::jwe::alg::rsaes::RsaesJweAlgorithm;
+use josekit::jwe::{JweHeader, RSA_OAEP, RSA_OAEP_256};
 use josekit::jwk::KeyPair;
 use josekit::jwk::alg::ed::EdCurve;
 use josekit::jws::{ES256, EdDSA, PS256, RS256};
 use serde_json::{Map, Value, json};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::call::Call;
 use crate::client::Client;
 use crate::id_token::half_hash;
-use crate::keys::{KeySet, PemSigner, Signer};
+use crate::keys::{Decrypter, KeySet, PemDecrypter, PemSigner, Signer};
 use crate::login::{Callback, PendingLogin, RedeemableCode};
 use crate::metadata::{self, Document, Environment, Metadata};
-use crate::profile::{Alg, ResponseForm, Security};
+use crate::profile::{Alg, KeyEncryption, ResponseForm, Security, TokenBinding};
 use crate::refusal::Refusal;
-use crate::request::{AuthorizationRequest, Pushed};
+use crate::request::{AuthorizationRequest, Begun, Departure};
 use crate::token::{Redeemed, Tokens};
 
 pub(crate) const ISSUER: &str = "https://as.example/tenant/";
@@ -33,6 +35,8 @@ pub(crate) const CLIENT_ID: &str = "tpp-1";
 pub(crate) const REDIRECT_URI: &str = "https://tpp.example/callback/first";
 pub(crate) const ACCESS_TOKEN: &str = "opaque.access-token_1";
 pub(crate) const SUBJECT: &str = "pairwise-7";
+pub(crate) const CODE: &str = "code-1";
+pub(crate) const INTENT: &str = "consent-42";
 
 /// The moment at which every play begins.
 pub(crate) fn start() -> Timestamp {
@@ -86,10 +90,54 @@ pub(crate) struct Jwt {
     pub(crate) header: Value,
     pub(crate) claims: Value,
     pub(crate) hand: Hand,
+    pub(crate) envelope: Option<Envelope>,
+}
+
+/// How a JWT of the server is encrypted to us.
+#[derive(Clone)]
+pub(crate) struct Envelope {
+    pub(crate) alg: RsaesJweAlgorithm,
+    pub(crate) header: JweHeader,
+    pub(crate) key: Map<String, Value>,
+}
+
+impl Envelope {
+    /// As a good server encrypts.
+    fn to_us(alg: KeyEncryption) -> Self {
+        let mut header = JweHeader::new();
+        header.set_content_encryption("A256GCM");
+        header.set_content_type("JWT");
+        header.set_key_id("ours-enc");
+        Self {
+            alg: match alg {
+                KeyEncryption::RsaOaep => RSA_OAEP,
+                KeyEncryption::RsaOaep256 => RSA_OAEP_256,
+            },
+            header,
+            key: decrypter(alg).public_jwk(),
+        }
+    }
+
+    fn close(&self, text: &str) -> String {
+        let mut key = self.key.clone();
+        key.remove("alg");
+        let encrypter = self.alg.encrypter_from_jwk(&josekit::jwk::Jwk::from_map(key).unwrap()).unwrap();
+        josekit::jwe::serialize_compact(text.as_bytes(), &self.header, &encrypter).unwrap()
+    }
+}
+
+/// Our key that servers encrypt to.
+pub(crate) fn decrypter(alg: KeyEncryption) -> PemDecrypter {
+    PemDecrypter::from_pem(alg, "ours-enc", pem(Alg::Ps256)).unwrap()
 }
 
 impl Jwt {
     pub(crate) fn compact(&self) -> String {
+        let signed = self.signed();
+        self.envelope.as_ref().map_or(signed.clone(), |envelope| envelope.close(&signed))
+    }
+
+    fn signed(&self) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(&self.header), part(&self.claims));
         let signature = match self.hand {
@@ -112,16 +160,21 @@ pub(crate) struct Reply {
     pub(crate) body: Value,
     /// Sent instead of the body.
     pub(crate) raw: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
-    fn new(status: u16, body: Value) -> Self {
-        Self { status, body, raw: None }
+    pub(crate) fn new(status: u16, body: Value) -> Self {
+        Self { status, body, raw: None, headers: Vec::new() }
     }
 
-    fn into_response(self) -> http::Response<Bytes> {
+    pub(crate) fn into_response(self) -> http::Response<Bytes> {
         let body = self.raw.unwrap_or_else(|| self.body.to_string().into_bytes());
-        http::Response::builder().status(self.status).body(Bytes::from(body)).unwrap()
+        let mut response = http::Response::builder().status(self.status);
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        response.body(Bytes::from(body)).unwrap()
     }
 
     /// Takes a member out of the body.
@@ -156,6 +209,9 @@ pub(crate) struct Play {
     pub(crate) security: Security,
     pub(crate) scope: String,
     pub(crate) details: Option<Value>,
+    pub(crate) intent: Option<String>,
+    /// How the server encrypts to us, if it does.
+    pub(crate) encryption: Option<KeyEncryption>,
     pub(crate) signer: Arc<dyn Signer>,
     /// The algorithm the server announces and signs with.
     pub(crate) alg: Alg,
@@ -167,8 +223,11 @@ pub(crate) struct Play {
     pub(crate) par: Change<Reply>,
     pub(crate) callback: Change<Query>,
     pub(crate) jarm: Change<Jwt>,
+    /// The ID token that comes with the code.
+    pub(crate) front: Change<Jwt>,
     pub(crate) id_token: Change<Jwt>,
     pub(crate) token: Change<Reply>,
+    redirect: RefCell<Option<Url>>,
     entropy: Seeded,
     sent: RefCell<Vec<http::Request<Bytes>>>,
 }
@@ -179,6 +238,8 @@ pub(crate) fn play(security: Security) -> Play {
         security,
         scope: "openid accounts".to_owned(),
         details: None,
+        intent: None,
+        encryption: None,
         signer: Arc::new(signer(Alg::Es256, "ours")),
         alg: Alg::Es256,
         environment: Environment::Production,
@@ -189,8 +250,10 @@ pub(crate) fn play(security: Security) -> Play {
         par: Box::new(|_| {}),
         callback: Box::new(|_| {}),
         jarm: Box::new(|_| {}),
+        front: Box::new(|_| {}),
         id_token: Box::new(|_| {}),
         token: Box::new(|_| {}),
+        redirect: RefCell::default(),
         entropy: Seeded::default(),
         sent: RefCell::default(),
     }
@@ -207,11 +270,15 @@ macro_rules! changes {
         )*}
     };
 }
-changes!(metadata: Reply, jwks: Reply, par: Reply, callback: Query, jarm: Jwt, id_token: Jwt, token: Reply);
+changes!(metadata: Reply, jwks: Reply, par: Reply, callback: Query, jarm: Jwt, front: Jwt, id_token: Jwt, token: Reply);
 
 impl Play {
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.security.clone(), CLIENT_ID, REDIRECT_URI, self.signer.clone())
+        let client = Client::new(self.security.clone(), CLIENT_ID, REDIRECT_URI, self.signer.clone());
+        match self.encryption {
+            Some(alg) => client.with_decrypter(Arc::new(decrypter(alg))),
+            None => client,
+        }
     }
 
     pub(crate) fn world(&self) -> World<'_> {
@@ -239,19 +306,22 @@ impl Play {
                 "token_endpoint": "https://as.example/token",
                 "pushed_authorization_request_endpoint": "https://as.example/par",
                 "revocation_endpoint": "https://as.example/revoke",
+                "introspection_endpoint": "https://as.example/introspect",
                 "jwks_uri": "https://as.example/jwks",
                 "mtls_endpoint_aliases": {
                     "token_endpoint": "https://mtls.as.example/token",
                     "pushed_authorization_request_endpoint": "https://mtls.as.example/par",
                     "revocation_endpoint": "https://mtls.as.example/revoke",
+                    "introspection_endpoint": "https://mtls.as.example/introspect",
                 },
                 "authorization_response_iss_parameter_supported": true,
                 "id_token_signing_alg_values_supported": [self.alg.as_str()],
                 "authorization_signing_alg_values_supported": [self.alg.as_str()],
-                "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth"],
+                "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"],
                 "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
                 "request_object_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
                 "code_challenge_methods_supported": ["S256"],
+                "dpop_signing_alg_values_supported": ["ES256"],
             }),
         );
         (self.metadata)(&mut reply);
@@ -266,34 +336,51 @@ impl Play {
         let keys = [Value::Object(loose), published(Alg::Ps256), published(Alg::Es256), published(Alg::EdDsa)];
         let mut reply = Reply::new(200, json!({ "keys": keys }));
         (self.jwks)(&mut reply);
-        self.answer(metadata::jwks(metadata)?, reply)
+        self.answer(self.client().keys(metadata)?, reply)
     }
 
-    pub(crate) fn push(&self, metadata: &Metadata) -> Result<Pushed, Refusal> {
-        let request = AuthorizationRequest { scope: self.scope.clone(), authorization_details: self.details.clone() };
+    pub(crate) fn push(&self, metadata: &Metadata) -> Result<Departure, Refusal> {
+        let request = AuthorizationRequest {
+            scope: self.scope.clone(),
+            authorization_details: self.details.clone(),
+            intent: self.intent.clone(),
+        };
         let mut reply =
             Reply::new(201, json!({ "request_uri": "urn:ietf:params:oauth:request_uri:abc+/=", "expires_in": 60 }));
         (self.par)(&mut reply);
-        self.answer(self.client().push(metadata, &request, &self.world())?, reply)
+        let departure = match self.client().begin(metadata, &request, &self.world())? {
+            Begun::Push(call) => self.answer(call, reply)?,
+            Begun::Ready(departure) => departure,
+        };
+        *self.redirect.borrow_mut() = Some(departure.redirect.clone());
+        Ok(departure)
     }
 
     /// The browser comes back: the server echoes what was pushed to it.
     pub(crate) fn come_back(&self, login: PendingLogin, keys: &KeySet) -> Result<RedeemableCode, Refusal> {
         let pushed = self.pushed_parameters();
         let state = pushed["state"].as_str().unwrap();
-        let mut query: Query = match self.security.response {
-            ResponseForm::Query => [("code", "code-1"), ("state", state), ("iss", ISSUER)]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
+        let plain = [("code", CODE), ("state", state), ("iss", ISSUER)];
+        let mut query: Query = plain.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        match self.security.response {
+            ResponseForm::Query | ResponseForm::FormPost => {}
+            ResponseForm::Hybrid | ResponseForm::HybridFormPost => {
+                let mut claims = self.id_token_claims(&pushed);
+                claims["c_hash"] = half_hash(CODE, self.alg).into();
+                claims["s_hash"] = half_hash(state, self.alg).into();
+                let mut jwt = self.jwt(claims);
+                (self.front)(&mut jwt);
+                query.push(("id_token".to_owned(), jwt.compact()));
+            }
             ResponseForm::Jarm => {
                 let claims = json!({
-                    "iss": ISSUER, "aud": CLIENT_ID, "exp": start().as_second() + 600, "code": "code-1", "state": state,
+                    "iss": ISSUER, "aud": CLIENT_ID, "exp": start().as_second() + 600, "code": CODE, "state": state,
                 });
                 let mut jwt = self.jwt(claims);
                 (self.jarm)(&mut jwt);
-                vec![("response".to_owned(), jwt.compact())]
+                query = vec![("response".to_owned(), jwt.compact())];
             }
-        };
+        }
         (self.callback)(&mut query);
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         login.finish(Callback::parse(&query)?, keys, start() + self.callback_after)
@@ -301,22 +388,17 @@ impl Play {
 
     pub(crate) fn redeem(&self, metadata: &Metadata, code: RedeemableCode) -> Result<Redeemed, Refusal> {
         let pushed = self.pushed_parameters();
-        let mut jwt = self.jwt(json!({
-            "iss": ISSUER,
-            "sub": SUBJECT,
-            "aud": CLIENT_ID,
-            "nonce": pushed.get("nonce"),
-            "iat": start().as_second() + 118,
-            "exp": start().as_second() + 418,
-            "acr": "urn:openbanking:psd2:sca",
-            "auth_time": start().as_second() + 100,
-            "at_hash": half_hash(ACCESS_TOKEN, self.alg),
-            // Nobody reads these, whatever they hold.
-            "birthdate": 7,
-            "address": "none of our business",
-        }));
+        let mut claims = self.id_token_claims(&pushed);
+        claims["at_hash"] = half_hash(ACCESS_TOKEN, self.alg).into();
+        let mut jwt = self.jwt(claims);
         (self.id_token)(&mut jwt);
         let mut reply = token_reply();
+        if self.security.binding == TokenBinding::Dpop {
+            reply.body["token_type"] = "DPoP".into();
+        }
+        if let Some(details) = &self.details {
+            reply.body["authorization_details"] = details.clone();
+        }
         reply.body["id_token"] = jwt.compact().into();
         (self.token)(&mut reply);
         self.answer(self.client().redeem(metadata, code, &self.world())?, reply)
@@ -339,15 +421,44 @@ impl Play {
         Ok((metadata, Tokens::from_bytes(&tokens.to_bytes()).unwrap()))
     }
 
-    fn jwt(&self, claims: Value) -> Jwt {
-        Jwt { header: json!({ "alg": self.alg.as_str(), "kid": "server" }), claims, hand: Hand::Server(self.alg) }
+    fn id_token_claims(&self, pushed: &Map<String, Value>) -> Value {
+        let mut claims = json!({
+            "iss": ISSUER,
+            "sub": SUBJECT,
+            "aud": CLIENT_ID,
+            "nonce": pushed.get("nonce"),
+            "iat": start().as_second() + 118,
+            "exp": start().as_second() + 418,
+            "acr": "urn:openbanking:psd2:sca",
+            "auth_time": start().as_second() + 100,
+            // Nobody reads these, whatever they hold.
+            "birthdate": 7,
+            "address": "none of our business",
+        });
+        if let Some(claim) = &self.security.intent_claim {
+            claims[claim] = self.intent.clone().into();
+        }
+        claims
     }
 
-    /// The parameters of the last pushed request, from the form or from the request object in it.
+    fn jwt(&self, claims: Value) -> Jwt {
+        let header = json!({ "alg": self.alg.as_str(), "kid": "server" });
+        let envelope = self.encryption.map(Envelope::to_us);
+        Jwt { header, claims, hand: Hand::Server(self.alg), envelope }
+    }
+
+    /// Where the browser was sent last.
+    pub(crate) fn redirect(&self) -> Url {
+        self.redirect.borrow().clone().unwrap()
+    }
+
+    /// The parameters of the last request, from the form or the address, or from the request object in it.
     pub(crate) fn pushed_parameters(&self) -> Map<String, Value> {
         let sent = self.sent();
-        let par = sent.iter().rfind(|request| request.uri().path() == "/par").unwrap();
-        let form = form(par);
+        let form = match sent.iter().rfind(|request| request.uri().path() == "/par") {
+            Some(par) => form(par),
+            None => fields(self.redirect().query().unwrap_or_default().as_bytes()),
+        };
         match form.get("request") {
             Some(object) => opened(object, self.signer.alg()).1,
             None => form.into_iter().map(|(name, value)| (name, value.into())).collect(),
@@ -376,8 +487,12 @@ pub(crate) fn empty_reply(status: u16) -> Reply {
 
 /// The fields of a form that was sent. Nothing is sent twice.
 pub(crate) fn form(request: &http::Request<Bytes>) -> std::collections::BTreeMap<String, String> {
+    fields(request.body())
+}
+
+fn fields(text: &[u8]) -> std::collections::BTreeMap<String, String> {
     let mut fields = std::collections::BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(request.body()) {
+    for (name, value) in form_urlencoded::parse(text) {
         assert!(fields.insert(name.to_string(), value.into_owned()).is_none(), "{name} twice");
     }
     fields

@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 use crate::call::Call;
 use crate::client::Client;
 use crate::client_auth::authenticate;
-use crate::id_token::{self, Expected, Identity};
+use crate::dpop::{self, DpopKey, Role};
+use crate::id_token::{self, About, Context, Identity};
 use crate::keys::KeySet;
-use crate::login::RedeemableCode;
+use crate::login::{Asked, RedeemableCode};
 use crate::metadata::Metadata;
-use crate::profile::{Alg, TokenBinding};
+use crate::profile::TokenBinding;
 use crate::refusal::{self, Refusal};
 use crate::sealed::{self, Unreadable};
 use crate::wire::{self, Endpoint, Form};
@@ -43,6 +44,9 @@ pub struct Tokens {
     pub authorization_details: Option<Value>,
     /// What the ID token says, where one was asked for.
     pub identity: Option<Identity>,
+    /// The key that the tokens are bound to, where they are bound to one (RFC 9449).
+    #[serde(default)]
+    pub(crate) dpop: Option<DpopKey>,
 }
 
 impl Tokens {
@@ -74,9 +78,8 @@ struct IdTokenToCheck {
     jwt: SecretString,
     issuer: String,
     client_id: String,
-    nonce: SecretString,
-    algs: Vec<Alg>,
-    age_seconds_max: i64,
+    asked: Asked,
+    subject: Option<SecretString>,
 }
 
 impl Redeemed {
@@ -86,15 +89,12 @@ impl Redeemed {
     pub fn check(&self, keys: &KeySet, now: Timestamp) -> Result<Tokens, Refusal> {
         let mut tokens = self.tokens.clone();
         if let Some(check) = &self.id_token {
-            let expected = Expected {
-                issuer: &check.issuer,
-                client_id: &check.client_id,
-                nonce: check.nonce.expose_secret(),
+            let context = Context { issuer: &check.issuer, client_id: &check.client_id, asked: &check.asked };
+            let about = About::Token {
                 access_token: tokens.access_token.expose_secret(),
-                algs: &check.algs,
-                age_seconds_max: check.age_seconds_max,
+                subject: check.subject.as_ref().map(ExposeSecret::expose_secret),
             };
-            tokens.identity = Some(id_token::verify(check.jwt.expose_secret(), &expected, keys, now)?);
+            tokens.identity = Some(id_token::verify(check.jwt.expose_secret(), &context, &about, keys, now)?);
         }
         Ok(tokens)
     }
@@ -123,21 +123,33 @@ pub(crate) fn redeem(
         ("code_verifier", code.verifier.expose_secret().to_owned()),
     ];
     let binding = client.security.binding;
-    let age_seconds_max = client.security.id_token_age_seconds_max;
-    let algs = metadata.id_token_algs().to_vec();
-    let (issuer, client_id, scope, nonce) = (code.issuer, code.client_id, code.scope, code.nonce);
-    Ok(Call::new(request(client, metadata, form, world)?, move |response, now| {
-        let Granted { tokens, id_token } = granted(response, now, binding, scope)?;
-        let id_token = match nonce {
-            Some(nonce) => {
-                let jwt = came(id_token)?;
-                Some(IdTokenToCheck { jwt, issuer, client_id, nonce, algs, age_seconds_max })
-            }
+    let (issuer, client_id, asked, subject) = (code.issuer, code.client_id, code.asked, code.voucher);
+    call(client, metadata, form, asked.dpop.clone(), world, move |response, now| {
+        let Granted { mut tokens, id_token } = granted(response, now, binding, asked.scope.clone())?;
+        details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref())?;
+        tokens.dpop = asked.dpop.clone();
+        let id_token = match asked.nonce {
+            Some(_) => Some(IdTokenToCheck { jwt: came(id_token)?, issuer, client_id, asked, subject }),
             // An ID token that was not asked for says nothing to us.
             None => None,
         };
         Ok(Redeemed { tokens, id_token })
-    }))
+    })
+}
+
+/// RFC 9396 §7: the server says what it granted, which may be less than what was asked for and is of no other type. The
+/// fields inside a detail are the standard's of the account interface to compare: servers fill them in.
+fn details_were_asked_for(asked: Option<&Value>, granted: Option<&Value>) -> Result<(), Refusal> {
+    let Some(asked) = asked else { return Ok(()) };
+    let granted = granted.ok_or_else(|| refusal::TOKEN_AUTHORIZATION_DETAILS_MISSING.refuse())?;
+    let granted = types(granted).ok_or_else(|| refusal::TOKEN_AUTHORIZATION_DETAILS_INVALID.refuse())?;
+    let asked = types(asked).unwrap_or_default();
+    refusal::TOKEN_AUTHORIZATION_DETAILS_MISMATCH.require(granted.iter().all(|kind| asked.contains(kind)))
+}
+
+/// RFC 9396 §2: details are a list of objects that each have a type.
+fn types(details: &Value) -> Option<Vec<&str>> {
+    details.as_array()?.iter().map(|detail| detail.get("type")?.as_str()).collect()
 }
 
 /// RFC 6749 §6. A new ID token in the answer is not read: it can say nothing that the first did not (OIDC Core §12.2).
@@ -152,15 +164,16 @@ pub(crate) fn refresh(
     let form =
         vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.expose_secret().to_owned())];
     let binding = client.security.binding;
-    Ok(Call::new(request(client, metadata, form, world)?, move |response, now| {
+    call(client, metadata, form, kept.dpop.clone(), world, move |response, now| {
         let fresh = granted(response, now, binding, kept.scope)?.tokens;
         Ok(Tokens {
             refresh_token: fresh.refresh_token.or(kept.refresh_token),
             authorization_details: fresh.authorization_details.or(kept.authorization_details),
             identity: kept.identity,
+            dpop: kept.dpop,
             ..fresh
         })
-    }))
+    })
 }
 
 /// RFC 6749 §4.4.
@@ -172,9 +185,11 @@ pub(crate) fn client_credentials(
 ) -> Result<Call<Tokens, Refusal>, Refusal> {
     let form = vec![("grant_type", "client_credentials".to_owned()), ("scope", scope.to_owned())];
     let (binding, scope) = (client.security.binding, scope.to_owned());
-    Ok(Call::new(request(client, metadata, form, world)?, move |response, now| {
-        Ok(granted(response, now, binding, scope)?.tokens)
-    }))
+    let dpop = (binding == TokenBinding::Dpop).then(|| DpopKey::generate(world));
+    let key = dpop.clone();
+    call(client, metadata, form, key, world, move |response, now| {
+        Ok(Tokens { dpop, ..granted(response, now, binding, scope)?.tokens })
+    })
 }
 
 /// Which kind of token is given back (RFC 7009 §2.1).
@@ -213,15 +228,141 @@ pub(crate) fn revoke(
     }))
 }
 
-/// An authenticated request to the token endpoint.
-fn request(
+/// What a server says about a token (RFC 7662 §2.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Introspection {
+    /// Whether the token is good at this moment. Nothing else counts where it is not.
+    pub active: bool,
+    /// The scope that it stands for.
+    pub scope: Option<String>,
+    /// When it ends. In Australia the end of the sharing, where the token is a refresh token.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A scope may name a consent: `Debug` leaves it out.
+impl fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Introspection");
+        shown.field("active", &self.active).field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// RFC 7662 §2.1.
+pub(crate) fn introspect(
     client: &Client,
     metadata: &Metadata,
-    mut form: Form,
+    token: &SecretString,
+    hint: TokenHint,
     world: &World<'_>,
-) -> Result<http::Request<Bytes>, Refusal> {
+) -> Result<Call<Introspection, Refusal>, Refusal> {
+    let url = metadata.introspection_endpoint();
+    let url = url.ok_or_else(|| refusal::METADATA_INTROSPECTION_ENDPOINT_MISSING.refuse())?;
+    let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
     authenticate(client, metadata, world, &mut form)?;
-    Ok(wire::post(metadata.token_endpoint(), &form))
+    Ok(Call::new(wire::post(url, &form), |response, _| {
+        let endpoint =
+            Endpoint { status: refusal::INTROSPECTION_STATUS_INVALID, refused: refusal::INTROSPECTION_TOKEN_REFUSED };
+        let body = wire::expect(response, StatusCode::OK, &endpoint)?;
+        introspected(&body).ok_or_else(|| refusal::INTROSPECTION_RESPONSE_INVALID.refuse())
+    }))
+}
+
+/// RFC 7662 §2.2: `active` is there and is a boolean; the rest is of its type where it is there.
+fn introspected(body: &[u8]) -> Option<Introspection> {
+    let body = wire::json_object(body)?;
+    let present = |name: &str| body.get(name).filter(|value| !value.is_null());
+    Some(Introspection {
+        active: body.get("active")?.as_bool()?,
+        scope: match present("scope") {
+            Some(scope) => Some(scope.as_str()?.to_owned()),
+            None => None,
+        },
+        expires_at: match present("exp") {
+            Some(exp) => Some(Timestamp::from_second(exp.as_i64()?).ok()?),
+            None => None,
+        },
+    })
+}
+
+/// Shows the access token to a resource server: in the header and nowhere else (RFC 6750 §2.1), with a proof where it is
+/// bound to a key (RFC 9449 §7.1).
+pub(crate) fn resource(
+    client: &Client,
+    request: http::Request<Bytes>,
+    tokens: &Tokens,
+    world: &World<'_>,
+) -> Result<Call<http::Response<Bytes>, Refusal>, Refusal> {
+    let uri = request.uri().clone();
+    refusal::RESOURCE_REQUEST_INVALID.require(uri.scheme_str() == Some("https") && uri.authority().is_some())?;
+    let key = bound_to(client, tokens.dpop.clone())?;
+    let (scheme, token) = (client.security.binding.token_type(), tokens.access_token.clone());
+    let nonces = client.nonces.clone();
+    let build = move |world: &World<'_>| {
+        let mut request = request.clone();
+        let value = http::HeaderValue::try_from(format!("{scheme} {}", token.expose_secret()));
+        let mut value = value.map_err(|_| refusal::TOKEN_ACCESS_TOKEN_INVALID.refuse())?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        if let Some(key) = &key {
+            dpop::prove(&mut request, key, Role::Resource, &nonces, Some(&token), world)?;
+        }
+        Ok(request)
+    };
+    challengeable(client, Role::Resource, build, world, |response, _| Ok(response))
+}
+
+/// An authenticated call of the token endpoint, with a proof where the tokens are to be bound to a key (RFC 9449 §5).
+fn call<T: 'static>(
+    client: &Client,
+    metadata: &Metadata,
+    form: Form,
+    key: Option<DpopKey>,
+    world: &World<'_>,
+    read: impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, Refusal> + Send + 'static,
+) -> Result<Call<T, Refusal>, Refusal> {
+    let key = bound_to(client, key)?;
+    let (us, metadata, form) = (client.clone(), metadata.clone(), form);
+    let build = move |world: &World<'_>| {
+        let mut form = form.clone();
+        authenticate(&us, &metadata, world, &mut form)?;
+        let mut request = wire::post(metadata.token_endpoint(), &form);
+        if let Some(key) = &key {
+            dpop::prove(&mut request, key, Role::Authorization, &us.nonces, None, world)?;
+        }
+        Ok(request)
+    };
+    challengeable(client, Role::Authorization, build, world, read)
+}
+
+/// RFC 9449 §5: a profile that binds tokens to a key needs the key.
+fn bound_to(client: &Client, key: Option<DpopKey>) -> Result<Option<DpopKey>, Refusal> {
+    let needed = client.security.binding == TokenBinding::Dpop;
+    refusal::CLIENT_DPOP_KEY_MISSING.require(key.is_some() || !needed)?;
+    Ok(key.filter(|_| needed))
+}
+
+/// A call that is made afresh, assertion, proof and all, when the server asks for a nonce (RFC 9449 §8, §9).
+fn challengeable<T: 'static>(
+    client: &Client,
+    role: Role,
+    build: impl Fn(&World<'_>) -> Result<http::Request<Bytes>, Refusal> + Send + 'static,
+    world: &World<'_>,
+    read: impl FnOnce(http::Response<Bytes>, Timestamp) -> Result<T, Refusal> + Send + 'static,
+) -> Result<Call<T, Refusal>, Refusal> {
+    let request = build(world)?;
+    let bound = client.security.binding == TokenBinding::Dpop;
+    let (uri, nonces) = (request.uri().clone(), client.nonces.clone());
+    let (same_uri, same_nonces) = (uri.clone(), nonces.clone());
+    let call = Call::new(request, move |response, now| {
+        nonces.learn(role, &uri, &response);
+        read(response, now)
+    });
+    Ok(call.or_again(move |response, world| {
+        (bound && dpop::asks_for_nonce(role, response)).then(|| {
+            same_nonces.learn(role, &same_uri, response);
+            build(world)
+        })
+    }))
 }
 
 /// A token response before its ID token was looked at.
@@ -250,6 +391,7 @@ fn granted(
             scope,
             authorization_details: body.get("authorization_details").cloned(),
             identity: None,
+            dpop: None,
         },
         id_token: text(&body, "id_token")?.map(SecretString::from),
     })

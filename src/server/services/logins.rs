@@ -105,6 +105,7 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
+        ..AuthorizationRequest::default()
     };
     let call = connection.oauth.push(&metadata, &request, &app.world());
     let pushed = bank_calls::to_issuer(app, &occasion, "push", call).await?;
