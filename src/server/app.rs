@@ -88,9 +88,12 @@ impl App {
         present.get(&consent).filter(|(_, since)| is_recent(*since, now)).map(|(psu, _)| psu.clone())
     }
 
-    /// This moment, and chance.
+    /// This moment, and chance. The moment is cut to what the database keeps, so that an answer says the same instant
+    /// before and after it was stored.
     pub fn world(&self) -> World<'_> {
-        World { now: self.clock.now(), entropy: self.entropy.as_ref() }
+        let now = self.clock.now();
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        World { now, entropy: self.entropy.as_ref() }
     }
 }
 

@@ -27,8 +27,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use domain::limits;
 use domain::policy::Regime;
@@ -44,6 +45,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use app::App;
 use database::Database;
+use problem::ApiError;
 use vault::SystemEntropy;
 
 /// A server at work.
@@ -116,27 +118,56 @@ pub async fn serve(
 
 /// Every route.
 pub fn router(app: Arc<App>) -> Router {
+    guarded(Router::new().merge(api::router()).merge(web::router()).merge(operations::router()).fallback(nowhere), app)
+}
+
+/// Puts around routes what holds for all of them: limits, words for every failure, headers.
+fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     let secure = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    Router::new()
-        .merge(api::router())
-        .merge(web::router())
-        .merge(operations::router())
-        .fallback(nowhere)
+    routes
         .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             std::time::Duration::from_secs(4 * limits::BANK_CALL_SECONDS_MAX),
         ))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(app.clone(), worded))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
         .layer(secure(header::CACHE_CONTROL, "no-store"))
         .with_state(app)
 }
 
+/// Puts words to an answer that routing, a limit, a time-out or a panic left bare: a problem for programs, a page for
+/// people.
+async fn worded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let for_programs = is_for_programs(request.uri());
+    let answer = next.run(request).await;
+    let status = answer.status();
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_worded = kind.ends_with("+json") || kind.starts_with("text/html");
+    if is_worded || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    match (for_programs, status) {
+        (true, _) => {
+            let allowed = answer.headers().get(header::ALLOW).cloned();
+            let mut worded = ApiError::of(status).into_response();
+            worded.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
+            worded
+        }
+        (false, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::GATEWAY_TIMEOUT) => web::broken(&app, status).await,
+        (false, _) => answer,
+    }
+}
+
+fn is_for_programs(uri: &Uri) -> bool {
+    uri.path().starts_with("/v1/")
+}
+
 /// An address that nothing is behind: a problem for programs, a page for people.
 async fn nowhere(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    if uri.path().starts_with("/v1/") { api::nowhere(uri).await.into_response() } else { web::lost(app).await }
+    if is_for_programs(&uri) { StatusCode::NOT_FOUND.into_response() } else { web::lost(app).await }
 }
 
 /// The line that an offline verifier needs for this installation's evidence.

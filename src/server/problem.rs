@@ -76,6 +76,15 @@ pub enum ApiError {
     /// A body, a path or a query that cannot be read.
     #[error("the request cannot be read: {0}")]
     Malformed(String),
+    /// The resource is there, and does not do this.
+    #[error("this method is not for this resource")]
+    Method,
+    /// The body is larger than we read.
+    #[error("the body is longer than {} bytes", domain::limits::REQUEST_BODY_BYTES_MAX)]
+    TooLarge,
+    /// The time for an answer is over.
+    #[error("the answer took too long")]
+    TimedOut,
     /// The database or the keys are away for the moment.
     #[error("we cannot answer at the moment")]
     Unavailable,
@@ -134,6 +143,19 @@ impl From<ServiceError> for ApiError {
 }
 
 impl ApiError {
+    /// The problem behind a bare status, as routing, limits and guards around a handler give it.
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound("resource"),
+            StatusCode::METHOD_NOT_ALLOWED => Self::Method,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::GATEWAY_TIMEOUT => Self::TimedOut,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            status if status.is_client_error() => Self::Malformed("its address, headers or body are broken".to_owned()),
+            status => Self::Internal(anyhow::anyhow!("a request ended with {status} and no word")),
+        }
+    }
+
     fn public(&self) -> (StatusCode, &'static str, &'static str, WhoCanFix) {
         use WhoCanFix as Who;
         match self {
@@ -151,6 +173,11 @@ impl ApiError {
             }
             Self::NotReady => (StatusCode::NOT_FOUND, "not_ready", "Not ready yet", Who::Nobody),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", Who::Product),
+            Self::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The resource does not do this", Who::Product)
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too long", Who::Product),
+            Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out", "The answer took too long", Who::Operator),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "We cannot answer at the moment", Who::Operator)
             }
@@ -217,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_status_becomes_a_problem_of_the_same_status() {
+        for status in [400, 404, 405, 413, 500, 503, 504] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(ApiError::of(status).problem().status, status);
+        }
+        assert_eq!(ApiError::of(StatusCode::UNSUPPORTED_MEDIA_TYPE).problem().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
     fn every_problem_names_an_owner() {
         for error in [
             ApiError::Unauthorised,
@@ -230,6 +266,8 @@ mod tests {
             ApiError::Raced,
             ApiError::IdempotencyMismatch,
             ApiError::InstitutionUnavailable,
+            ApiError::Method,
+            ApiError::TooLarge,
         ] {
             let problem = error.problem();
             assert!(!problem.who_can_fix.is_empty() && problem.status.is_client_error(), "{problem:?}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use domain::consent::State as ConsentState;
 use domain::ids::{ConsentId, LineId};
 use domain::world::World;
@@ -19,6 +19,7 @@ use vault::DataKey;
 use super::auth::{Caller, Scope};
 use super::body::{AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage};
 use super::cursor::{self, Position};
+use super::query::Query;
 use crate::app::App;
 use crate::evidence_log;
 use crate::keys::TenantKeys;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use domain::consent::{self, RevokedBy};
 use domain::ids::{ConsentId, InstitutionId, LineId, ProductId, PsuId, TenantId};
@@ -20,6 +20,7 @@ use utoipa::IntoParams;
 use super::auth::{Caller, Scope};
 use super::body::{ConsentBody, CreateConsent, LinkBody, Page, RevocationBody};
 use super::idempotency::Idempotent;
+use super::query::Query;
 use crate::app::App;
 use crate::keys::TenantKeys;
 use crate::problem::{ApiError, Problem};
@@ -30,6 +31,8 @@ use crate::services::deletion;
 const CLUSTERS: [&str; 3] = ["accounts", "balances", "transactions"];
 /// Term of a consent where the product names none, in days.
 const TERM_DAYS: i64 = 365;
+/// Longest reference of a person, in characters.
+const PSU_REF_CHARS_MAX: usize = 128;
 
 /// Ask for consent. The answer holds a one-time link for the person.
 #[utoipa::path(
@@ -68,7 +71,7 @@ pub async fn create(
 async fn checked(app: &App, tx: &mut TenantTx, caller: &Caller, ask: CreateConsent) -> Result<Consent, ApiError> {
     let invalid = |field, why: &str| Err(ApiError::Invalid { field, why: why.to_owned() });
     let product = products::get(tx, caller.product).await?;
-    if ask.psu_ref.is_empty() || ask.psu_ref.len() > 128 || ask.psu_ref.chars().any(char::is_control) {
+    if !(1..=PSU_REF_CHARS_MAX).contains(&ask.psu_ref.chars().count()) || ask.psu_ref.chars().any(char::is_control) {
         return invalid("psu_ref", "must be 1 to 128 characters");
     }
     if ask.purposes.is_empty() || ask.purposes.iter().any(|purpose| !product.purposes.contains(purpose)) {
@@ -221,15 +224,18 @@ pub async fn list(
             }
         }
     };
-    let found = consents::of_product(&mut tx, caller.product, psu, before, limit).await?;
+    // One more than is shown tells whether there is another page.
+    let mut found = consents::of_product(&mut tx, caller.product, psu, before, limit + 1).await?;
+    let shown = limit as usize;
+    let more = found.len() > shown;
+    found.truncate(shown);
     let mut data = Vec::with_capacity(found.len());
     for consent in &found {
         let accounts = accounts_of(&mut tx, caller.product, consent.id).await?;
         data.push(show(consent, accounts));
     }
     tx.commit().await?;
-    let full = u32::try_from(found.len()).is_ok_and(|rows| rows == limit);
-    Ok(Json(Page { data, next_cursor: found.last().filter(|_| full).map(|last| last.id.to_string()) }))
+    Ok(Json(Page { data, next_cursor: found.last().filter(|_| more).map(|last| last.id.to_string()) }))
 }
 
 /// Withdraw a consent: reads and fetches stop at once, the bank is told, the data are erased.
@@ -265,7 +271,7 @@ pub async fn remove_account(
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
     let consent = own(&mut tx, &caller, &id).await?;
     tx.commit().await?;
-    let line: LineId = account.parse().map_err(|_| ApiError::NotFound("account"))?;
+    let line: LineId = account.parse().map_err(|_| ApiError::NotFound("account under this consent"))?;
     let erasure = deletion::remove_account(&app, caller.tenant, consent.id, line, "product").await?;
     let local_stop_at = erasure.stopped_at;
     let body = RevocationBody { local_stop_at, bank: "not_needed".to_owned(), erasure: erasure.id.to_string() };

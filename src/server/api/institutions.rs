@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use bank_adapters::directory::Filter;
 use bank_adapters::profile::Profile;
 use domain::ids::InstitutionId;
@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::body::{InstitutionBody, Page};
+use super::query::Query;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
 

@@ -8,11 +8,11 @@ pub mod cursor;
 pub mod evidence;
 mod idempotency;
 pub mod institutions;
+pub mod query;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
 use domain::limits;
 use serde::de::DeserializeOwned;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -67,11 +67,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router() -> Router<Arc<App>> {
     let (router, document) = routes().split_for_parts();
     router.merge(SwaggerUi::new("/docs").url("/openapi.json", document))
-}
-
-/// The answer to a path under `/v1` that does not exist.
-pub async fn nowhere(_uri: Uri) -> ApiError {
-    ApiError::NotFound("resource")
 }
 
 /// A request body as JSON. The complaint names line and column, never the content.

@@ -69,6 +69,12 @@ pub(crate) async fn lost(app: Arc<App>) -> Response {
     headers::guard((StatusCode::NOT_FOUND, page).into_response()).await
 }
 
+/// The page for an answer that failed on the way.
+pub(crate) async fn broken(app: &App, status: StatusCode) -> Response {
+    let page = reply::ending(app, None, Outcome::OurFault);
+    headers::guard((status, page).into_response()).await
+}
+
 async fn not_allowed(State(app): State<Arc<App>>) -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, reply::ending(&app, None, Outcome::Unknown)).into_response()
 }

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, COOKIE, LOCATION, REFRESH, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::routing::get;
 use bank_adapters::directory::{Directory, Filter};
 use domain::consent::{self, Event, FailureReason, RevokedBy, State as ConsentState};
 use domain::ids::{ConsentId, ProductId, PsuId};
@@ -390,6 +391,7 @@ async fn whoever_declines_goes_back_or_begins_again_with_a_new_consent() {
         "a second no changes nothing"
     );
 
+    site.later(1);
     assert_eq!(browser.post(&site, "/link/restart", &form).await.location(), "/link/consent");
     assert_eq!(browser.post(&site, "/link/restart", &form).await.location(), "/link/consent", "pressed twice");
     let mut tx = site.app.store.tenant_tx(site.app.tenant.id).await.unwrap();
@@ -501,4 +503,24 @@ async fn every_other_address_is_a_page_too() {
     let secret = SecretString::from("trb_ses_guessed");
     browser.cookies.push(("__Host-tributary".to_owned(), secret.expose_secret().to_owned()));
     assert_eq!(browser.get(&site, "/my").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_failure_that_nobody_foresaw_has_words_too() {
+    let site = Site::start().await;
+    async fn broken() -> StatusCode {
+        panic!("a secret")
+    }
+    let routes = Router::new().route("/broken", get(broken)).route("/v1/broken", get(broken));
+    let router = crate::guarded(routes, site.app.clone());
+    for (path, kind, says) in [
+        ("/broken", "text/html; charset=utf-8", "Something went wrong on our side"),
+        ("/v1/broken", "application/problem+json", "\"code\":\"internal\""),
+    ] {
+        let answer = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()["content-type"], kind);
+        let body = String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
+        assert!(body.contains(says) && !body.contains("secret"), "{body}");
+    }
 }
