@@ -3,4 +3,5 @@
 //! It must never hold an assertion about the product: those belong to the tests.
 
 pub mod browser;
+pub mod site;
 pub mod world;

@@ -14,7 +14,8 @@ use fapi::keys::{PemSigner, Signer};
 use fapi::profile::Alg;
 use jiff::{SignedDuration, Span, Timestamp};
 use net::Psd2Role;
-use net::pki::{Pki, PkiRequest};
+use net::pki::{Issued, Pki, PkiRequest};
+use net::{ClientConfig, Egress, Limits};
 use sandbox::{Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, RegisteredClient, Running};
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
@@ -36,7 +37,30 @@ pub const CUSTOMER: (&str, &str) = ("mara", "sandbox-mara");
 /// Its second customer, with two accounts.
 pub const NEIGHBOUR: (&str, &str) = ("jonas", "sandbox-jonas");
 /// Our registration there.
-const REGISTRATION: &str = "musterbank";
+pub const REGISTRATION: &str = "musterbank";
+
+/// What may differ from world to world.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Port at which browsers reach the application, see [`free_port`]. Without one, returns are handed over by a test
+    /// and a server listens anywhere.
+    pub port: Option<u16>,
+    /// Whether the bank signs its answers to logins (JARM).
+    pub signed_responses: bool,
+}
+
+impl Options {
+    /// Scheme, host and port as browsers see them.
+    fn public_url(self) -> String {
+        format!("http://localhost:{}", self.port.unwrap_or(8080))
+    }
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
 
 /// The machine's time and an offset that a test moves.
 #[derive(Debug, Default)]
@@ -87,15 +111,23 @@ impl World {
 
     /// A world whose bank's data were changed first, to plant what a test looks for.
     pub async fn with(plant: impl FnOnce(&mut BankData)) -> Self {
+        Self::made(Options::default(), plant).await
+    }
+
+    /// A world of another kind.
+    pub async fn made(options: Options, plant: impl FnOnce(&mut BankData)) -> Self {
         let dir = tempfile::Builder::new().prefix("tributary-world-").tempdir().expect("a folder");
         let clock = Arc::new(TestClock::default());
         let pki = pki(clock.now());
         let today = clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let mut data = BankData::generate(today, 7);
         plant(&mut data);
-        let signer = PemSigner::from_pem(Alg::Es256, "it", pki.signing_key_pem.expose_secret().as_bytes()).expect("a key");
-        let bank = start_bank(&clock, &pki, data, &signer).await;
-        write_registration(dir.path(), &pki, &bank);
+        let signer =
+            PemSigner::from_pem(Alg::Es256, "it", pki.signing_key_pem.expose_secret().as_bytes()).expect("a key");
+        let redirect = format!("{}/callback/{REGISTRATION}", options.public_url());
+        let bank = start_bank(&clock, &pki, data, &signer, &redirect).await;
+        write_registration(dir.path(), &pki, &bank, &redirect);
+        write_settings(dir.path(), options);
         let private = start_database(dir.path()).await;
         let (app, product, api_key) = application(dir.path(), &clock, &private).await;
         Self { dir, clock, pki, bank, app, product, api_key, private }
@@ -191,14 +223,33 @@ impl World {
     }
 
     /// The whole way of a customer who approves everything.
-    pub async fn connect(&self, (name, password): (&str, &str)) -> ConsentId {
-        let consent = self.ask(name).await;
+    pub async fn connect(&self, customer: (&str, &str)) -> ConsentId {
+        let consent = self.ask(customer.0).await;
+        self.authorise(consent, customer).await;
+        consent
+    }
+
+    /// The way of a customer with a consent that a product has asked for.
+    pub async fn authorise(&self, consent: ConsentId, (name, password): (&str, &str)) {
         let departure = self.depart(consent).await;
         let callback =
             self.bank.visit(departure.redirect.as_str(), name, password, &Decision::ApproveAll).await.expect("a visit");
         let arrival = self.arrive(&callback, &departure.browser).await;
         assert!(matches!(arrival, Arrival::Connected(_)), "{arrival:?}");
-        consent
+    }
+
+    /// A sender of requests with this certificate, or none; it trusts the servers of this world.
+    pub fn sender(&self, certificate: Option<&Issued>) -> net::Client {
+        let config = ClientConfig {
+            identity: certificate.map(|issued| issued.identity().expect("an identity")),
+            roots: self.pki.roots().expect("roots"),
+            egress: Egress::loopback_allowed(),
+            limits: Limits::BANK,
+            post_quantum: false,
+            resumption: false,
+            clock: self.clock.clone(),
+        };
+        net::Client::new(config).expect("a client")
     }
 
     /// Whose evidence.
@@ -234,7 +285,7 @@ fn pki(now: Timestamp) -> Pki {
     .expect("certificates")
 }
 
-async fn start_bank(clock: &Arc<TestClock>, pki: &Pki, data: BankData, signer: &PemSigner) -> Running {
+async fn start_bank(clock: &Arc<TestClock>, pki: &Pki, data: BankData, signer: &PemSigner, redirect: &str) -> Running {
     let roots = pki.roots().expect("roots");
     let identity = pki.server.identity().expect("an identity");
     let mut config = BankConfig::new(clock.clone(), Arc::new(SystemEntropy), identity, roots, data);
@@ -243,19 +294,15 @@ async fn start_bank(clock: &Arc<TestClock>, pki: &Pki, data: BankData, signer: &
         name: "Test TPP".to_owned(),
         jwks: fapi::keys::public_jwks([signer as &dyn Signer]),
         authentication: ClientAuthentication::PrivateKeyJwt,
-        redirect_uris: vec![redirect_uri()],
+        redirect_uris: vec![redirect.to_owned()],
     }];
     Bank::start(config).await.expect("a bank")
 }
 
-fn redirect_uri() -> String {
-    format!("http://localhost:8080/callback/{REGISTRATION}")
-}
-
-fn write_registration(dir: &Path, pki: &Pki, bank: &Running) {
+fn write_registration(dir: &Path, pki: &Pki, bank: &Running, redirect: &str) {
     let folder = dir.join("registrations");
     pki.write_to(&folder).expect("files");
-    let (issuer, api, redirect) = (&bank.issuer, &bank.api_base, redirect_uri());
+    let (issuer, api) = (&bank.issuer, &bank.api_base);
     let text = format!(
         "bank = \"{BANK}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
          issuer = \"{issuer}\"\n[endpoints]\napi = \"{api}\"\n\
@@ -266,22 +313,44 @@ fn write_registration(dir: &Path, pki: &Pki, bank: &Running) {
 }
 
 async fn start_database(dir: &Path) -> Private {
-    let settings = [("fsync", "off"), ("synchronous_commit", "off")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings =
+        [("fsync", "off"), ("synchronous_commit", "off")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = PrivateConfig { settings: settings.to_vec(), ..PrivateConfig::new(dir.join("postgres")) };
     Private::start(config).await.expect("PostgreSQL; run .ci/setup --tests")
 }
 
-async fn application(dir: &Path, clock: &Arc<TestClock>, private: &Private) -> (Arc<App>, ProductId, SecretString) {
+fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
+    let profiles = if options.signed_responses { path("profiles") } else { String::new() };
+    if options.signed_responses {
+        write_signing_profile(&dir.join("profiles"));
+    }
     let text = format!(
-        "[listen]\naddress = \"127.0.0.1:0\"\n[database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
-         [banks]\nregistrations_dir = {:?}\nallow_loopback = true\n[tenant]\nname = \"Test TPP\"\n",
+        "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
+         [database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
+         [banks]\nregistrations_dir = {:?}\nprofiles_dir = {profiles:?}\nallow_loopback = true\n\
+         [tenant]\nname = \"Test TPP\"\n",
+        options.port.unwrap_or(0),
+        options.public_url(),
         path("postgres"),
         path("keys"),
         path("registrations"),
     );
+    std::fs::write(dir.join("config.toml"), text).expect("settings");
+}
+
+/// The bank's profile, but for what it says about the form of authorisation responses.
+fn write_signing_profile(folder: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/de/{BANK}.toml"));
+    let plain = std::fs::read_to_string(source).expect("the bank's profile");
+    let signing = plain.replace("response = \"query\"", "response = \"jarm\"");
+    assert_ne!(plain, signing, "the profile says how responses come");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(folder.join(format!("{BANK}.toml")), signing).expect("a profile");
+}
+
+async fn application(dir: &Path, clock: &Arc<TestClock>, private: &Private) -> (Arc<App>, ProductId, SecretString) {
     let file = dir.join("config.toml");
-    std::fs::write(&file, text).expect("settings");
     let config = Config::load(Some(&file)).expect("settings");
     let store = Store::open(private.connect_options(), StoreConfig::default()).await.expect("a connection");
     store.migrate().await.expect("migrations");

@@ -1,3 +1,7 @@
 //! Tests that cross crates: real PostgreSQL, real TLS, a simulated bank, the application.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there, in its helpers as well")]
+
+mod api;
 mod journey;
+mod logins;

@@ -1,0 +1,123 @@
+//! The application on a socket, and a program that calls its API.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, StatusCode};
+use net::serve::{ServeConfig, Serving, Transport, serve};
+use net::{ClientConfig, Egress, Limits, Roots};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use server::App;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+/// Every route, and no background work: nothing happens but what a request does.
+pub struct Site {
+    base: String,
+    stop: CancellationToken,
+    serving: Serving,
+}
+
+impl Site {
+    /// Serves an application on a free port.
+    pub async fn start(app: Arc<App>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let stop = CancellationToken::new();
+        let router = server::router(app);
+        let serving = serve(listener, ServeConfig::new(Transport::Plain), router, stop.clone()).expect("a listener");
+        Self { base: format!("http://{}", serving.address), stop, serving }
+    }
+
+    /// A program that calls it, with a key or without.
+    pub fn caller(&self, world: &World, key: Option<&SecretString>) -> Caller {
+        let config = ClientConfig {
+            identity: None,
+            roots: Roots::from_pem(world.pki.ca_pem.as_bytes()).expect("roots"),
+            egress: Egress::plain_loopback(),
+            limits: Limits::BANK,
+            post_quantum: false,
+            resumption: false,
+            clock: world.clock.clone(),
+        };
+        let http = net::Client::new(config).expect("a client");
+        Caller { http, base: self.base.clone(), key: key.cloned() }
+    }
+
+    /// Stops it.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.serving.finished().await;
+    }
+}
+
+/// A program that calls the API.
+pub struct Caller {
+    http: net::Client,
+    base: String,
+    key: Option<SecretString>,
+}
+
+/// What it was answered.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Caller {
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    /// `POST` of a JSON value.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[], body.to_string().into()).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    /// Any request.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
+        }
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(body).expect("a request");
+        let (parts, body) = self.http.send(request).await.expect("an answer").into_parts();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
