@@ -350,6 +350,8 @@ create table balance (
     tenant_id uuid not null,
     line_id uuid not null,
     balance_id uuid not null,
+    -- The run that brought it. A run goes with its consent, the line may stay: no foreign key.
+    fetch_id uuid not null,
     fetched_at timestamptz not null,
     schema_version smallint not null,
     sealed bytea not null,
@@ -385,6 +387,8 @@ create table raw_page (
     tenant_id uuid not null,
     line_id uuid not null,
     raw_page_id uuid not null,
+    -- As in balance.
+    fetch_id uuid not null,
     kind text not null,
     fetched_at timestamptz not null,
     expires_at timestamptz not null,
@@ -420,7 +424,6 @@ create table fetch_line (
     consent_id uuid not null,
     state text not null check (state in ('running', 'done', 'failed')),
     error_code text,
-    sealed_cursor bytea,
     pages integer not null default 0,
     rows_seen bigint not null default 0,
     rows_new bigint not null default 0,
@@ -673,21 +676,20 @@ select classify('consent_line', 'id', '{line,consent}', 'tenant_id consent_id li
 select classify('consent_line', 'visible', '{line,consent}', 'state granted_at removed_at');
 select classify('consent_line', 'bank_data', '{line,consent}', 'sealed_resource_id');
 select classify('removed_account', 'id', '{consent}', 'tenant_id consent_id account_tag removed_at');
-select classify('balance', 'id', '{line}', 'tenant_id line_id balance_id');
+select classify('balance', 'id', '{line}', 'tenant_id line_id balance_id fetch_id');
 select classify('balance', 'visible', '{line}', 'fetched_at schema_version');
 select classify('balance', 'bank_data', '{line}', 'sealed');
 select classify('transaction', 'id', '{line}', 'tenant_id line_id transaction_id dedup_tag content_tag');
 select classify('transaction', 'visible', '{line}', 'seq booking_date status schema_version first_seen_at last_seen_at
     removed_at');
 select classify('transaction', 'bank_data', '{line}', 'sealed');
-select classify('raw_page', 'id', '{line,expiry}', 'tenant_id line_id raw_page_id');
+select classify('raw_page', 'id', '{line,expiry}', 'tenant_id line_id raw_page_id fetch_id');
 select classify('raw_page', 'visible', '{line,expiry}', 'kind fetched_at expires_at');
 select classify('raw_page', 'bank_data', '{line,expiry}', 'sealed');
 select classify('fetch_run', 'operation', '{consent}', 'tenant_id fetch_id consent_id grant_id attended basis state
     error_code started_at finished_at');
 select classify('fetch_line', 'operation', '{line,consent}', 'tenant_id fetch_id line_id consent_id state error_code pages
     rows_seen rows_new');
-select classify('fetch_line', 'bank_data', '{line,consent}', 'sealed_cursor');
 
 select classify('job', 'operation', '{retention}', 'tenant_id job_id kind subject lane requests due_at leased_by
     lease_until attempts last_error parked_at created_at');

@@ -35,19 +35,20 @@ impl Balance {
 }
 
 impl LineWriter<'_> {
-    /// Stores the balances of one answer as the latest set. Repeating it for the same moment replaces that set.
+    /// Stores the balances of one answer as the latest set. A run has one set: repeating it replaces the one it had.
     pub async fn put_balances(
         &mut self,
+        fetch: Uuid,
         key: &DataKey,
         records: &[NormalizedBalance],
         world: &World<'_>,
     ) -> Result<(), StoreError> {
         let (tenant, line) = (self.tx.tenant(), self.line);
         query!(
-            "delete from balance where tenant_id = $1 and line_id = $2 and fetched_at = $3",
+            "delete from balance where tenant_id = $1 and line_id = $2 and fetch_id = $3",
             tenant.uuid(),
             line.uuid(),
-            at(world.now)
+            fetch
         )
         .execute(self.tx.db())
         .await?;
@@ -61,14 +62,15 @@ impl LineWriter<'_> {
             .collect();
         let ids: Vec<Uuid> = ids.into_iter().map(BalanceId::uuid).collect();
         query!(
-            "insert into balance (tenant_id, line_id, balance_id, fetched_at, schema_version, sealed)
-             select $1, $2, b.id, $5, $6, b.sealed from unnest($3::uuid[], $4::bytea[]) as b(id, sealed)",
+            "insert into balance (tenant_id, line_id, balance_id, fetch_id, fetched_at, schema_version, sealed)
+             select $1, $2, b.id, $7, $5, $6, b.sealed from unnest($3::uuid[], $4::bytea[]) as b(id, sealed)",
             tenant.uuid(),
             line.uuid(),
             &ids,
             &sealed,
             at(world.now),
-            SCHEMA_VERSION
+            SCHEMA_VERSION,
+            fetch
         )
         .execute(self.tx.db())
         .await?;

@@ -1,14 +1,11 @@
-//! Fetches: one run per grant, with the progress of each line, so that a run that was killed goes on where it stood.
+//! Fetches: runs with the progress of each line, so that a run that was killed goes on with the lines it had not finished.
 
 use domain::ids::{ConsentId, GrantId, LineId};
-use domain::world::World;
 use jiff::Timestamp;
 use sqlx::query;
 use uuid::Uuid;
-use vault::DataKey;
 
 use crate::lines::LineWriter;
-use crate::sealed::{Opened, Place};
 use crate::time::{at, read};
 use crate::{StoreError, TenantTx};
 
@@ -66,7 +63,7 @@ pub struct Run {
 }
 
 /// The progress of one line.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The line.
     pub line: LineId,
@@ -80,15 +77,6 @@ pub struct Progress {
     pub rows_seen: i64,
     /// Rows that were new.
     pub rows_new: i64,
-    sealed_cursor: Option<Vec<u8>>,
-}
-
-impl Progress {
-    /// Opens where the next page is.
-    pub fn cursor(&self, tx: &TenantTx, fetch: Uuid, key: &DataKey) -> Result<Option<Opened>, StoreError> {
-        let place = Place::cursor(tx.tenant(), self.line, fetch);
-        self.sealed_cursor.as_deref().map(|sealed| place.open(key, sealed)).transpose()
-    }
 }
 
 /// Begins a run.
@@ -159,7 +147,7 @@ pub async fn latest(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<Run>
 /// The progress of every line of a run.
 pub async fn progress(tx: &mut TenantTx, id: Uuid) -> Result<Vec<Progress>, StoreError> {
     let rows = query!(
-        "select line_id, state, error_code, sealed_cursor, pages, rows_seen, rows_new from fetch_line
+        "select line_id, state, error_code, pages, rows_seen, rows_new from fetch_line
          where tenant_id = $1 and fetch_id = $2 order by line_id",
         tx.id(),
         id
@@ -175,20 +163,15 @@ pub async fn progress(tx: &mut TenantTx, id: Uuid) -> Result<Vec<Progress>, Stor
             pages: row.pages,
             rows_seen: row.rows_seen,
             rows_new: row.rows_new,
-            sealed_cursor: row.sealed_cursor,
         })
         .collect())
 }
 
 /// What one page brought to a line.
 #[derive(Debug, Clone, Copy)]
-pub struct PageRead<'a> {
+pub struct PageRead {
     /// The run.
     pub fetch: Uuid,
-    /// Its consent.
-    pub consent: ConsentId,
-    /// Where the next page is; `None` at the end.
-    pub next: Option<&'a [u8]>,
     /// Rows of this page.
     pub rows_seen: usize,
     /// Rows of it that were new.
@@ -196,38 +179,32 @@ pub struct PageRead<'a> {
 }
 
 impl LineWriter<'_> {
-    /// Notes a page in the transaction that stores its rows, so that both last or neither.
-    pub async fn page_read(&mut self, page: PageRead<'_>, key: &DataKey, world: &World<'_>) -> Result<(), StoreError> {
-        let place = Place::cursor(self.tx.tenant(), self.line, page.fetch);
-        let rows = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        query!(
-            "insert into fetch_line (tenant_id, fetch_id, line_id, consent_id, state, sealed_cursor, pages, rows_seen,
-                rows_new)
-             values ($1, $2, $3, $4, $5, $6, 1, $7, $8)
-             on conflict (tenant_id, fetch_id, line_id) do update set state = excluded.state, error_code = null,
-                sealed_cursor = excluded.sealed_cursor, pages = fetch_line.pages + 1,
-                rows_seen = fetch_line.rows_seen + excluded.rows_seen,
-                rows_new = fetch_line.rows_new + excluded.rows_new",
+    /// Begins to read the line from its first page. What an earlier reading of the same run has left that did not come to
+    /// its end (counts, raw answers) is taken back, since all of it is read again; rows that were new stay counted, for
+    /// they are not new a second time.
+    pub async fn begin(&mut self, fetch: Uuid, consent: ConsentId) -> Result<(), StoreError> {
+        let again = query!(
+            "update fetch_line set state = 'running', error_code = null, pages = 0, rows_seen = 0
+             where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
-            page.fetch,
-            self.line.uuid(),
-            page.consent.uuid(),
-            if page.next.is_some() { "running" } else { "done" },
-            page.next.map(|cursor| place.seal(key, cursor, world.entropy)),
-            rows(page.rows_seen),
-            rows(page.rows_new)
+            fetch,
+            self.line.uuid()
         )
         .execute(self.tx.db())
         .await?;
-        Ok(())
-    }
-
-    /// Notes that a line was read to its end.
-    pub async fn done(&mut self, fetch: Uuid, consent: ConsentId) -> Result<(), StoreError> {
+        if again.rows_affected() > 0 {
+            query!(
+                "delete from raw_page where tenant_id = $1 and line_id = $2 and fetch_id = $3",
+                self.tx.id(),
+                self.line.uuid(),
+                fetch
+            )
+            .execute(self.tx.db())
+            .await?;
+            return Ok(());
+        }
         query!(
-            "insert into fetch_line (tenant_id, fetch_id, line_id, consent_id, state) values ($1, $2, $3, $4, 'done')
-             on conflict (tenant_id, fetch_id, line_id)
-                do update set state = 'done', error_code = null, sealed_cursor = null",
+            "insert into fetch_line (tenant_id, fetch_id, line_id, consent_id, state) values ($1, $2, $3, $4, 'running')",
             self.tx.id(),
             fetch,
             self.line.uuid(),
@@ -238,20 +215,50 @@ impl LineWriter<'_> {
         Ok(())
     }
 
-    /// Notes that a line could not be read on.
-    pub async fn failed(&mut self, fetch: Uuid, consent: ConsentId, error_code: &str) -> Result<(), StoreError> {
-        query!(
-            "insert into fetch_line (tenant_id, fetch_id, line_id, consent_id, state, error_code)
-             values ($1, $2, $3, $4, 'failed', $5)
-             on conflict (tenant_id, fetch_id, line_id) do update set state = 'failed', error_code = excluded.error_code",
+    /// Notes a page in the transaction that stores its rows, so that both last or neither. [`StoreError::NotFound`] if the
+    /// reading was not begun.
+    pub async fn page_read(&mut self, page: PageRead) -> Result<(), StoreError> {
+        let rows = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let done = query!(
+            "update fetch_line set pages = pages + 1, rows_seen = rows_seen + $4, rows_new = rows_new + $5
+             where tenant_id = $1 and fetch_id = $2 and line_id = $3",
+            self.tx.id(),
+            page.fetch,
+            self.line.uuid(),
+            rows(page.rows_seen),
+            rows(page.rows_new)
+        )
+        .execute(self.tx.db())
+        .await?;
+        begun(done.rows_affected())
+    }
+
+    /// Notes that a line was read to its end.
+    pub async fn done(&mut self, fetch: Uuid) -> Result<(), StoreError> {
+        self.end(fetch, "done", None).await
+    }
+
+    /// Notes that a line could not be read on, with the stable code of why.
+    pub async fn failed(&mut self, fetch: Uuid, error_code: &str) -> Result<(), StoreError> {
+        self.end(fetch, "failed", Some(error_code)).await
+    }
+
+    async fn end(&mut self, fetch: Uuid, state: &str, error_code: Option<&str>) -> Result<(), StoreError> {
+        let done = query!(
+            "update fetch_line set state = $4, error_code = $5
+             where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
             fetch,
             self.line.uuid(),
-            consent.uuid(),
+            state,
             error_code
         )
         .execute(self.tx.db())
         .await?;
-        Ok(())
+        begun(done.rows_affected())
     }
+}
+
+const fn begun(rows: u64) -> Result<(), StoreError> {
+    if rows == 0 { Err(StoreError::NotFound("fetch of this line")) } else { Ok(()) }
 }

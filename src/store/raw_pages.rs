@@ -4,6 +4,7 @@ use domain::ids::{LineId, RawPageId, TenantId};
 use domain::world::World;
 use jiff::Timestamp;
 use sqlx::query;
+use uuid::Uuid;
 use vault::DataKey;
 
 use crate::lines::LineWriter;
@@ -34,28 +35,40 @@ impl RawPage {
     }
 }
 
+/// An answer to keep, already cut down to one account and to what was consented to.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// The run that brought it.
+    pub fetch: Uuid,
+    /// What was asked: `transactions`, `balances`.
+    pub kind: &'a str,
+    /// The bank's rows.
+    pub body: &'a [u8],
+    /// When it goes.
+    pub expires_at: Timestamp,
+}
+
 impl LineWriter<'_> {
-    /// Keeps one answer, already cut down to this account and to what was consented to.
+    /// Keeps one answer.
     pub async fn put_raw_page(
         &mut self,
         key: &DataKey,
-        kind: &str,
-        body: &[u8],
-        expires_at: Timestamp,
+        answer: Answer<'_>,
         world: &World<'_>,
     ) -> Result<RawPageId, StoreError> {
         let id = RawPageId::new(world);
         let place = Place::raw_page(self.tx.tenant(), self.line, id);
         query!(
-            "insert into raw_page (tenant_id, line_id, raw_page_id, kind, fetched_at, expires_at, sealed)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into raw_page (tenant_id, line_id, raw_page_id, fetch_id, kind, fetched_at, expires_at, sealed)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
             self.tx.id(),
             self.line.uuid(),
             id.uuid(),
-            kind,
+            answer.fetch,
+            answer.kind,
             at(world.now),
-            at(expires_at),
-            place.seal(key, body, world.entropy)
+            at(answer.expires_at),
+            place.seal(key, answer.body, world.entropy)
         )
         .execute(self.tx.db())
         .await?;

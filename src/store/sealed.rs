@@ -70,8 +70,6 @@ places! {
     /// The answer to a request with an idempotency key, under the tenant's key of that purpose. `request` is made of the
     /// first 16 bytes of the key's hash.
     pub answer(request: Uuid) => "idempotency", "sealed_answer", subject request, row request;
-    /// Where a fetch of one line goes on, under the line's key.
-    pub cursor(line: LineId, fetch: Uuid) => "fetch_line", "sealed_cursor", subject line.uuid(), row fetch;
     pub(crate) resource_id(line: LineId, consent: ConsentId) =>
         "consent_line", "sealed_resource_id", subject line.uuid(), row consent.uuid();
     pub(crate) line(line: LineId) => "line", "sealed", subject line.uuid(), row line.uuid();

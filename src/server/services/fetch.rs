@@ -1,8 +1,9 @@
 //! Fetching: accounts, balances and transactions of one consent, page by page, each page stored with its rows or not at
 //! all.
 //!
-//! A run that was killed goes on with the lines it had not finished; rows that come twice are recognised, so nothing
-//! doubles. What the bank refuses for one account never costs the others.
+//! A run that was killed goes on with the lines it had not finished, each from its first page: equal payments are told
+//! apart by their order, which only a whole reading knows. Rows that come twice are recognised, so nothing doubles. What
+//! the bank refuses for one account never costs the others.
 
 use bank_adapters::answer::{AccountRow, ConsentState, Continuation, Row};
 use bank_adapters::ask::{BankConsentId, CallContext, PageAsk, PsuPresent, ResourceId, Window};
@@ -22,6 +23,7 @@ use store::consents::Consent;
 use store::fetches::{PageRead, Run, RunState};
 use store::grants::{Grant, Intent, IntentKind};
 use store::lines::{Details, Known, NewLine, Resource, Writer};
+use store::raw_pages::Answer;
 use store::sealed::Place;
 use store::transactions::Seen;
 use store::{StoreError, consents, fetches, grants, jobs, lines};
@@ -296,6 +298,10 @@ impl Fetch<'_> {
         let opened = resource.resource_id(tenant, &key)?;
         let id = std::str::from_utf8(&opened).ok().and_then(|text| ResourceId::new(text).ok());
         let id = id.ok_or(StoreError::Corrupt { table: "consent_line", column: "sealed_resource_id" })?;
+        let mut tx = self.app.store.tenant_tx(tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        writer.line(resource.line.id).await?.begin(self.run, self.consent.id).await?;
+        tx.commit().await?;
         if self.has("balances") {
             self.balances(resource, &key, &id).await?;
         }
@@ -303,6 +309,12 @@ impl Fetch<'_> {
             self.transactions(resource, &key, &id, began).await?;
         }
         Ok(())
+    }
+
+    /// Rows as they came, to be kept until their retention ends.
+    fn answer<'b>(&self, kind: &'b str, body: &'b [u8], now: Timestamp) -> Answer<'b> {
+        let expires_at = now.saturating_add(SignedDuration::from_hours(24 * i64::from(limits::RAW_RETENTION_DAYS)));
+        Answer { fetch: self.run, kind, body, expires_at: expires_at.unwrap_or(now) }
     }
 
     fn has(&self, cluster: &str) -> bool {
@@ -323,9 +335,9 @@ impl Fetch<'_> {
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
-        line.put_balances(key, &records, &world).await?;
+        line.put_balances(self.run, key, &records, &world).await?;
         let raw = json_array(answer.rows.iter().map(|row| row.raw.as_bytes()));
-        line.put_raw_page(key, "balances", &raw, raw_until(world.now), &world).await?;
+        line.put_raw_page(key, self.answer("balances", &raw, world.now), &world).await?;
         tx.commit().await?;
         fault::point("fetch.balances_stored");
         Ok(())
@@ -416,15 +428,8 @@ impl Fetch<'_> {
         let mut line = writer.line(resource.line.id).await?;
         let stored = line.put_transactions(key, &seen, &world).await?;
         let raw = json_array(rows.iter().map(|row| row.raw.as_bytes()));
-        line.put_raw_page(key, "transactions", &raw, raw_until(world.now), &world).await?;
-        let read = PageRead {
-            fetch: self.run,
-            consent: self.consent.id,
-            next: Some(b"more"),
-            rows_seen: rows.len(),
-            rows_new: stored.new,
-        };
-        line.page_read(read, key, &world).await?;
+        line.put_raw_page(key, self.answer("transactions", &raw, world.now), &world).await?;
+        line.page_read(PageRead { fetch: self.run, rows_seen: rows.len(), rows_new: stored.new }).await?;
         fault::point("fetch.page_before_commit");
         tx.commit().await?;
         fault::point("fetch.page_committed");
@@ -445,7 +450,7 @@ impl Fetch<'_> {
         let mut line = writer.line(resource.line.id).await?;
         line.withdraw_pending(began, world.now).await?;
         line.transactions_complete(world.now, Some(from), Some(today)).await?;
-        line.done(self.run, self.consent.id).await?;
+        line.done(self.run).await?;
         tx.commit().await?;
         fault::point("fetch.line_done");
         Ok(())
@@ -454,7 +459,7 @@ impl Fetch<'_> {
     async fn line_failed(&self, line: LineId, code: &str) -> Result<(), ServiceError> {
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
-        writer.line(line).await?.failed(self.run, self.consent.id, code).await?;
+        writer.line(line).await?.failed(self.run, code).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -636,8 +641,4 @@ fn json_array<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     }
     array.push(b']');
     array
-}
-
-fn raw_until(now: Timestamp) -> Timestamp {
-    now.saturating_add(SignedDuration::from_hours(24 * i64::from(limits::RAW_RETENTION_DAYS))).unwrap_or(now)
 }

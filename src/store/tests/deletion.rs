@@ -21,6 +21,7 @@ use crate::lines::Writer;
 use crate::links::Link;
 use crate::logins::Login;
 use crate::page_sessions::PageSession;
+use crate::raw_pages::Answer;
 use crate::{StoreError, capsules, consents, deletions, fetches, grants, keys, lines, links, logins, page_sessions};
 
 /// A consent with two lines and something in every table that an erasure goes through.
@@ -73,10 +74,11 @@ async fn full(fixture: &Fixture) -> (Consent, [Account; 2]) {
             reference_date: None,
             last_change: None,
         };
-        line.put_balances(&account.key, &[balance], &world).await.unwrap();
-        line.put_raw_page(&account.key, "transactions", b"raw", NOW, &world).await.unwrap();
-        let page = PageRead { fetch: run.id, consent: consent.id, next: Some(b"next"), rows_seen: 9, rows_new: 9 };
-        line.page_read(page, &account.key, &world).await.unwrap();
+        line.begin(run.id, consent.id).await.unwrap();
+        line.put_balances(run.id, &account.key, &[balance], &world).await.unwrap();
+        let answer = Answer { fetch: run.id, kind: "transactions", body: b"raw", expires_at: NOW };
+        line.put_raw_page(&account.key, answer, &world).await.unwrap();
+        line.page_read(PageRead { fetch: run.id, rows_seen: 9, rows_new: 9 }).await.unwrap();
     }
     tx.commit().await.unwrap();
     for account in &accounts {

@@ -12,6 +12,7 @@ use super::fixture::{Account, CAUSE, Fixture, NOW, record};
 use crate::consents::Consent;
 use crate::fetches::{PageRead, Run, RunState};
 use crate::lines::{Details, Known, NewLine, Writer};
+use crate::raw_pages::Answer;
 use crate::transactions::{Seen, Stored};
 use crate::{StoreError, balances, consents, fetches, lines, raw_pages, transactions};
 
@@ -124,11 +125,13 @@ async fn balances_and_raw_answers_come_back() {
         reference_date: Some(day("2026-01-01")),
         last_change: Some(NOW),
     };
-    for (at, amount) in [(0, "1.00"), (0, "2.00"), (9, "3.00")] {
+    let run = uuid::Uuid::from_u128;
+    for (fetch, at, amount) in [(run(1), 0, "1.00"), (run(1), 0, "2.00"), (run(2), 9, "3.00")] {
         let mut tx = fixture.tx().await;
         let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
         let mut line = writer.line(account.id).await.unwrap();
-        line.put_balances(&account.key, &[balance(amount), balance("7.00")], &fixture.later(at)).await.unwrap();
+        let set = [balance(amount), balance("7.00")];
+        line.put_balances(fetch, &account.key, &set, &fixture.later(at)).await.unwrap();
         tx.commit().await.unwrap();
     }
     let mut tx = fixture.tx().await;
@@ -142,7 +145,8 @@ async fn balances_and_raw_answers_come_back() {
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     let mut line = writer.line(account.id).await.unwrap();
     let end = fixture.later(90).now;
-    line.put_raw_page(&account.key, "transactions", b"{\"raw\":1}", end, &fixture.world()).await.unwrap();
+    let answer = Answer { fetch: run(2), kind: "transactions", body: b"{\"raw\":1}", expires_at: end };
+    line.put_raw_page(&account.key, answer, &fixture.world()).await.unwrap();
     let pages = raw_pages::of_line(&mut tx, account.id, None, 10).await.unwrap();
     assert_eq!(pages[0].open(fixture.tenant, &account.key).unwrap().as_slice(), b"{\"raw\":1}");
     assert_eq!(raw_pages::expire(&mut tx, NOW, 10).await.unwrap(), 0);
@@ -150,7 +154,7 @@ async fn balances_and_raw_answers_come_back() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_was_killed_goes_on_where_it_stood() {
+async fn a_reading_that_was_killed_begins_anew_and_counts_nothing_twice() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
@@ -168,22 +172,39 @@ async fn a_fetch_that_was_killed_goes_on_where_it_stood() {
     };
     let mut tx = fixture.tx().await;
     fetches::begin(&mut tx, &run).await.unwrap();
-    let page = |next| PageRead { fetch: run.id, consent: consent.id, next, rows_seen: 10, rows_new: 4 };
     let world = fixture.world();
-    let mut writer = Writer::open(&mut tx, consent.id, grant).await.unwrap();
-    writer.line(account.id).await.unwrap().page_read(page(Some(b"page 2")), &account.key, &world).await.unwrap();
+    let page = PageRead { fetch: run.id, rows_seen: 10, rows_new: 4 };
+    let other = uuid::Uuid::from_u128(8);
+    for fetch in [other, run.id] {
+        let mut writer = Writer::open(&mut tx, consent.id, grant).await.unwrap();
+        let mut line = writer.line(account.id).await.unwrap();
+        if fetch == run.id {
+            line.begin(fetch, consent.id).await.unwrap();
+            line.page_read(page).await.unwrap();
+        }
+        let answer = Answer { fetch, kind: "transactions", body: b"[]", expires_at: NOW };
+        line.put_raw_page(&account.key, answer, &world).await.unwrap();
+    }
     tx.commit().await.unwrap();
 
     let mut tx = fixture.tx().await;
     assert_eq!(fetches::latest(&mut tx, consent.id).await.unwrap(), Some(run.clone()));
-    let progress = fetches::progress(&mut tx, run.id).await.unwrap().remove(0);
-    assert!(!progress.done);
-    assert_eq!(progress.cursor(&tx, run.id, &account.key).unwrap().unwrap().as_slice(), b"page 2");
+    assert!(!fetches::progress(&mut tx, run.id).await.unwrap().remove(0).done);
     let mut writer = Writer::open(&mut tx, consent.id, grant).await.unwrap();
-    writer.line(account.id).await.unwrap().page_read(page(None), &account.key, &world).await.unwrap();
+    let mut line = writer.line(account.id).await.unwrap();
+    line.begin(run.id, consent.id).await.unwrap();
+    let again = PageRead { rows_new: 0, ..page };
+    line.page_read(again).await.unwrap();
+    line.page_read(PageRead { rows_new: 3, ..page }).await.unwrap();
+    line.done(run.id).await.unwrap();
+    assert_eq!(
+        line.page_read(PageRead { fetch: other, ..page }).await,
+        Err(StoreError::NotFound("fetch of this line"))
+    );
     let progress = fetches::progress(&mut tx, run.id).await.unwrap().remove(0);
-    assert_eq!((progress.done, progress.pages, progress.rows_seen, progress.rows_new), (true, 2, 20, 8));
-    assert_eq!(progress.cursor(&tx, run.id, &account.key).unwrap(), None);
+    assert_eq!((progress.done, progress.pages, progress.rows_seen, progress.rows_new), (true, 2, 20, 7));
+    let kept = raw_pages::of_line(&mut tx, account.id, None, 10).await.unwrap();
+    assert_eq!(kept.len(), 1, "what the interrupted reading kept is gone, another run's answer is not");
     fetches::finish(&mut tx, run.id, RunState::Done, None, NOW).await.unwrap();
     assert_eq!(fetches::finish(&mut tx, run.id, RunState::Done, None, NOW).await, Err(StoreError::Raced));
 }
