@@ -1,4 +1,5 @@
-//! A node of the application for tests that kill one: `node CONFIG`, with `TRIBUTARY_FAULT` naming where it dies.
+//! A node of the application for tests that kill one: `node CONFIG`; `TRIBUTARY_FAULT` names where it dies or is held
+//! ([`server::fault`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use tests::world::TestClock;
 async fn main() -> anyhow::Result<()> {
     let file = std::env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("usage: node CONFIG"))?;
     let config = Config::load(Some(Path::new(&file)))?;
-    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_writer(std::io::stderr)
+        .init();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stop = async move {
         terminate.recv().await;

@@ -3,5 +3,9 @@
 //! It must never hold an assertion about the product: those belong to the tests.
 
 pub mod browser;
+<<<<<<< Updated upstream
 pub mod site;
+=======
+pub mod node;
+>>>>>>> Stashed changes
 pub mod world;
