@@ -3,9 +3,6 @@
 //! It must never hold an assertion about the product: those belong to the tests.
 
 pub mod browser;
-<<<<<<< Updated upstream
-pub mod site;
-=======
 pub mod node;
->>>>>>> Stashed changes
+pub mod site;
 pub mod world;
