@@ -12,10 +12,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
 /// How long a page may take to show a fact; generous, since it is only spent when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +30,8 @@ const DRIVER_PATIENCE: Duration = Duration::from_secs(20);
 const WIDTH: u32 = 1100;
 /// Height of the window, in CSS pixels.
 const HEIGHT: u32 = 900;
+/// Width of a phone, in CSS pixels.
+const NARROW: u32 = 360;
 
 const CHROMIUM: [&str; 5] = [
     "chromium",
@@ -53,6 +60,7 @@ impl Browser {
         let capabilities = [
             ("browserName".to_owned(), json!("chrome")),
             ("acceptInsecureCerts".to_owned(), json!(true)),
+            ("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" })),
             ("goog:chromeOptions".to_owned(), json!({ "binary": driver.chromium, "args": driver.arguments() })),
         ];
         let page = ClientBuilder::new(HttpConnector::new())
@@ -121,11 +129,83 @@ impl Browser {
         let resized = self.page.set_window_size(WIDTH, height.clamp(HEIGHT, 8 * HEIGHT)).await;
         resized.unwrap_or_else(|error| panic!("the window cannot grow: {error}"));
         let picture = self.page.screenshot().await.unwrap_or_else(|error| panic!("no picture of {name}: {error}"));
-        let folder = screenshots();
-        std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let file = folder.join(format!("{name}.png"));
-        std::fs::write(&file, picture).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        file
+        keep(name, &picture)
+    }
+
+    /// A picture of the whole page as a phone shows it, as `target/screenshots/{name}.png`. Gives by how many pixels the
+    /// page is wider than the phone.
+    ///
+    /// # Panics
+    /// As [`Browser::shoot`].
+    pub async fn shoot_narrow(&self, name: &str, dark: bool) -> u64 {
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+        let phone = json!({ "width": NARROW, "height": HEIGHT, "deviceScaleFactor": 2, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        let overflow = self.page.execute(overflow, Vec::new()).await.expect("a width").as_u64().expect("a width");
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let taken = self.devtools("Page.captureScreenshot", whole).await;
+        let picture = STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("a picture");
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
+        keep(name, &picture);
+        overflow
+    }
+
+    /// Every address that this window's history holds, oldest first.
+    ///
+    /// # Panics
+    /// When the browser does not tell.
+    pub async fn history(&self) -> Vec<String> {
+        let told = self.devtools("Page.getNavigationHistory", json!({})).await;
+        let entries = told["entries"].as_array().expect("a history");
+        entries.iter().map(|entry| entry["url"].as_str().expect("an address").to_owned()).collect()
+    }
+
+    /// What the browser has complained about since it was asked last: refused by a policy, not found, failed.
+    ///
+    /// # Panics
+    /// When the browser does not tell.
+    pub async fn complaints(&self) -> Vec<String> {
+        let told = self.command("se/log", json!({ "type": "browser" })).await;
+        let lines = told.as_array().expect("a log");
+        lines.iter().map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Presses a key on whatever has the focus.
+    ///
+    /// # Panics
+    /// When the browser takes no keys.
+    pub async fn key(&self, key: Key) {
+        let focus = self.page.active_element().await.expect("something has the focus");
+        focus.send_keys(&char::from(key).to_string()).await.expect("a key press");
+    }
+
+    /// Moves the focus with the tabulator key until it is on an element.
+    ///
+    /// # Panics
+    /// When it cannot be reached; then it is no use to somebody without a mouse.
+    pub async fn tab_to(&self, css: &str) -> Element {
+        let wanted = self.see(css).await;
+        for _ in 0..40 {
+            self.key(Key::Tab).await;
+            let focus = self.page.active_element().await.expect("something has the focus");
+            if focus.element_id() == wanted.element_id() {
+                return focus;
+            }
+        }
+        panic!("{css} cannot be reached with the tabulator key");
+    }
+
+    async fn devtools(&self, method: &'static str, parameters: Value) -> Value {
+        self.command("goog/cdp/execute", json!({ "cmd": method, "params": parameters })).await
+    }
+
+    async fn command(&self, path: &'static str, body: Value) -> Value {
+        let answer = self.page.issue_cmd(Beyond { path, body }).await;
+        answer.unwrap_or_else(|error| panic!("{path} was not answered: {error}"))
     }
 
     async fn wait(&self, locator: Locator<'_>, wanted: &str) -> Element {
@@ -156,6 +236,31 @@ impl std::fmt::Debug for Browser {
 fn screenshots() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(target).join("screenshots")
+}
+
+fn keep(name: &str, picture: &[u8]) -> PathBuf {
+    let folder = screenshots();
+    std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let file = folder.join(format!("{name}.png"));
+    std::fs::write(&file, picture).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    file
+}
+
+/// A command of chromedriver beyond the WebDriver standard.
+#[derive(Debug)]
+struct Beyond {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Beyond {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
 }
 
 /// A running chromedriver with an empty profile for its browser.

@@ -35,17 +35,7 @@ impl Site {
 
     /// A program that calls it, with a key or without.
     pub fn caller(&self, world: &World, key: Option<&SecretString>) -> Caller {
-        let config = ClientConfig {
-            identity: None,
-            roots: Roots::from_pem(world.pki.ca_pem.as_bytes()).expect("roots"),
-            egress: Egress::plain_loopback(),
-            limits: Limits::BANK,
-            post_quantum: false,
-            resumption: false,
-            clock: world.clock.clone(),
-        };
-        let http = net::Client::new(config).expect("a client");
-        Caller { http, base: self.base.clone(), key: key.cloned() }
+        Caller::new(world, &self.base, key)
     }
 
     /// Stops it.
@@ -62,32 +52,22 @@ pub struct Caller {
     key: Option<SecretString>,
 }
 
-/// What it was answered.
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// The body as JSON.
-    ///
-    /// # Panics
-    /// When it is not JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
-    }
-
-    /// The body as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
 impl Caller {
+    /// A program that calls an application of this world under `base`, with a key or without.
+    pub fn new(world: &World, base: &str, key: Option<&SecretString>) -> Self {
+        let config = ClientConfig {
+            identity: None,
+            roots: Roots::from_pem(world.pki.ca_pem.as_bytes()).expect("roots"),
+            egress: Egress::plain_loopback(),
+            limits: Limits::BANK,
+            post_quantum: false,
+            resumption: false,
+            clock: world.clock.clone(),
+        };
+        let http = net::Client::new(config).expect("a client");
+        Self { http, base: base.to_owned(), key: key.cloned() }
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], Bytes::new()).await
@@ -119,5 +99,30 @@ impl Caller {
         let request = request.body(body).expect("a request");
         let (parts, body) = self.http.send(request).await.expect("an answer").into_parts();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// What it was answered.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 }
