@@ -76,6 +76,14 @@ pub struct Refusal {
     pub error: Option<String>,
 }
 
+impl Refusal {
+    /// Whether a header named a key that is not among the server's: fetch the keys once more and ask again, before the
+    /// verdict. Keys may change at any time.
+    pub fn is_unknown_key(&self) -> bool {
+        [JARM_KID_UNTRUSTED.code, ID_TOKEN_KID_UNTRUSTED.code].contains(&self.code)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({})", self.code, self.detail, self.reference)

@@ -83,6 +83,11 @@ struct IdTokenToCheck {
 }
 
 impl Redeemed {
+    /// Whether there is an ID token to check, for which the server's keys are needed.
+    pub const fn needs_keys(&self) -> bool {
+        self.id_token.is_some()
+    }
+
     /// Checks the ID token against the login and yields the tokens. Without `openid` there is nothing to check and the
     /// keys may be empty. After `id_token.kid.untrusted` fetch the keys once more and ask again; any other refusal is
     /// final.

@@ -7,8 +7,6 @@ mod clock;
 mod closing;
 mod disk;
 mod journey;
-mod page;
-mod person;
 mod product;
 mod proof;
 mod screen;

@@ -1,11 +1,13 @@
 //! The one binary: commands, the system clock, the log. Everything else is below it.
 
 mod banks;
+mod browser;
 mod certs;
 mod clock;
 #[cfg(feature = "demo")]
 mod demo;
 mod evidence;
+mod fapi;
 mod logging;
 mod normalize;
 mod serve;
@@ -45,7 +47,7 @@ enum Command {
     Banks(banks::BanksCommand),
     /// The FAPI client
     #[command(subcommand)]
-    Fapi(FapiCommand),
+    Fapi(fapi::FapiCommand),
     /// Bank rows to transactions, one JSON object a line
     Normalize(normalize::NormalizeArgs),
     /// Receipts and bundles
@@ -70,12 +72,6 @@ enum ConfigCommand {
     Default,
 }
 
-#[derive(Debug, Subcommand)]
-enum FapiCommand {
-    /// Every reason for which our client refuses, with its paragraph
-    Reasons,
-}
-
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,7 +91,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Config(command) => settings(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Banks(command) => banks::run(command),
-        Command::Fapi(FapiCommand::Reasons) => reasons(),
+        Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),
         Command::Evidence(command) => evidence::run(command),
     }
@@ -119,12 +115,6 @@ fn settings(command: &ConfigCommand) -> anyhow::Result<()> {
         ConfigCommand::Default => server::config::DEFAULT.to_owned(),
     };
     print(&text)
-}
-
-fn reasons() -> anyhow::Result<()> {
-    let lines: String =
-        fapi::refusal::reasons().iter().map(|reason| format!("{:<44} {}\n", reason.code, reason.reference)).collect();
-    print(&lines)
 }
 
 /// Writes to standard output; a reader that went away is no error.

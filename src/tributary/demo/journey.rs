@@ -13,13 +13,13 @@ use sandbox::{Psu, StolenToken};
 use store::data_map::{self, Subject};
 use tokio::time::{Instant, sleep};
 
-use super::page::Page;
-use super::person::Browser;
 use super::product::{Account, Balance, Consent, Revocation, Transaction};
 use super::proof::{self, Proof};
 use super::screen::{Screen, many, number};
 use super::thieves;
 use super::world::{PRODUCT, PURPOSE, World};
+use crate::browser::Browser;
+use crate::browser::page::Page;
 
 /// Longest wait for work in the background.
 const PATIENCE: Duration = Duration::from_secs(60);

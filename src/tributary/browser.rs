@@ -1,5 +1,7 @@
-//! The person of the story: somebody with a browser, without a screen. Opens pages over the network, keeps cookies, follows
+//! Somebody with a browser, without a screen and without script. Opens pages over the network, keeps cookies, follows
 //! redirects, fills forms in and presses buttons.
+
+pub(crate) mod page;
 
 use std::collections::BTreeMap;
 
@@ -9,18 +11,20 @@ use http::header::{CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE, 
 use http::{HeaderMap, Request, Response, StatusCode};
 use url::Url;
 
-use super::page::{Form, Page};
+use self::page::{Form, Page};
 
 /// Redirects in a row before the person gives up.
 const REDIRECTS_MAX: usize = 10;
 
 /// A browser.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     http: net::Client,
     /// By host: ports share their cookies, as in every browser.
     jar: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether the page in view wants its address kept to itself; then forms on it say `Origin: null`.
     no_referrer: bool,
+    /// Where the journey ends: a redirect to this address is noted and not followed.
+    home: Option<Url>,
 }
 
 /// How an address relates to the page that leads to it (Fetch Metadata §2.3).
@@ -54,15 +58,26 @@ impl Site {
 
 impl Browser {
     /// A browser with an empty jar.
-    pub(super) const fn new(http: net::Client) -> Self {
-        Self { http, jar: BTreeMap::new(), no_referrer: false }
+    pub(crate) const fn new(http: net::Client) -> Self {
+        Self { http, jar: BTreeMap::new(), no_referrer: false, home: None }
+    }
+
+    /// The same browser, in the hands of somebody who only wants to know what it is sent home with: a redirect to this
+    /// address, whatever its query and fragment, ends the journey there, on an empty page.
+    pub(crate) fn until(self, home: Url) -> Self {
+        Self { home: Some(home), ..self }
+    }
+
+    /// Whether an address is the end of the journey.
+    pub(crate) fn is_home(&self, url: &Url) -> bool {
+        self.home.as_ref().is_some_and(|home| home.origin() == url.origin() && home.path() == url.path())
     }
 
     /// Types an address in, or follows a link from another program.
     ///
     /// # Errors
     /// No answer, a server's error, or redirects without an end.
-    pub(super) async fn open(&mut self, url: &Url) -> anyhow::Result<Page> {
+    pub(crate) async fn open(&mut self, url: &Url) -> anyhow::Result<Page> {
         self.go(Request::get(url.as_str()).header("sec-fetch-site", "none"), Bytes::new(), None, url.clone()).await
     }
 
@@ -70,7 +85,7 @@ impl Browser {
     ///
     /// # Errors
     /// As [`Browser::open`]; also when the form does not ask what was answered.
-    pub(super) async fn submit(&mut self, page: &Page, form: &Form, answers: &[(&str, &str)]) -> anyhow::Result<Page> {
+    pub(crate) async fn submit(&mut self, page: &Page, form: &Form, answers: &[(&str, &str)]) -> anyhow::Result<Page> {
         let to = page.url.join(&form.action).context("the form leads nowhere")?;
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form.filled(answers)?).finish();
         // Fetch §3.2.2: a page that sends no referrer sends no origin either.
@@ -103,6 +118,9 @@ impl Browser {
                 "more than {REDIRECTS_MAX} redirects, the last one to {}",
                 at(&target)
             );
+            if self.is_home(&target) {
+                return Ok(Page { url: target, status: answer.status(), through, html: String::new() });
+            }
             // An address is as far away as the farthest one on the way to it.
             site = from.map_or(site, |from| site.max(Site::between(from, &target)));
             let word = from.map_or("none", |_| site.word());
@@ -120,7 +138,7 @@ impl Browser {
     ) -> anyhow::Result<Response<Bytes>> {
         let host = url.host_str().context("an address without a host")?.to_owned();
         let mut request = request
-            .header(USER_AGENT, "Mozilla/5.0 (a demo; nobody is watching)")
+            .header(USER_AGENT, "Mozilla/5.0 (no screen; nobody is watching)")
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", "document");
         let cookies = self.jar.get(&host).filter(|cookies| !cookies.is_empty());
@@ -135,12 +153,12 @@ impl Browser {
     }
 }
 
-/// Puts cookies into the jar; one that ends at once is taken out.
+/// Puts cookies into the jar; one that is emptied or ends at once is taken out.
 fn keep(jar: &mut BTreeMap<String, String>, headers: &HeaderMap) {
     for text in headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
         let mut parts = text.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
-        if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
+        if value.is_empty() || parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
             jar.remove(name);
         } else {
             jar.insert(name.to_owned(), value.to_owned());
@@ -188,7 +206,39 @@ mod tests {
         headers.clear();
         headers.append(SET_COOKIE, "__Host-a=; Path=/; Max-Age=0".parse().unwrap());
         keep(&mut jar, &headers);
-        assert_eq!(jar.into_keys().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(jar.keys().collect::<Vec<_>>(), ["b"]);
+        headers.clear();
+        headers.append(SET_COOKIE, "b=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT".parse().unwrap());
+        keep(&mut jar, &headers);
+        assert!(jar.is_empty());
+    }
+
+    #[test]
+    fn home_is_an_address_whatever_comes_with_it() {
+        let clock = std::sync::Arc::new(crate::clock::SystemClock);
+        let pki = crate::certs::generate(&[]).unwrap();
+        let http = net::Client::new(net::ClientConfig {
+            identity: None,
+            roots: pki.roots().unwrap(),
+            egress: net::Egress::public(),
+            limits: net::Limits::AUTH,
+            post_quantum: false,
+            resumption: false,
+            clock,
+        });
+        let browser = Browser::new(http.unwrap());
+        let url = |text: &str| Url::parse(text).unwrap();
+        assert!(!browser.is_home(&url("https://tpp.example/callback")));
+        let browser = browser.until(url("https://tpp.example/callback"));
+        for (there, home) in [
+            ("https://tpp.example/callback?code=1", true),
+            ("https://tpp.example/callback#code=1", true),
+            ("https://tpp.example/callback/2", false),
+            ("http://tpp.example/callback", false),
+            ("https://tpp.example:8443/callback", false),
+        ] {
+            assert_eq!(browser.is_home(&url(there)), home, "{there}");
+        }
     }
 
     #[test]

@@ -1,56 +1,71 @@
 //! A page as a person without a screen reads it: its heading, its links and its forms.
 //!
-//! This is a walker for pages of our own, ours and the simulated bank's: well-formed tags, quoted attributes, no script.
-//! It is no HTML parser and must not be shown anybody else's pages.
+//! This is a walker for plain pages, such as ours and those on which authorisation servers ask people to sign in:
+//! well-formed tags, attributes in double quotes, no script. It is no HTML parser: what it does not understand it does not
+//! see, and nothing that it reads is believed.
 
 use anyhow::Context as _;
 use http::StatusCode;
 use url::Url;
 
 /// A page that a browser has arrived at.
-pub(super) struct Page {
+pub(crate) struct Page {
     /// Where it is.
-    pub(super) url: Url,
+    pub(crate) url: Url,
     /// With what status it came.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The addresses of the redirects that led to it, in order.
-    pub(super) through: Vec<Url>,
+    pub(crate) through: Vec<Url>,
     /// The text of the page.
-    pub(super) html: String,
+    pub(crate) html: String,
 }
 
 /// A form, with every control that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Form {
+pub(crate) struct Form {
     /// Where it is sent, as the page writes it.
-    pub(super) action: String,
+    pub(crate) action: String,
+    /// Whether it is posted.
+    pub(crate) posts: bool,
     /// Its controls in the order of the page.
-    pub(super) controls: Vec<Control>,
+    pub(crate) controls: Vec<Control>,
 }
 
 /// A control of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Control {
+pub(crate) struct Control {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its value as the page has it.
-    pub(super) value: String,
+    pub(crate) value: String,
     /// Whether it is sent as it stands: not an unticked box, and not a button that nobody has pressed.
     sent: bool,
+    /// Whether it stands for one value: a box, a button.
+    fixed: bool,
+    button: bool,
 }
 
 impl Page {
     /// What the page says it is: its first heading.
-    pub(super) fn heading(&self) -> String {
+    pub(crate) fn heading(&self) -> String {
         let heading = tags(&self.html).find(|tag| tag.name == "h1").and_then(|tag| tag.after.split("</h1>").next());
         heading.map(text_of).unwrap_or_default()
     }
 
+    /// Every form of the page, in order.
+    pub(crate) fn forms(&self) -> Vec<Form> {
+        forms(&self.html)
+    }
+}
+
+/// What somebody looks for who knows the page.
+#[cfg(any(feature = "demo", test))]
+impl Page {
     /// The first form that has controls of all these names.
     ///
     /// # Errors
     /// There is none; the error says where we are and what the page is called.
-    pub(super) fn form(&self, names: &[&str]) -> anyhow::Result<Form> {
+    pub(crate) fn form(&self, names: &[&str]) -> anyhow::Result<Form> {
         let fits = |form: &Form| names.iter().all(|name| form.has(name));
         forms(&self.html).into_iter().find(fits).with_context(|| format!("no form with {names:?} on {}", self.name()))
     }
@@ -59,7 +74,7 @@ impl Page {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn form_to(&self, path: &str) -> anyhow::Result<Form> {
+    pub(crate) fn form_to(&self, path: &str) -> anyhow::Result<Form> {
         let mut forms = forms(&self.html).into_iter();
         forms.find(|form| form.action == path).with_context(|| format!("no form to {path} on {}", self.name()))
     }
@@ -68,7 +83,7 @@ impl Page {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn link(&self, path: &str) -> anyhow::Result<Url> {
+    pub(crate) fn link(&self, path: &str) -> anyhow::Result<Url> {
         let targets = tags(&self.html).filter(|tag| tag.name == "a").filter_map(|tag| tag.attribute("href"));
         targets
             .filter_map(|target| self.url.join(&target).ok())
@@ -82,22 +97,37 @@ impl Page {
     }
 
     /// How many tags of this name the page has.
-    pub(super) fn count(&self, name: &str) -> usize {
+    pub(crate) fn count(&self, name: &str) -> usize {
         tags(&self.html).filter(|tag| tag.name == name).count()
     }
 }
 
 impl Form {
     /// Whether there is a control of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.controls.iter().any(|control| control.name == name)
+    }
+
+    /// Those of the answers that the form asks for, with the first button pressed where none of them is one, as a person
+    /// does who presses Enter (HTML §4.10.21.2, implicit submission).
+    pub(crate) fn answered<'a>(&'a self, answers: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+        let asks = |(name, value): &&(String, String)| {
+            self.controls.iter().any(|control| control.name == *name && (!control.fixed || control.value == *value))
+        };
+        let mut chosen: Vec<_> = answers.iter().filter(asks).map(|(name, value)| (&**name, &**value)).collect();
+        let mut buttons = self.controls.iter().filter(|control| control.button);
+        let pressed = |control: &Control| chosen.iter().any(|(name, _)| *name == control.name);
+        if let Some(first) = buttons.clone().next().filter(|_| !buttons.any(pressed)) {
+            chosen.push((&first.name, &first.value));
+        }
+        chosen
     }
 
     /// What a browser sends: the controls as they stand, with these answers in place of their namesakes.
     ///
     /// # Errors
     /// An answer to something that the form does not ask.
-    pub(super) fn filled(&self, answers: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
+    pub(crate) fn filled(&self, answers: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
         for (name, _) in answers {
             anyhow::ensure!(self.has(name), "the form at {} does not ask for {name}", self.action);
         }
@@ -114,7 +144,8 @@ fn forms(html: &str) -> Vec<Form> {
         .map(|tag| {
             let inside = tag.after.split("</form>").next().unwrap_or_default();
             let action = tag.attribute("action").unwrap_or_default();
-            Form { action, controls: tags(inside).filter_map(|tag| tag.control()).collect() }
+            let posts = tag.attribute("method").is_some_and(|method| method.eq_ignore_ascii_case("post"));
+            Form { action, posts, controls: tags(inside).filter_map(|tag| tag.control()).collect() }
         })
         .collect()
 }
@@ -151,11 +182,14 @@ impl Tag<'_> {
         let kind = self.attribute("type").unwrap_or_default();
         let sent = match (self.name, kind.as_str()) {
             ("input", "checkbox" | "radio") => self.attribute("checked").is_some(),
+            ("input", "submit") => false,
             ("input", _) => true,
             ("button", _) => false,
             _ => return None,
         };
-        Some(Control { name, value: self.attribute("value").unwrap_or_default(), sent })
+        let button = self.name == "button" || kind == "submit";
+        let fixed = button || matches!(kind.as_str(), "checkbox" | "radio");
+        Some(Control { name, value: self.attribute("value").unwrap_or_default(), sent, fixed, button })
     }
 }
 
@@ -277,6 +311,20 @@ mod tests {
         assert!(form.filled(&[("iban", "DE00")]).is_err());
         let search = page().form(&["q"]).unwrap();
         assert_eq!(pairs(search.filled(&[]).unwrap()), "q=a \"b\"");
+    }
+
+    #[test]
+    fn of_many_answers_a_form_takes_what_it_asks_for() {
+        let form = page().form(&["csrf"]).unwrap();
+        let taken = |answers: &[(&str, &str)]| {
+            let answers: Vec<_> = answers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            form.answered(&answers).iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(taken(&[]), "decision=approve");
+        let many =
+            [("user", "mara"), ("decision", "sign_in"), ("decision", "deny"), ("account", "2"), ("account", "9")];
+        assert_eq!(taken(&many), "user=mara decision=deny account=2");
+        assert!(form.posts && !page().form(&["q"]).unwrap().posts);
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! What the two files of a probe say: how the bank authorises, and who we are there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use bank_adapters::registration::{Registration, SigningKey};
+use fapi::client::Client;
+use fapi::keys::{PemDecrypter, PemSigner};
+use fapi::metadata::Environment;
+use fapi::profile::{Alg, KeyEncryption, Settings};
+use fapi::request::AuthorizationRequest;
+use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::browser::Browser;
+use crate::clock::SystemClock;
+
+/// Stands for the bank's id of what is authorised, as in every profile.
+const INTENT: &str = "{consent_id}";
+
+/// Everything that a probe needs.
+pub(super) struct Setup {
+    /// Our client at the server.
+    pub(super) client: Client,
+    /// The issuer, from our own files.
+    pub(super) issuer: String,
+    /// How strictly its addresses are taken.
+    pub(super) environment: Environment,
+    /// What is asked of the user.
+    pub(super) request: AuthorizationRequest,
+    /// Moves calls, with our certificate.
+    pub(super) http: net::Client,
+    /// The user's browser, which stops at our redirect URI.
+    pub(super) browser: Browser,
+}
+
+/// The part of a profile that a login needs. What else a bank's profile says is not looked at.
+#[derive(Deserialize)]
+struct Profile {
+    security: Security,
+    #[serde(default)]
+    endpoints: BTreeMap<String, Endpoints>,
+}
+
+#[derive(Deserialize)]
+struct Security {
+    #[serde(flatten)]
+    settings: Settings,
+    #[serde(default)]
+    scopes: Vec<String>,
+    consent_scope: Option<String>,
+    authorization_details: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    issuer: Option<String>,
+}
+
+/// Reads both files and the keys that they name.
+///
+/// # Errors
+/// Says which file is wrong and how.
+pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>) -> anyhow::Result<Setup> {
+    let text = fs::read_to_string(profile).with_context(|| profile.display().to_string())?;
+    let profile: Profile = toml::from_str(&text).with_context(|| profile.display().to_string())?;
+    let registration = Registration::read(registration)?;
+    let request = request(&profile.security, &registration, intent)?;
+    let own = registration.own_endpoints().issuer.clone();
+    let environment = profile.endpoints.get(registration.environment.as_str());
+    let issuer = own.or_else(|| environment?.issuer.clone());
+    let issuer = issuer.context("neither file names the issuer")?;
+    let security = profile.security.settings.resolve().context("security.profile is not the name of a profile")?;
+    let signing = registration.signing.as_ref().context("[signing] is needed")?;
+    let alg = Alg::named(&signing.alg).context("signing.alg is not known")?;
+    let signer = PemSigner::from_pem(alg, &signing.kid, signing.key.expose_secret().as_bytes())?;
+    let redirect_uri = &registration.redirect_uri;
+    let client = Client::new(security, &registration.client_id, redirect_uri.as_str(), Arc::new(signer));
+    let client = match &registration.encryption {
+        Some(key) => client.with_decrypter(Arc::new(decrypter(key)?)),
+        None => client,
+    };
+    let here = is_loopback(&issuer);
+    let (reach, pages) = match here {
+        true => (Egress::loopback_allowed(), Egress::plain_loopback()),
+        false => (Egress::public(), Egress::public()),
+    };
+    Ok(Setup {
+        client,
+        issuer,
+        environment: if here { Environment::Development } else { Environment::Production },
+        request,
+        http: http(&registration, reach, true)?,
+        browser: Browser::new(http(&registration, pages, false)?).until(redirect_uri.clone()),
+    })
+}
+
+fn request(
+    security: &Security,
+    registration: &Registration,
+    intent: Option<&str>,
+) -> anyhow::Result<AuthorizationRequest> {
+    let filled = |template: &String| -> anyhow::Result<String> {
+        ensure!(intent.is_some() || !template.contains(INTENT), "the profile needs --intent, to stand for {INTENT}");
+        Ok(template.replace(INTENT, intent.unwrap_or_default()))
+    };
+    let mut scopes: Vec<_> = security.scopes.iter().chain(&registration.scopes).cloned().collect();
+    scopes.extend(security.consent_scope.as_ref().map(filled).transpose()?);
+    let details = security.authorization_details.as_ref().map(filled).transpose()?;
+    let details = details.map(|text| serde_json::from_str(&text)).transpose();
+    Ok(AuthorizationRequest {
+        scope: scopes.join(" "),
+        authorization_details: details.context("security.authorization_details is not JSON")?,
+        intent: intent.map(str::to_owned),
+    })
+}
+
+fn decrypter(key: &SigningKey) -> anyhow::Result<PemDecrypter> {
+    let alg = KeyEncryption::named(&key.alg).context("encryption.alg must be RSA-OAEP or RSA-OAEP-256")?;
+    Ok(PemDecrypter::from_pem(alg, &key.kid, key.key.expose_secret().as_bytes())?)
+}
+
+/// A server on this machine is let in because our own file names it.
+fn is_loopback(issuer: &str) -> bool {
+    match Url::parse(issuer).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn http(registration: &Registration, egress: Egress, identified: bool) -> anyhow::Result<net::Client> {
+    let transport = registration.transport.as_ref().context("[transport] is needed")?;
+    let roots = transport.ca.as_ref().context("transport.ca is needed: the roots of the bank's servers")?;
+    let (certificate, key) = (transport.certificate.as_bytes(), transport.key.expose_secret().as_bytes());
+    Ok(net::Client::new(ClientConfig {
+        identity: identified.then(|| TransportIdentity::from_pem(certificate, key)).transpose()?,
+        roots: Roots::from_pem(roots.as_bytes())?,
+        egress,
+        limits: Limits::AUTH,
+        post_quantum: false,
+        resumption: false,
+        clock: Arc::new(SystemClock),
+    })?)
+}
