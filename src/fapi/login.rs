@@ -121,6 +121,9 @@ impl PendingLogin {
     ) -> Result<Self, Refusal> {
         let lifetime = SignedDuration::from_secs(client.security.login_seconds);
         let required = client.security.issuer_parameter == IssuerParameter::Required;
+        let named = required || metadata.issuer_parameter_announced();
+        // RFC 9207 §2: an ID token beside the code names the issuer already, and servers then leave the parameter out.
+        let issuer_parameter_required = named && !client.security.response.is_hybrid();
         Ok(Self {
             issuer: metadata.issuer().to_owned(),
             client_id: client.client_id.clone(),
@@ -129,7 +132,7 @@ impl PendingLogin {
             state: random::text::<32>(world).into(),
             verifier: request::verifier(world),
             response: client.security.response,
-            issuer_parameter_required: required || metadata.issuer_parameter_announced(),
+            issuer_parameter_required,
             jarm_algs: metadata.jarm_algs().to_vec(),
             expires_at: world.now.saturating_add(lifetime).unwrap_or(world.now),
         })

@@ -151,6 +151,7 @@ fn hybrid_rows() -> Vec<Row> {
         front("id_token.s_hash.missing", |jwt| jwt.without("s_hash")),
         front_claim("id_token.s_hash.mismatch", "s_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
         front_claim("id_token.iss.mismatch", "iss", json!("https://other.example/")),
+        refused("callback.iss.mismatch", hybrid().callback(|query| set(query, "iss", "https://other.example/"))),
         front_claim("id_token.aud.mismatch", "aud", json!("tpp-2")),
         front_claim("id_token.exp.expired", "exp", json!(past)),
         front_claim("id_token.iat.expired", "iat", json!(past - 7 * 86_400)),

@@ -4,6 +4,7 @@
 //! well-formed tags, attributes in double quotes, no script. It is no HTML parser: what it does not understand it does not
 //! see, and nothing that it reads is believed.
 
+#[cfg(any(feature = "demo", test))]
 use anyhow::Context as _;
 use http::StatusCode;
 use url::Url;
