@@ -1,7 +1,8 @@
 //! The private server under `kill -9`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,18 +163,29 @@ async fn starter() {
     std::future::pending::<()>().await;
 }
 
+/// As after a reboot, or in a container where nobody waits for orphans: the files of a server that is gone name a process
+/// id that belongs to somebody else now, or to a zombie. PostgreSQL takes both for a living server of its own user.
 #[tokio::test]
-async fn a_stale_pid_file_with_somebody_elses_process_id_does_not_stand_in_the_way() {
-    let dir = folder();
-    let private = Private::start(config(&dir)).await.unwrap();
-    let file = dir.path().join("pg/cluster/postmaster.pid");
-    let text = fs::read_to_string(&file).unwrap();
-    let old = private.pid().unwrap();
-    assert_eq!(private.stop().await.unwrap(), Stopped::Down);
-    // As after a reboot: the file was left behind and the id has gone to another process, which is this one.
-    fs::write(&file, text.replacen(&old.to_string(), &std::process::id().to_string(), 1)).unwrap();
-    let again = Private::start(config(&dir)).await.unwrap();
-    assert_eq!(again.stop().await.unwrap(), Stopped::Down);
+async fn stale_files_with_a_process_id_that_is_taken_do_not_stand_in_the_way() {
+    let (dir, elsewhere) = (folder(), folder());
+    let other = Private::start(config(&elsewhere)).await.unwrap();
+    let owner = fs::metadata(elsewhere.path().join("pg/cluster")).unwrap();
+    let mut zombie = Command::new("true").uid(owner.uid()).gid(owner.gid()).spawn().unwrap();
+    for taken in [other.pid().unwrap(), i32::try_from(zombie.id()).unwrap()] {
+        let private = Private::start(config(&dir)).await.unwrap();
+        let files = [dir.path().join("pg/cluster/postmaster.pid"), private.socket_dir().join(".s.PGSQL.5432.lock")];
+        let texts = files.clone().map(|file| fs::read_to_string(file).unwrap());
+        let old = private.pid().unwrap().to_string();
+        assert_eq!(private.stop().await.unwrap(), Stopped::Down);
+        for (file, text) in files.iter().zip(texts) {
+            fs::write(file, text.replacen(&old, &taken.to_string(), 1)).unwrap();
+            std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let again = Private::start(PrivateConfig { patience: Duration::from_secs(5), ..config(&dir) }).await.unwrap();
+        assert_eq!(again.stop().await.unwrap(), Stopped::Down);
+    }
+    zombie.wait().unwrap();
+    assert_eq!(other.stop().await.unwrap(), Stopped::Down, "the other server was left alone");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::lines::{Filter, Writer};
 use crate::links::Link;
 use crate::logins::Login;
 use crate::transactions::Query;
-use crate::{StoreError, balances, consents, grants, lines, links, logins, transactions};
+use crate::{StoreError, TenantTx, balances, consents, grants, lines, links, logins, transactions};
 
 const STATES: [State; 7] = [
     State::Initiated,
@@ -55,6 +55,24 @@ async fn of_two_moves_from_the_same_state_one_is_raced() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(StoreError::Raced)).count(), 2);
     let mut tx = fixture.tx().await;
     assert_eq!(consents::history(&mut tx, before.id).await.unwrap().len(), 3, "who was raced left no trace");
+}
+
+#[tokio::test]
+async fn who_locks_before_moving_is_never_raced() {
+    let fixture = Fixture::new().await;
+    let id = fixture.active().await.id;
+    let advance = |mut tx: TenantTx| async move {
+        let before = consents::lock(&mut tx, id).await.unwrap();
+        let saved = consents::save(&mut tx, &before, &before, CAUSE).await;
+        tx.commit().await.unwrap();
+        saved.map(|saved| saved.seq)
+    };
+    // Opened first, so that all three are under way at the same time.
+    let (a, b, c) = (fixture.tx().await, fixture.tx().await, fixture.tx().await);
+    let (a, b, c) = tokio::join!(advance(a), advance(b), advance(c));
+    let mut seqs = [a, b, c].map(Result::unwrap);
+    seqs.sort_unstable();
+    assert_eq!(seqs, [2, 3, 4]);
 }
 
 #[tokio::test]
