@@ -124,12 +124,7 @@ impl Browser {
     /// # Panics
     /// When it cannot be taken or written.
     pub async fn shoot(&self, name: &str) -> PathBuf {
-        let height = self.page.execute("return document.documentElement.scrollHeight", Vec::new()).await;
-        let height = height.ok().and_then(|height| u32::try_from(height.as_u64()?).ok()).unwrap_or(HEIGHT);
-        let resized = self.page.set_window_size(WIDTH, height.clamp(HEIGHT, 8 * HEIGHT)).await;
-        resized.unwrap_or_else(|error| panic!("the window cannot grow: {error}"));
-        let picture = self.page.screenshot().await.unwrap_or_else(|error| panic!("no picture of {name}: {error}"));
-        keep(name, &picture)
+        keep(name, &self.picture().await)
     }
 
     /// A picture of the whole page as a phone shows it, as `target/screenshots/{name}.png`. Gives by how many pixels the
@@ -145,9 +140,7 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", phone).await;
         let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         let overflow = self.page.execute(overflow, Vec::new()).await.expect("a width").as_u64().expect("a width");
-        let whole = json!({ "format": "png", "captureBeyondViewport": true });
-        let taken = self.devtools("Page.captureScreenshot", whole).await;
-        let picture = STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("a picture");
+        let picture = self.picture().await;
         self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
         keep(name, &picture);
@@ -197,6 +190,12 @@ impl Browser {
             }
         }
         panic!("{css} cannot be reached with the tabulator key");
+    }
+
+    async fn picture(&self) -> Vec<u8> {
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let taken = self.devtools("Page.captureScreenshot", whole).await;
+        STANDARD.decode(taken["data"].as_str().expect("a picture")).expect("a picture")
     }
 
     async fn devtools(&self, method: &'static str, parameters: Value) -> Value {

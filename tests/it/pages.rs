@@ -134,17 +134,6 @@ async fn sign_in(browser: &Browser, (name, password): (&str, &str)) {
     browser.see_heading("Test TPP asks to see your accounts").await;
 }
 
-/// Loads a page again until an element is there.
-async fn reload_until(browser: &Browser, css: &str) {
-    for _ in 0..600 {
-        if count(browser, css).await > 0 {
-            return;
-        }
-        browser.page().refresh().await.unwrap();
-    }
-    browser.see(css).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_connects_a_bank_sees_what_is_shared_and_stops_it() {
     let town = Town::start().await;
@@ -172,7 +161,7 @@ async fn a_person_connects_a_bank_sees_what_is_shared_and_stops_it() {
     at_the_bank(&browser).await;
 
     browser.see_heading("Musterbank is connected").await;
-    browser.see(".accounts li").await;
+    browser.see(".lead:not([role=status])").await;
     assert_eq!(count(&browser, ".accounts li").await, 2, "of three accounts one was not chosen");
     look(&browser, "09-connected").await;
     let cookie = cookies(&browser).await;
@@ -228,8 +217,8 @@ async fn stop(town: &Town, browser: &Browser, consent: &str, cookie: &str) {
     look(browser, "11-overview-stop").await;
     browser.press("button.danger").await;
     browser.see_heading("You no longer share data from Musterbank").await;
-    look(browser, "12-stopping").await;
-    reload_until(browser, ".course li.done:nth-child(3)").await;
+    browser.shoot("12-stopping").await;
+    browser.see(".course li.done:nth-child(3)").await;
     assert_eq!(count(browser, ".course li.done").await, 3, "stopped here, ended at the bank, erased");
     look(browser, "13-stopped").await;
     let read = town.product.get(&format!("/v1/accounts?consent_id={consent}")).await.json();
@@ -262,7 +251,7 @@ async fn history_is_clean(town: &Town, browser: &Browser, link: &str) {
     finder.see_heading("This link is no longer valid").await;
     look(&finder, "20-link-over").await;
     finder.open(&format!("{}/my", town.base)).await;
-    finder.see_heading("Please open your link again").await;
+    finder.see_heading("This page has forgotten you").await;
     look(&finder, "21-signed-out").await;
     finder.open(&format!("{}/callback/musterbank?code=a&state=b&iss=c", town.base)).await;
     finder.see_heading("We do not know this visit").await;
@@ -279,6 +268,7 @@ async fn callback(town: &mut Town, browser: &Browser, person: &str) -> String {
     let approve = browser.see("button[value=approve]").await;
     // Chromedriver may call it an error that nobody answers behind the button.
     let _ = approve.click().await;
+    browser.see("#main-frame-error").await;
     let address = browser.history().await.pop().unwrap();
     assert!(address.contains("/callback/musterbank?code="), "{address}");
     town.open().await;

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use domain::limits::LOGIN_SECONDS;
+use domain::limits::{LOGIN_SECONDS, SESSION_SECONDS};
 use jiff::Zoned;
 use jiff::civil::Date;
 
@@ -36,7 +36,7 @@ texts! {
     step_permission() "Permission";
     step_at_bank() "At your bank";
     step_done() "Done";
-    footer_tpp(tpp) "{tpp} is the regulated provider behind this page.";
+    footer_tpp(tpp, authorisation) "{tpp} is the regulated provider behind this page ({authorisation}).";
     footer_password() "You sign in at your bank. Your password is never shown to us.";
     footer_support() "Questions and complaints";
     footer_privacy() "Privacy notice";
@@ -111,7 +111,7 @@ texts! {
     connected_stop_hint() "You can see and stop what you share at any time.";
 
     overview_title() "What you share";
-    overview_intro(tpp) "Everything that {tpp} reads from your banks, for whom, and until when.";
+    overview_intro(tpp, product) "What {tpp} reads from your banks for {product}, and until when.";
     overview_nothing() "You share nothing at the moment.";
     overview_nothing_help() "When you connect a bank, you will find it here.";
     overview_with(product) "shared with {product}";
@@ -120,6 +120,7 @@ texts! {
     overview_ended() "Ended";
     overview_purpose() "For";
     overview_data() "Data";
+    overview_erasure() "Erasure";
     overview_accounts() "Accounts";
     overview_since() "Since";
     overview_until() "Until";
@@ -145,7 +146,7 @@ texts! {
     stopped_bank_unconfirmed(bank) "{bank} did not confirm";
     stopped_bank_unconfirmed_text() "Our side stopped all the same. You can also remove the permission in your online banking, under connected services.";
     stopped_erasing() "Your data are being erased";
-    stopped_erasing_text() "This takes a moment. Reload the page to see when it is done.";
+    stopped_erasing_text() "This takes a moment. This page looks again by itself.";
     stopped_erased() "Your data are erased";
     stopped_erased_text(at) "{at}. The key that could decrypt them is destroyed as well.";
     stopped_unreadable(at) "Backups cannot be read either from {at} on.";
@@ -204,7 +205,7 @@ impl En {
             Outcome::BankUnavailable => [
                 "The bank cannot be reached".into(),
                 format!("{bank} does not answer at the moment. Nothing was shared."),
-                "Please try again later. We watch the bank and know when it is back.".into(),
+                "Please try again later.".into(),
             ],
             Outcome::CameTwice => [
                 "You have been here already".into(),
@@ -229,19 +230,22 @@ impl En {
             ],
             Outcome::Unknown => [
                 "We do not know this visit".into(),
-                "No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short."
+                "No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short. Nothing was shared by opening it."
                     .into(),
-                "Nothing was shared by opening it.".into(),
+                "If you were on the way to your bank, begin again.".into(),
             ],
             Outcome::LinkOver => [
                 "This link is no longer valid".into(),
                 "A link can be used once, for a day. This one was used, is too old, or was not copied in full.".into(),
-                format!("Ask {product} for a new one."),
+                "You need a new link.".into(),
             ],
             Outcome::SignedOut => [
-                "Please open your link again".into(),
-                "For your safety this page forgets you after a while.".into(),
-                "What you have done so far is kept.".into(),
+                "This page has forgotten you".into(),
+                format!(
+                    "For your safety it knows you for {} minutes, and only in the browser in which you began. What you have done so far is kept.",
+                    SESSION_SECONDS / 60
+                ),
+                "A new link leads you on.".into(),
             ],
             Outcome::OurFault => [
                 "Something went wrong on our side".into(),

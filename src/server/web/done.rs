@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::http::header::REFRESH;
 use axum::response::{Html, IntoResponse as _, Response};
 use domain::consent::{FailureReason, State as ConsentState};
@@ -11,14 +10,11 @@ use store::TenantTx;
 use store::consents::{self, Move};
 
 use super::scene::{self, Scene};
-use super::{OVERVIEW, accounts, consent, reply};
+use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
 use crate::app::App;
 use crate::pages;
 use crate::pages::view::{ConnectedView, Href, Outcome};
 use crate::services::ServiceError;
-
-/// Seconds after which the page looks again while data are on their way.
-const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
 
 /// The page of the present state.
 pub(super) async fn done(State(app): State<Arc<App>>, scene: Scene) -> Response {

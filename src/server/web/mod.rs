@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -37,6 +37,8 @@ use crate::pages::view::Outcome;
 const HERE: &str = "/link/done";
 /// What a person shares.
 const OVERVIEW: &str = "/my";
+/// `Refresh` of a page that waits for work of ours: seconds after which it looks again.
+const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
 
 /// Every route that a person's browser asks for.
 pub(crate) fn router() -> Router<Arc<App>> {

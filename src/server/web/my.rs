@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, REFRESH};
 use axum::response::{Html, IntoResponse as _, Response};
 use domain::consent::{DataState, RevokedBy, State as ConsentState};
 use domain::ids::ConsentId;
@@ -17,7 +17,7 @@ use store::{StoreError, TenantTx};
 use super::form::Signed;
 use super::headers::Segment;
 use super::scene::{self, Scene};
-use super::{OVERVIEW, accounts, consent, reply};
+use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
 use crate::app::App;
 use crate::evidence_log::{self, About};
 use crate::pages;
@@ -160,7 +160,11 @@ async fn course(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceE
         erasure: erasure(&consent, Some(&deletion), &zone),
         overview: reply::own(OVERVIEW),
     };
-    Ok(Html(pages::stopped(&view)).into_response())
+    let mut page = Html(pages::stopped(&view)).into_response();
+    if matches!(view.erasure, Erasure::Running) {
+        page.headers_mut().insert(REFRESH, LOOK_AGAIN);
+    }
+    Ok(page)
 }
 
 fn answer(deletion: &Deletion, zone: &TimeZone) -> BankAnswer {

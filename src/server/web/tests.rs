@@ -306,19 +306,19 @@ async fn without_a_session_or_its_token_nothing_moves() {
     let (id, link) = site.ask("mara", true).await;
     let mut browser = Browser::default();
     for path in ["/link/bank", "/link/consent", "/link/done", "/my", "/my/stopped/x", "/my/receipt/x"] {
-        browser.get(&site, path).await.says(StatusCode::FORBIDDEN, "Please open your link again");
+        browser.get(&site, path).await.says(StatusCode::FORBIDDEN, "This page has forgotten you");
     }
     let page = browser.enter(&site, &link).await;
     let csrf = page.csrf().to_owned();
     for form in ["", "csrf=", "csrf=AAAA"] {
         let refused = browser.post(&site, "/link/decline", form).await;
-        refused.says(StatusCode::FORBIDDEN, "Please open your link again");
+        refused.says(StatusCode::FORBIDDEN, "This page has forgotten you");
     }
     let form = format!("csrf={csrf}");
     let foreign = browser.send(&site, Method::POST, "/link/decline", &form, "same-site").await;
     assert_eq!(foreign.status, StatusCode::BAD_REQUEST);
     site.later(limits::SESSION_SECONDS);
-    browser.post(&site, "/link/decline", &form).await.says(StatusCode::FORBIDDEN, "Please open your link again");
+    browser.post(&site, "/link/decline", &form).await.says(StatusCode::FORBIDDEN, "This page has forgotten you");
     assert_eq!(site.consent(id).await.machine.state, ConsentState::Initiated);
 }
 
@@ -466,7 +466,9 @@ async fn a_person_stops_what_is_theirs_and_sees_what_became_of_it() {
     let stopped = format!("/my/stopped/{mine}");
     assert_eq!(browser.post(&site, &overview.action("/my/stop/"), &form).await.location(), stopped);
     assert_eq!(site.consent(mine).await.machine.state, ConsentState::Revoked(RevokedBy::Psu));
-    assert!(browser.get(&site, &stopped).await.body.contains("Your data are being erased"));
+    let course = browser.get(&site, &stopped).await;
+    assert_eq!(course.headers[REFRESH], "2");
+    assert!(course.body.contains("Your data are being erased"));
     assert_eq!(browser.get(&site, &format!("/my/receipt/{mine}")).await.location(), stopped, "not written yet");
     assert_eq!(browser.get(&site, "/link/done").await.location(), stopped);
     assert!(!browser.get(&site, "/my").await.body.contains("/my/stop/"), "nothing is left to stop");
