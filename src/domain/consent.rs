@@ -287,7 +287,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Renewed)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::EndedByBank) => {
-            to(S::Expired(ExpiryReason::Bank), &[Fx::Tell(Notice::Expired)])
+            to(S::Expired(ExpiryReason::Bank), &[Fx::EndAtBank, Fx::Tell(Notice::Expired)])
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::Superseded) => {
             to(S::Expired(ExpiryReason::Superseded), &[Fx::Tell(Notice::Expired)])

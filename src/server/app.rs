@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use bank_adapters::ask::PsuPresent;
 use bank_adapters::directory::Directory;
-use domain::ids::ConsentId;
+use domain::ids::{ApiKeyId, ConsentId};
+use domain::limits;
 use domain::world::{Clock, Entropy, World};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 use store::Store;
 use store::tenants::Tenant;
@@ -40,6 +42,8 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Rung when work was written, so that nobody waits for the next look.
     pub work: Notify,
+    /// Requests of each API key.
+    pub rate: DefaultKeyedRateLimiter<ApiKeyId>,
     present: Mutex<HashMap<ConsentId, (PsuPresent, Timestamp)>>,
 }
 
@@ -68,6 +72,9 @@ impl App {
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
+            rate: RateLimiter::keyed(
+                Quota::per_second(limits::KEY_REQUESTS_PER_SECOND).allow_burst(limits::KEY_REQUESTS_BURST),
+            ),
             present: Mutex::default(),
         })
     }

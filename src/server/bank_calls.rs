@@ -142,7 +142,8 @@ pub async fn to_issuer<T>(
 }
 
 /// Lets a call pass while the consent is not over, and always one that ends it. Looked at before each call and not only
-/// before each write, since a stop is a promise about calls too.
+/// before each write, since a stop is a promise about calls too: after it none begins. One that had passed here at the
+/// moment of the stop may still be on its way; its answer is dropped.
 async fn gate(app: &App, occasion: &Occasion<'_>) -> Result<(), CallError> {
     if occasion.basis == Basis::Revocation {
         return Ok(());

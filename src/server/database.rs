@@ -1,8 +1,12 @@
 //! The database of the settings: theirs, or a private one that is started for it.
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use store::private::{Private, PrivateConfig};
 use store::{Store, StoreConfig};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 
@@ -10,7 +14,33 @@ use crate::config::Config;
 pub struct Database {
     /// The way to its rows.
     pub store: Store,
-    private: Option<Private>,
+    private: Option<Watched>,
+}
+
+/// A private server and the task that starts it again when it dies.
+struct Watched {
+    private: Arc<Private>,
+    watch: JoinHandle<()>,
+}
+
+impl Watched {
+    fn new(private: Private) -> Self {
+        let private = Arc::new(private);
+        let watch = tokio::spawn({
+            let private = private.clone();
+            async move { private.keep_up().await }
+        });
+        Self { private, watch }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.watch.abort();
+        // Done or aborted, the task has let go of the server.
+        let _ = self.watch.await;
+        let private = Arc::into_inner(self.private).context("the private PostgreSQL is still in use")?;
+        private.stop().await?;
+        Ok(())
+    }
 }
 
 impl Database {
@@ -23,7 +53,7 @@ impl Database {
         let url = config.database.url.expose_secret();
         let (store, private) = if url.is_empty() {
             let private = Private::start(PrivateConfig::new(&config.database.data_dir)).await?;
-            (Store::open(private.connect_options(), sizes).await?, Some(private))
+            (Store::open(private.connect_options(), sizes).await?, Some(Watched::new(private)))
         } else {
             (Store::connect(url, sizes).await?, None)
         };

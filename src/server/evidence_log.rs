@@ -20,7 +20,7 @@ use crate::services::ServiceError;
 
 /// Entries that one run of the sequencer places in one transaction.
 const BATCH: i64 = 1000;
-/// Entries of one consent that a bundle may hold; beyond it a period has to be chosen.
+/// Entries of one consent that a bundle may hold; more is an error, never a silent cut.
 const BUNDLE_ENTRIES_MAX: i64 = 100_000;
 /// Generation of the log's signing key. A rotation raises it.
 const SIGNING_GENERATION: u32 = 1;
@@ -120,6 +120,33 @@ pub fn verifier_key(app: &App, tenant: TenantId) -> Result<String, ServiceError>
     Ok(signer(&origin, &key).verifier_key().to_string())
 }
 
+/// Refuses to go on with a log that the key at hand did not sign, or at a time whose epochs are destroyed already: a lost
+/// key folder must not become a second log, nor a wrong clock a system in which nothing can be withdrawn.
+///
+/// # Errors
+/// Says which of the two, and what to do.
+pub async fn check_continuity(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let newest = rows::checkpoint(&mut tx, None).await?;
+    let epochs = store::keys::epochs(&mut tx).await?;
+    tx.commit().await?;
+    let destroyed = epochs.iter().filter(|(_, at)| at.is_some()).map(|(epoch, _)| *epoch).max();
+    if destroyed.is_some_and(|epoch| epoch >= app.vault.policy().epoch_at(app.clock.now())) {
+        return Err(ServiceError::Ours(anyhow::anyhow!(
+            "the clock stands in a time whose keys are destroyed already: set it right before serving"
+        )));
+    }
+    let Some(newest) = newest else { return Ok(()) };
+    let (origin, key) = signing(app, tenant, &app.world())?;
+    let keys = [signer(&origin, &key).verifier_key().clone()];
+    match evidence::note::open(&newest.note, &keys, evidence::note::Strangers::Ignore) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ServiceError::Ours(anyhow::anyhow!(
+            "keys.dir does not hold the key that signed this log: bring the folder back before serving"
+        ))),
+    }
+}
+
 /// Gives waiting entries their places and signs a checkpoint. Gives how many it placed.
 ///
 /// # Errors
@@ -209,6 +236,9 @@ pub async fn bundle(app: &App, about: About, since: Option<u64>) -> Result<Optio
     let size = newest.size.unsigned_abs();
     let mut bundle = Bundle::new(about.tenant, about.consent, newest.note);
     let entries = rows::of_subject(&mut tx, about.consent.uuid(), 0, BUNDLE_ENTRIES_MAX).await?;
+    if entries.len() >= usize::try_from(BUNDLE_ENTRIES_MAX).unwrap_or(usize::MAX) {
+        return Err(ServiceError::Ours(anyhow::anyhow!("the consent has more entries than one bundle holds")));
+    }
     let key = keys::of_evidence(app, &mut tx, &world, about.consent.uuid()).await?;
     let mut epochs = Vec::new();
     for entry in entries.iter().filter(|entry| entry.index < newest.size) {

@@ -73,6 +73,7 @@ impl Running {
 /// # Errors
 /// The address is taken, or the TLS files cannot be used.
 pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
+    evidence_log::check_continuity(&app, app.tenant.id).await?;
     setup::publish_registrations(&app).await?;
     let listen = &app.config.listen;
     let listener =

@@ -85,6 +85,9 @@ pub enum ApiError {
     /// The time for an answer is over.
     #[error("the answer took too long")]
     TimedOut,
+    /// More requests than one key may make.
+    #[error("the key makes more requests than it may")]
+    TooMany,
     /// The database or the keys are away for the moment.
     #[error("we cannot answer at the moment")]
     Unavailable,
@@ -178,6 +181,7 @@ impl ApiError {
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too long", Who::Product),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out", "The answer took too long", Who::Operator),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", Who::Product),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "We cannot answer at the moment", Who::Operator)
             }
@@ -205,7 +209,7 @@ impl ApiError {
             code: code.to_owned(),
             who_can_fix: who.as_str().to_owned(),
             action_url: None,
-            retry_after: matches!(self, Self::Raced | Self::NotReady | Self::Unavailable).then_some(1),
+            retry_after: matches!(self, Self::Raced | Self::NotReady | Self::TooMany | Self::Unavailable).then_some(1),
             trace_id: None,
         }
     }

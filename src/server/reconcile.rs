@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::consent::{Event, State};
-use domain::ids::{DeletionId, TenantId};
+use domain::ids::{ConsentId, DeletionId, TenantId};
 use domain::limits;
 use evidence::{EpochDestroyed, Subject};
 use jiff::SignedDuration;
@@ -130,9 +130,10 @@ async fn conclude(app: &App, job: &Job, outcome: Result<Verdict, ServiceError>) 
     let mut tx = app.store.tenant_tx(job.tenant).await?;
     match outcome {
         Ok(Verdict::Done) => jobs::finish(&mut tx, job).await?,
-        Ok(Verdict::Again(at)) => jobs::retry(&mut tx, job, at, "waiting").await?,
+        Ok(Verdict::Again(at)) => jobs::wait(&mut tx, job, at).await?,
         Ok(Verdict::Next(_)) => {}
-        Err(error) if job.attempts < limits::JOB_ATTEMPTS_MAX => {
+        // A promise to a person is never put aside: it is tried again, ever more slowly, until it is kept.
+        Err(error) if job.attempts < limits::JOB_ATTEMPTS_MAX || job.kind != Work::Fetch.word() => {
             tracing::warn!(job.kind, job.attempts, error = format!("{error:#}"), "a job failed and is tried again");
             let pause = 1_i64 << job.attempts.clamp(0, 10);
             let at = now.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(now);
@@ -179,8 +180,9 @@ async fn clocks(app: &Arc<App>, stop: &CancellationToken) {
         if let Err(error) = look(app).await {
             tracing::warn!(error = format!("{error:#}"), "the clocks could not be looked at");
         }
-        if !next(app, stop, CLOCK_PAUSE).await {
-            break;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(CLOCK_PAUSE) => {}
         }
     }
 }
@@ -195,27 +197,39 @@ pub async fn look(app: &App) -> Result<(), ServiceError> {
     let all = tenants::all(&mut tx).await?;
     tx.commit().await?;
     for tenant in all {
-        due(app, tenant.id).await?;
-        intents(app, tenant.id).await?;
-        retention(app, tenant.id).await?;
-        epochs(app, tenant.id).await?;
+        note("consents that are due", due(app, tenant.id).await);
+        note("open intents", intents(app, tenant.id).await);
+        note("retention", retention(app, tenant.id).await);
+        note("epochs", epochs(app, tenant.id).await);
     }
     Ok(())
 }
 
+/// One tenant's trouble, or one consent's, never stops the clocks of the others.
+fn note(what: &'static str, outcome: Result<(), ServiceError>) {
+    if let Err(error) = outcome {
+        tracing::error!(error = format!("{error:#}"), "a clock could not be looked after: {what}");
+    }
+}
+
 /// Moves every consent whose clock ran out.
 async fn due(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
-    let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    let due = consents::due(&mut tx, world.now, BATCH).await?;
+    let due = consents::due(&mut tx, app.clock.now(), BATCH).await?;
     tx.commit().await?;
     for id in due {
-        let mut tx = app.store.tenant_tx(tenant).await?;
-        let before = consents::lock(&mut tx, id).await?;
-        moves::advance(app, &mut tx, &world, &before, Event::Tick, "timer", |_| {}).await?;
-        tx.commit().await?;
-        app.work.notify_waiters();
+        note("a consent that is due", by_timer(app, tenant, id, Event::Tick).await);
     }
+    Ok(())
+}
+
+async fn by_timer(app: &App, tenant: TenantId, id: ConsentId, event: Event) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let before = consents::lock(&mut tx, id).await?;
+    moves::advance(app, &mut tx, &world, &before, event, "timer", |_| {}).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
     Ok(())
 }
 
@@ -251,15 +265,14 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
 
 /// Removes what has lived its time: data of consents that ended by themselves, raw answers, sessions, remembered answers.
 async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
-    let world = app.world();
-    let now = world.now;
+    let now = app.clock.now();
     let before = now.saturating_add(SignedDuration::from_hours(-24 * limits::EXPIRED_RETENTION_DAYS)).unwrap_or(now);
     let mut tx = app.store.tenant_tx(tenant).await?;
-    for id in consents::retained_since(&mut tx, before, BATCH).await? {
-        let consent = consents::lock(&mut tx, id).await?;
-        moves::advance(app, &mut tx, &world, &consent, Event::EraseRequested, "timer", |_| {}).await?;
-    }
+    let over = consents::retained_since(&mut tx, before, BATCH).await?;
     tx.commit().await?;
+    for id in over {
+        note("data past their retention", by_timer(app, tenant, id, Event::EraseRequested).await);
+    }
     let mut tx = app.store.tenant_tx(tenant).await?;
     raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
     page_sessions::sweep(&mut tx, now).await?;

@@ -235,6 +235,15 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
     )
     .execute(tx.db())
     .await?;
+    // Whoever connects the same account from now on gets a line of its own, with a key of its own.
+    query!(
+        "update line set account_tag = uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+         where tenant_id = $1 and line_id = any($2)",
+        tx.id(),
+        &lines
+    )
+    .execute(tx.db())
+    .await?;
     Ok(())
 }
 

@@ -185,6 +185,23 @@ pub async fn retry(tx: &mut TenantTx, job: &Job, due_at: Timestamp, error_code: 
     held(done.rows_affected())
 }
 
+/// Gives a job back that can only wait, for a bank or for a day: not a failure, so its attempts begin anew.
+pub async fn wait(tx: &mut TenantTx, job: &Job, due_at: Timestamp) -> Result<(), StoreError> {
+    let done = query!(
+        "update job set leased_by = null, lease_until = null, attempts = 0, last_error = null,
+            due_at = case when requests = $5 then $4 else least(due_at, $4) end
+         where tenant_id = $1 and job_id = $2 and leased_by = $3",
+        tx.id(),
+        job.id.uuid(),
+        job.claim,
+        at(due_at),
+        job.requests
+    )
+    .execute(tx.db())
+    .await?;
+    held(done.rows_affected())
+}
+
 /// Puts a job aside that has failed too often; an operator, or the next request, brings it back.
 pub async fn park(tx: &mut TenantTx, job: &Job, error_code: &str, now: Timestamp) -> Result<(), StoreError> {
     let done = query!(

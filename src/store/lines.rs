@@ -286,6 +286,18 @@ async fn lock_all(tx: &mut TenantTx, consent: ConsentId) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Whether any consent still holds a line.
+pub async fn has_ground(tx: &mut TenantTx, line: LineId) -> Result<bool, StoreError> {
+    let row = query!(
+        r#"select exists (select from ground where tenant_id = $1 and line_id = $2) as "held!""#,
+        tx.id(),
+        line.uuid()
+    )
+    .fetch_one(tx.db())
+    .await?;
+    Ok(row.held)
+}
+
 /// Lines of a consent that no ground holds any more (the view `ground`) and that no other deletion is erasing already:
 /// an erasure of the consent erases these. To be called after the state has changed, in the same transaction.
 pub async fn without_ground(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<LineId>, StoreError> {
@@ -374,7 +386,8 @@ impl<'t> Writer<'t> {
         Ok(Self { tx, consent, psu: row.psu_id, institution })
     }
 
-    /// What is known of the account with this tag.
+    /// What is known of the account with this tag. A line that is found is held until the transaction ends, so that no
+    /// deletion takes it meanwhile; one that a deletion has taken has lost its tag and is not found.
     pub async fn look_up(&mut self, account_tag: &[u8; 32]) -> Result<Known, StoreError> {
         let removed = query!(
             "select 1 as one from removed_account where tenant_id = $1 and consent_id = $2 and account_tag = $3",
@@ -389,7 +402,7 @@ impl<'t> Writer<'t> {
         }
         let row = query!(
             "select line_id, key_epoch, wrapped_key from line
-             where tenant_id = $1 and psu_id = $2 and institution_id = $3 and account_tag = $4",
+             where tenant_id = $1 and psu_id = $2 and institution_id = $3 and account_tag = $4 for share",
             self.tx.id(),
             self.psu,
             self.institution,
@@ -453,8 +466,8 @@ impl<'t> Writer<'t> {
         if done.rows_affected() == 0 { Err(StoreError::NotAllowed) } else { Ok(()) }
     }
 
-    /// Holds one line of the consent, and the numbering of its rows. [`StoreError::NotAllowed`] if it is not, or no
-    /// longer, under the consent.
+    /// Holds one line of the consent, and the numbering of its rows. [`StoreError::NotFound`] if it is not, or no
+    /// longer, under the consent: others may be.
     pub async fn line(&mut self, line: LineId) -> Result<LineWriter<'_>, StoreError> {
         query!(
             "select 1 as one from consent_line
@@ -465,7 +478,7 @@ impl<'t> Writer<'t> {
         )
         .fetch_optional(self.tx.db())
         .await?
-        .ok_or(StoreError::NotAllowed)?;
+        .ok_or(StoreError::NotFound("account under this consent"))?;
         query!(
             "select 1 as one from line where tenant_id = $1 and line_id = $2 for no key update",
             self.tx.id(),
@@ -473,7 +486,7 @@ impl<'t> Writer<'t> {
         )
         .fetch_optional(self.tx.db())
         .await?
-        .ok_or(StoreError::NotAllowed)?;
+        .ok_or(StoreError::NotFound("account under this consent"))?;
         Ok(LineWriter { tx: self.tx, line })
     }
 }

@@ -117,8 +117,10 @@ async fn disclose(
     what: &'static str,
     rows: usize,
 ) -> Result<(), ApiError> {
+    let purposes = consents::get(tx, held.consent).await?.purposes;
     let body = json!({
         "product": caller.product.to_string(),
+        "purposes": purposes,
         "key": caller.key.to_string(),
         "account": held.line.id.to_string(),
         "what": what,

@@ -78,6 +78,7 @@ where
         let key = api_keys::find(&mut tx, &presented).await?;
         tx.commit().await?;
         let key = key.filter(|key| key.is_live(app.clock.now())).ok_or(ApiError::Unauthorised)?;
+        app.rate.check_key(&key.id).map_err(|_| ApiError::TooMany)?;
         Ok(Self { tenant: key.tenant, product: key.product, key: key.id, scopes: key.scopes })
     }
 }

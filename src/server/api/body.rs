@@ -103,7 +103,8 @@ pub struct RevocationBody {
     /// From this instant nothing is written, read or fetched.
     #[schema(value_type = String, format = DateTime)]
     pub local_stop_at: Timestamp,
-    /// `pending`, `confirmed` or `unconfirmed`: whether the bank proved that access ended there.
+    /// Whether the bank proved that access ended there: `pending`, `confirmed`, `unconfirmed`, or `not_needed` where there
+    /// was none or another consent still stands on it.
     pub bank: String,
     /// `del_…`: follow it at `/v1/evidence/deletions/{id}/receipt`.
     pub erasure: String,

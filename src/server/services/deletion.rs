@@ -28,18 +28,26 @@ use crate::services::fetch::Verdict;
 /// The database's.
 pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let going = lines::without_ground(tx, consent.id).await?;
-    let told = match consent.grant {
-        Some(grant) => grants::get(tx, grant).await?.state == GrantState::Ending,
-        None => false,
+    let kept = lines::with_ground(tx, consent.id).await?;
+    let bank = match consent.grant {
+        Some(grant) => match grants::get(tx, grant).await?.state {
+            GrantState::Ending => Bank::Pending,
+            GrantState::Unconfirmed => Bank::Unconfirmed,
+            GrantState::Requested
+            | GrantState::Pending
+            | GrantState::Partial
+            | GrantState::Granted
+            | GrantState::Suspended
+            | GrantState::Ended(_) => Bank::NotNeeded,
+        },
+        None => Bank::NotNeeded,
     };
-    let all = lines::resources(tx, consent.id).await?;
-    let kept: Vec<LineId> = all.iter().map(|row| row.line.id).filter(|line| !going.contains(line)).collect();
     let new = NewDeletion {
         id: DeletionId::new(world),
         consent: consent.id,
         line: None,
         trigger: trigger_word(consent.machine.state),
-        bank: if told { Bank::Pending } else { Bank::NotNeeded },
+        bank,
         stopped_at: world.now,
         lines: &going,
         kept: &kept,
@@ -72,13 +80,15 @@ pub async fn remove_account(
 ) -> Result<Deletion, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    consents::lock(&mut tx, consent).await?;
+    if !consents::lock(&mut tx, consent).await?.machine.may_read() {
+        return Err(StoreError::NotAllowed.into());
+    }
     lines::remove(&mut tx, consent, line, world.now).await?;
     let body = json!({ "account": line.to_string(), "actor": actor });
     evidence_log::record(app, &mut tx, &world, consent, "account.removed", &body).await?;
     let going: Vec<LineId> =
         lines::without_ground(&mut tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
-    let kept: Vec<LineId> = if going.is_empty() { vec![line] } else { Vec::new() };
+    let kept: Vec<LineId> = if lines::has_ground(&mut tx, line).await? { vec![line] } else { Vec::new() };
     let new = NewDeletion {
         id: DeletionId::new(&world),
         consent,

@@ -12,6 +12,7 @@ use domain::consent::Event;
 use domain::grant::{self, Event as GrantEvent, Observed};
 use domain::ids::{ConsentId, JobId, LineId};
 use domain::limits;
+use domain::policy::end_of_day;
 use domain::records::{Holder, NormalizedBalance, Parsed, ParsedAccount};
 use domain::rules::Rules;
 use fapi::token::Tokens;
@@ -19,6 +20,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 use normalize::identity::Identities;
 use serde_json::json;
+use store::budgets::Budget;
 use store::consents::Consent;
 use store::fetches::{PageRead, Run, RunState};
 use store::grants::{Grant, Intent, IntentKind};
@@ -26,7 +28,7 @@ use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::raw_pages::Answer;
 use store::sealed::Place;
 use store::transactions::Seen;
-use store::{StoreError, consents, fetches, grants, jobs, lines};
+use store::{StoreError, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -99,7 +101,10 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
     };
-    let run = begin(app, about, &grant, basis).await?;
+    let run = match begin(app, about, &grant, &occasion).await? {
+        Ok(run) => run,
+        Err(tomorrow) => return Ok(Verdict::Again(tomorrow)),
+    };
     let rules = &connection.bank.profile().rules;
     let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, run, job };
     match fetch.all().await {
@@ -112,14 +117,17 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     }
 }
 
-/// The consent was closed while we worked: whatever we still held is dropped. Its erasure may have taken the run away.
+/// The consent was closed, or moved, while we worked: whatever we still held is dropped. Its erasure may have taken the
+/// run away. A consent that still lives is fetched again.
 async fn stopped(app: &App, about: About, run: Uuid) -> Result<Verdict, ServiceError> {
+    let now = app.clock.now();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    match fetches::finish(&mut tx, run, RunState::Stopped, Some("consent_closed"), app.clock.now()).await {
+    match fetches::finish(&mut tx, run, RunState::Stopped, Some("consent_moved"), now).await {
         Ok(()) | Err(StoreError::Raced) => tx.commit().await?,
         Err(error) => return Err(error.into()),
     }
-    Ok(Verdict::Done)
+    let again = now.saturating_add(SignedDuration::from_secs(TOKEN_MARGIN_SECONDS)).unwrap_or(now);
+    Ok(if allowed(app, about).await?.is_some() { Verdict::Again(again) } else { Verdict::Done })
 }
 
 async fn allowed(app: &App, about: About) -> Result<Option<(Consent, Grant, DataKey)>, ServiceError> {
@@ -133,13 +141,29 @@ async fn allowed(app: &App, about: About) -> Result<Option<(Consent, Grant, Data
     Ok(Some((consent, grant, key)))
 }
 
-/// The run that was under way, or a new one.
-async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<Uuid, ServiceError> {
+/// The run that was under way, or a new one. Unattended runs are counted by the bank's day: when they are used up, the
+/// next day begins at the moment that is given instead.
+async fn begin(
+    app: &App,
+    about: About,
+    grant: &Grant,
+    occasion: &Occasion<'_>,
+) -> Result<Result<Uuid, Timestamp>, ServiceError> {
+    let basis = occasion.basis;
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let latest = fetches::latest(&mut tx, about.consent).await?;
     if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
-        return Ok(open.id);
+        return Ok(Ok(open.id));
+    }
+    if basis == Basis::Unattended {
+        let zone = &occasion.connection.zone;
+        let day = world.now.to_zoned(zone.clone()).date();
+        let budget = Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day };
+        let reads = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
+        if budgets::take(&mut tx, budget, reads).await?.is_none() {
+            return Ok(Err(end_of_day(day, zone)));
+        }
     }
     let run = Run {
         id: world.uuid(),
@@ -155,7 +179,7 @@ async fn begin(app: &App, about: About, grant: &Grant, basis: Basis) -> Result<U
     fetches::begin(&mut tx, &run).await?;
     tx.commit().await?;
     fault::point("fetch.begun");
-    Ok(run.id)
+    Ok(Ok(run.id))
 }
 
 /// The grant's tokens, renewed when they are about to end. An intent is stored before the refresh token is used.
@@ -233,6 +257,8 @@ impl Fetch<'_> {
                     broken += 1;
                     self.line_failed(resource.line.id, error.code()).await?;
                 }
+                // Its holder took the account out meanwhile; the others go on.
+                Err(ServiceError::Store(StoreError::NotFound(_))) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -187,7 +187,12 @@ async fn open_at_bank(
         Ok(opened) => {
             let place = Place::bank_consent(tx.tenant(), grant.id);
             let sealed = place.seal(key, opened.consent.expose().as_bytes(), app.entropy.as_ref());
-            let state = grant::step(before.state, GrantEvent::Created)?;
+            let Ok(state) = grant::step(before.state, GrantEvent::Created) else {
+                // Somebody moved on meanwhile, by another acceptance or a withdrawal: what was created is ended again.
+                revocation::stray(app, &mut tx, &app.world(), consent, &before, &opened.consent).await?;
+                tx.commit().await?;
+                return Err(StoreError::NotAllowed.into());
+            };
             let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), ..before.clone() };
             grants::save(&mut tx, &before, &after).await?;
             tx.commit().await?;

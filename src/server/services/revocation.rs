@@ -53,6 +53,8 @@ pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &
     }
     let before = grants::lock(tx, id).await?;
     if matches!(before.state, GrantState::Ending | GrantState::Ended(_) | GrantState::Unconfirmed) {
+        // The bank was quicker, or is being told: nothing is left to tell, and nothing to keep.
+        grants::forget(tx, id).await?;
         return Ok(());
     }
     let mut state = grant::step(before.state, GrantEvent::End)?;
@@ -69,6 +71,22 @@ pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &
     grants::save(tx, &before, &Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() }).await?;
     grants::forget(tx, id).await?;
     Ok(())
+}
+
+/// Fills a capsule for a consent that the bank created and nobody waits for any more.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn stray(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    grant: &Grant,
+    bank_consent: &BankConsentId,
+) -> Result<(), ServiceError> {
+    let content = Content { bank_consent: bank_consent.expose().to_owned(), tokens: None };
+    fill(app, tx, world, consent, grant, &content).await
 }
 
 fn content(app: &App, tenant: TenantId, grant: &Grant) -> Result<Option<Content>, ServiceError> {
@@ -200,7 +218,8 @@ async fn settle(
         BankOutcome::Confirmed => GrantEvent::EndProven,
         BankOutcome::Unconfirmed => GrantEvent::EndGivenUp,
     };
-    let state = grant::step(before.state, event)?;
+    // A grant that had been given up, or that ended otherwise, stays what it was.
+    let state = grant::step(before.state, event).unwrap_or(before.state);
     grants::save(&mut tx, &before, &Grant { state, ..before.clone() }).await?;
     let told: Vec<_> = deletions::of_consent(&mut tx, capsule.consent).await?;
     for deletion in told.iter().filter(|deletion| deletion.bank == Bank::Pending) {

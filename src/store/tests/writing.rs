@@ -220,7 +220,7 @@ async fn an_account_is_one_line_whatever_consents_come() {
     let wrapped = Wrapped { epoch: 10, bytes: account.id.uuid().as_bytes().to_vec() };
     assert!(writer.look_up(&[1; 32]).await.unwrap() == Known::Line(account.id, wrapped.clone()));
     assert!(writer.look_up(&[2; 32]).await.unwrap() == Known::New);
-    assert!(matches!(writer.line(account.id).await, Err(StoreError::NotAllowed)), "not under this consent yet");
+    assert!(matches!(writer.line(account.id).await, Err(StoreError::NotFound(_))), "not under this consent yet");
     let new = NewLine {
         id: LineId::new(&fixture.world()),
         account_tag: [1; 32],
@@ -257,7 +257,7 @@ async fn an_account_that_was_taken_out_stays_out() {
     assert_eq!(lines::without_ground(&mut tx, consent.id).await.unwrap(), [account.id]);
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     assert!(writer.look_up(&[1; 32]).await.unwrap() == Known::Removed);
-    assert!(matches!(writer.line(account.id).await, Err(StoreError::NotAllowed)));
+    assert!(matches!(writer.line(account.id).await, Err(StoreError::NotFound(_))));
     let again = writer.grant(account.id, &account.key, b"resource", &fixture.world()).await;
     assert_eq!(again, Err(StoreError::NotAllowed));
 }
