@@ -235,9 +235,10 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
     )
     .execute(tx.db())
     .await?;
-    // Whoever connects the same account from now on gets a line of its own, with a key of its own.
+    // Whoever connects the same account from now on gets a line of its own, with a key of its own. The hash of the line's
+    // random id is a tag that no account has.
     query!(
-        "update line set account_tag = uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+        "update line set account_tag = sha256(uuid_send(line_id))
          where tenant_id = $1 and line_id = any($2)",
         tx.id(),
         &lines

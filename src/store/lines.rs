@@ -388,6 +388,8 @@ impl<'t> Writer<'t> {
 
     /// What is known of the account with this tag. A line that is found is held until the transaction ends, so that no
     /// deletion takes it meanwhile; one that a deletion has taken has lost its tag and is not found.
+    ///
+    /// It is the lock of [`Writer::line`]: with a weaker one here, two fetches of one line would wait for each other there.
     pub async fn look_up(&mut self, account_tag: &[u8; 32]) -> Result<Known, StoreError> {
         let removed = query!(
             "select 1 as one from removed_account where tenant_id = $1 and consent_id = $2 and account_tag = $3",
@@ -402,7 +404,8 @@ impl<'t> Writer<'t> {
         }
         let row = query!(
             "select line_id, key_epoch, wrapped_key from line
-             where tenant_id = $1 and psu_id = $2 and institution_id = $3 and account_tag = $4 for share",
+             where tenant_id = $1 and psu_id = $2 and institution_id = $3 and account_tag = $4
+             for no key update",
             self.tx.id(),
             self.psu,
             self.institution,

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 use vault::Wrapped;
 
-use super::fixture::{Account, CAUSE, Fixture, NOW, record};
+use super::fixture::{Account, CAUSE, Fixture, NOW, record, until_somebody_waits};
 use crate::capsules::Capsule;
 use crate::consents::Consent;
 use crate::data_map::{Subject, scan, steps};
@@ -17,7 +17,7 @@ use crate::deletions::{Addendum, Bank, NewDeletion, State as Step};
 use crate::fetches::{PageRead, Run, RunState};
 use crate::grants::Grant;
 use crate::keys::Holder;
-use crate::lines::Writer;
+use crate::lines::{Known, Writer};
 use crate::links::Link;
 use crate::logins::Login;
 use crate::page_sessions::PageSession;
@@ -266,6 +266,43 @@ async fn the_last_of_two_grounds_that_end_together_takes_the_line() {
         let (a, b) = tokio::join!(end(first), end(second));
         assert_eq!([a, b].concat(), [account.id]);
     }
+}
+
+#[tokio::test]
+async fn an_account_that_is_being_erased_comes_back_as_another_line() {
+    let fixture = Fixture::new().await;
+    let first = fixture.active().await;
+    let account = fixture.line(&first, 1).await;
+    begin(&fixture, &first).await;
+    let second = fixture.active().await;
+    let mut tx = fixture.tx().await;
+    let mut writer = Writer::open(&mut tx, second.id, second.grant.unwrap()).await.unwrap();
+    assert!(writer.look_up(&[1; 32]).await.unwrap() == Known::New);
+    drop(tx);
+    let again = fixture.line(&second, 1).await;
+    assert_ne!(again.id, account.id);
+}
+
+/// A fetch has found the line and is about to put it under its consent while the last other ground ends.
+#[tokio::test]
+async fn a_line_that_a_fetch_has_found_is_kept_for_it() {
+    let fixture = Fixture::new().await;
+    let first = fixture.active().await;
+    let account = fixture.line(&first, 1).await;
+    let second = fixture.active().await;
+    let mut tx = fixture.tx().await;
+    let mut writer = Writer::open(&mut tx, second.id, second.grant.unwrap()).await.unwrap();
+    assert!(matches!(writer.look_up(&[1; 32]).await.unwrap(), Known::Line(id, _) if id == account.id));
+    let fetch = async {
+        until_somebody_waits(&fixture).await;
+        let mut writer = Writer::open(&mut tx, second.id, second.grant.unwrap()).await.unwrap();
+        writer.grant(account.id, &account.key, b"resource", &fixture.world()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let ((_, going), ()) = tokio::join!(begin(&fixture, &first), fetch);
+    assert_eq!(going, []);
+    let mut tx = fixture.tx().await;
+    assert_eq!(lines::with_ground(&mut tx, first.id).await.unwrap(), [account.id]);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use domain::records::{Counterparty, Issue, Normalized, Provenance, Status};
 use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor, Row};
 use vault::testing::SeededEntropy;
 use vault::{DataKey, Wrapped};
 
@@ -259,4 +261,17 @@ pub(super) fn record(booking_date: Option<Date>, amount: &str) -> Normalized {
         provenance: vec![Provenance { field: "amount", path: "transactionAmount.amount".into(), rule: "sign.signed" }],
         issues: vec![Issue::new("value_date.missing", "no value date")],
     }
+}
+
+/// Waits until some transaction of the test's database waits for a lock.
+pub(super) async fn until_somebody_waits(fixture: &Fixture) {
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
+    for _ in 0..20_000 {
+        if connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {
+            return;
+        }
+    }
+    panic!("nobody waits");
 }

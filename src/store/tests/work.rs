@@ -201,6 +201,27 @@ async fn events_are_numbered_without_gaps_in_the_order_they_happened() {
 }
 
 #[tokio::test]
+async fn events_of_one_instant_keep_their_order() {
+    let fixture = Fixture::new().await;
+    let mut tx = fixture.tx().await;
+    for n in 0..12 {
+        let event = Event {
+            id: EventId::new(&fixture.world()),
+            product: fixture.product,
+            kind: format!("test.{n}"),
+            consent: None,
+            payload: serde_json::Value::Null,
+            recorded_at: NOW,
+        };
+        events::append(&mut tx, &event).await.unwrap();
+    }
+    assert_eq!(events::number(&mut tx).await.unwrap(), 12);
+    let stream = events::after(&mut tx, fixture.product, 0, 100).await.unwrap();
+    let kinds: Vec<String> = stream.into_iter().map(|(_, event)| event.kind).collect();
+    assert_eq!(kinds, (0..12).map(|n| format!("test.{n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_request_with_a_key_is_carried_out_once() {
     let fixture = Fixture::new().await;
     let request = Request { product: fixture.product, key_hash: [1; 32], request_hash: [2; 32] };

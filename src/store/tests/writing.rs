@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row};
 use vault::{DataKey, Wrapped};
 
-use super::fixture::{Account, CAUSE, Fixture, NOW, record};
+use super::fixture::{Account, CAUSE, Fixture, NOW, record, until_somebody_waits};
 use crate::consents::Consent;
 use crate::fetches::{PageRead, Run, RunState};
 use crate::lines::{Details, Known, NewLine, Writer};
@@ -260,19 +260,6 @@ async fn an_account_that_was_taken_out_stays_out() {
     assert!(matches!(writer.line(account.id).await, Err(StoreError::NotFound(_))));
     let again = writer.grant(account.id, &account.key, b"resource", &fixture.world()).await;
     assert_eq!(again, Err(StoreError::NotAllowed));
-}
-
-/// Waits until some transaction of the test's database waits for a lock.
-async fn until_somebody_waits(fixture: &Fixture) {
-    let waiting =
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
-    for _ in 0..20_000 {
-        if connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {
-            return;
-        }
-    }
-    panic!("nobody waits");
 }
 
 async fn revoke(fixture: &Fixture, consent: &Consent) {
