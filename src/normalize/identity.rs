@@ -1,7 +1,26 @@
 //! What makes a row the same transaction in another fetch.
 //!
-//! A bank's own id is used where it says something and is not shared by two rows of one fetch; else the content is, with
-//! the ordinal of its occurrence: two equal coffees on one day are two transactions, in this fetch and in the next.
+//! [`align`] compares what is stored of an account with what a complete fetch brought and says of every row whether it
+//! is known, new, the booking of a pending one, or doubtful. No field of a bank is believed because a standard says so:
+//! how far an identifier is worth believing is counted in the overlap of every fetch ([`Trust`]).
+//!
+//! [`Identities`] names rows one by one, without what is stored: a bank's own id where it says something, else the
+//! content with the ordinal of its occurrence.
+
+mod align;
+mod booking;
+mod pages;
+mod sketch;
+mod trust;
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod simulation;
+
+pub use align::{Alignment, Coverage, Evidence, Listed, Outcome, Stored, Twin, align, opens_from};
+pub use sketch::Sketch;
+pub use trust::{Count, IdField, Lingering, PendingDays, Trust};
 
 use std::collections::HashMap;
 

@@ -8,8 +8,10 @@ mod amount;
 mod category;
 mod dates;
 pub mod identity;
+pub mod merchant;
 mod names;
 mod party;
+pub mod reconcile;
 mod text;
 
 use domain::money::{Currency, Money};

@@ -1,0 +1,542 @@
+//! What is stored against what a complete fetch brought: a pairing of rows, strongest evidence first.
+//!
+//! Every step pairs rows one to one and never drops one, so two equal purchases stay two whatever the evidence says.
+//! Where it does not decide, both rows stay and the new one is flagged.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use domain::records::Status;
+use jiff::Span;
+use jiff::civil::Date;
+
+use super::pages::{self, Repeat};
+use super::sketch::Sketch;
+use super::trust::{IdField, PendingDays, Trust};
+
+/// Days at the old edge of the fetched window in which a missing row is not missed: banks cut it by different dates.
+const EDGE_DAYS: i32 = 3;
+/// Days before the fetched window from which stored rows are needed: days that moved, pending rows that were withdrawn.
+const BACK_DAYS: i32 = 20;
+/// Longest distance of the days of one payment under one identifier.
+const ID_DAYS_MAX: i32 = 10;
+/// Longest time in which a pending row that is dated anew is followed, in days.
+const REDATED_DAYS_MAX: i32 = 7;
+/// Pairs of equal rows that are weighed one by one; beyond it they are paired in their order.
+const PAIRS_MAX: usize = 10_000;
+
+/// A row that the bank listed.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What identifies it.
+    pub sketch: Sketch,
+    /// The number of the page it stood on, counted through all lists of the fetch.
+    pub page: u32,
+}
+
+/// A row that is stored, a tombstone too.
+#[derive(Clone, Debug)]
+pub struct Stored<I> {
+    /// Our id.
+    pub id: I,
+    /// What identifies it, as last listed.
+    pub sketch: Sketch,
+    /// What it looked like before it last changed.
+    pub earlier: Option<Sketch>,
+    /// Whether the fetch before missed it.
+    pub missed: bool,
+    /// Whether it was withdrawn.
+    pub removed: bool,
+}
+
+impl<I: Copy> Stored<I> {
+    /// A row that a fetch brought first.
+    pub fn new(id: I, sketch: Sketch) -> Self {
+        Self { id, sketch, earlier: None, missed: false, removed: false }
+    }
+
+    /// The row as it is listed now: alive, and its form of before kept where that was another.
+    #[must_use]
+    pub fn listed_as(self, sketch: Sketch) -> Self {
+        let changed = content_key(&self.sketch) != content_key(&sketch);
+        let earlier = if changed { Some(self.sketch) } else { self.earlier };
+        Self { id: self.id, sketch, earlier, missed: false, removed: false }
+    }
+
+    /// The row with the form in which the fetch listed its payment a second time ([`Outcome::Echo`]), by which the next
+    /// fetch knows that form again.
+    #[must_use]
+    pub fn echoed_as(self, sketch: &Sketch) -> Self {
+        let another = content_key(&self.sketch) != content_key(sketch);
+        let earlier = if another { Some(sketch.clone()) } else { self.earlier };
+        Self { earlier, ..self }
+    }
+}
+
+/// What a fetch was complete for.
+#[derive(Clone, Copy, Debug)]
+pub struct Coverage {
+    /// The first day asked for; booked rows of earlier days are not missed.
+    pub from: Date,
+    /// Whether pending rows were asked for and given.
+    pub pending: bool,
+}
+
+/// Why two rows were taken for one payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing differs.
+    Everything,
+    /// An identifier that has proven to name payments.
+    Id(IdField),
+    /// Amount, days, text and party are equal.
+    Content,
+    /// A pending row, but for its days, which follow the calendar at this bank.
+    Redated,
+    /// It is what the payment looked like before it was booked.
+    EarlierForm,
+    /// A reference that only these two rows carry.
+    Link,
+    /// Equal amount, days that fit, a similar text or the same party.
+    Text,
+    /// A similar text and days that fit; the amount changed.
+    TextOnly,
+    /// Equal amount, days that fit, no other row that it could be; the texts share a word or have nothing to share.
+    Amount,
+    /// Nearly equal amount, days that fit, no other row that it could be; one text says nothing.
+    NearAmount,
+    /// Equal amount and day; the one went when the other came.
+    AmountAndDay,
+    /// The row stood at the end of one page and at the beginning of the next.
+    PageOverlap,
+}
+
+/// The other row of a pair: one of this fetch or one that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twin<I> {
+    /// The row of that place in the fetch.
+    Listed(usize),
+    /// The stored row of that id.
+    Stored(I),
+}
+
+/// What a listed row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<I> {
+    /// A stored payment, in the same state; a tombstone comes back to life.
+    Same {
+        /// Its id.
+        id: I,
+        /// Why.
+        why: Evidence,
+    },
+    /// A stored payment that was provisional and is now booked.
+    Booked {
+        /// Its id.
+        id: I,
+        /// Why.
+        why: Evidence,
+    },
+    /// A payment that was not known.
+    New,
+    /// Perhaps that payment, perhaps another: it gets an id of its own, both stay and are flagged.
+    Doubtful {
+        /// The row it may be.
+        like: Twin<I>,
+    },
+    /// The same payment as that row, listed a second time: only its form is kept ([`Stored::echoed_as`]).
+    Echo {
+        /// The row that stands for the payment.
+        of: Twin<I>,
+        /// Why.
+        why: Evidence,
+    },
+}
+
+/// The result of an alignment.
+#[derive(Clone, Debug)]
+pub struct Alignment<I> {
+    /// What each listed row is, in the order of the fetch.
+    pub listed: Vec<Outcome<I>>,
+    /// Stored rows that the bank no longer lists: they become tombstones.
+    pub withdrawn: Vec<I>,
+    /// Booked rows that the bank should have listed and did not, for the first time: a row can be lost between two
+    /// pages, so they stay until the next fetch misses them too.
+    pub missed: Vec<I>,
+    /// What is known now of the bank's identifiers; the argument of the next alignment.
+    pub trust: Trust,
+}
+
+/// The first day of which stored rows must be given to [`align`].
+pub fn opens_from(listed: &[Listed], coverage: &Coverage) -> Date {
+    let earliest = listed.iter().filter_map(|row| row.sketch.booked_day()).fold(coverage.from, Date::min);
+    earliest.saturating_sub(Span::new().days(BACK_DAYS))
+}
+
+/// Pairs what is stored with what a complete fetch brought.
+///
+/// `stored` holds all rows from [`opens_from`] on and all pending ones, tombstones included, in the order of their days;
+/// `listed` all rows of the fetch in the bank's order. A fetch that broke off must not be aligned.
+pub fn align<I: Copy + Eq>(
+    stored: &[Stored<I>],
+    listed: &[Listed],
+    coverage: &Coverage,
+    trust: &Trust,
+) -> Alignment<I> {
+    let mut work = Work::new(stored, listed, *coverage, trust);
+    work.overlaps();
+    work.everything();
+    work.ids();
+    work.content(Live::Stored);
+    work.earlier_forms();
+    work.content(Live::Removed);
+    work.bookings(trust.lingering);
+    work.redated(trust.pending_days);
+    work.last_bookings(trust.lingering);
+    work.finish(trust)
+}
+
+/// Which stored rows a step looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Live {
+    Stored,
+    Removed,
+}
+
+/// An alignment under way.
+pub(super) struct Work<'a, I> {
+    pub(super) stored: &'a [Stored<I>],
+    pub(super) listed: &'a [Listed],
+    pub(super) coverage: Coverage,
+    /// What each listed row is, as far as it is settled.
+    pub(super) outcome: Vec<Option<Outcome<I>>>,
+    /// The stored row that a listed one continues.
+    pub(super) partner: Vec<Option<usize>>,
+    /// Whether a stored row is continued.
+    pub(super) taken: Vec<bool>,
+    /// Fields whose equal values mean one payment: of booked rows, of provisional ones.
+    pub(super) naming: [[bool; IdField::ALL.len()]; 2],
+    /// Fields of booked rows whose different values mean two payments.
+    pub(super) steady: [bool; IdField::ALL.len()],
+    /// Words that stand on too many different rows to say anything.
+    pub(super) common: HashSet<u64>,
+    /// On how many listed and on how many stored rows a reference stands.
+    pub(super) links: HashMap<u64, (u32, u32)>,
+    /// Whether provisional rows are known to stay listed beside their bookings.
+    pub(super) lingers: bool,
+    balance_runs: bool,
+    possible: Vec<(usize, usize)>,
+    pub(super) seen: Trust,
+}
+
+impl<'a, I: Copy + Eq> Work<'a, I> {
+    fn new(stored: &'a [Stored<I>], listed: &'a [Listed], coverage: Coverage, trust: &Trust) -> Self {
+        let balance_runs = pages::balance_runs(listed);
+        let mut work = Self {
+            stored,
+            listed,
+            coverage,
+            outcome: vec![None; listed.len()],
+            partner: vec![None; listed.len()],
+            taken: vec![false; stored.len()],
+            naming: [[false; IdField::ALL.len()]; 2],
+            steady: [false; IdField::ALL.len()],
+            common: common_words(stored, listed),
+            links: HashMap::new(),
+            lingers: trust.lingering.is_known_here(),
+            balance_runs,
+            possible: Vec::new(),
+            seen: Trust::default(),
+        };
+        for token in listed.iter().flat_map(|row| &row.sketch.links) {
+            work.links.entry(*token).or_default().0 += 1;
+        }
+        for token in stored.iter().flat_map(|row| &row.sketch.links) {
+            work.links.entry(*token).or_default().1 += 1;
+        }
+        let repeated: Vec<bool> = {
+            let repeats = pages::repeats(listed, balance_runs);
+            (0..listed.len()).map(|l| repeats.contains_key(&l)).collect()
+        };
+        let sure: Vec<(usize, usize)> = work
+            .groups(content_key, Live::Stored)
+            .into_iter()
+            .filter_map(|(stored, listed)| Some((*single(&stored)?, *single(&listed)?)))
+            .collect();
+        work.seen = Trust::seen(stored, listed, &repeated, &sure);
+        work.naming = [trust.naming(&work.seen, false), trust.naming(&work.seen, true)];
+        work.steady = trust.steady(&work.seen, false);
+        work
+    }
+
+    pub(super) fn is_free(&self, l: usize) -> bool {
+        self.outcome[l].is_none()
+    }
+
+    /// Whether the bank would have listed the stored row if it still had it.
+    pub(super) fn is_covered(&self, s: usize) -> bool {
+        let sketch = &self.stored[s].sketch;
+        let first = self.coverage.from.saturating_add(Span::new().days(EDGE_DAYS));
+        match sketch.status {
+            Status::Pending => self.coverage.pending,
+            Status::Booked => sketch.booked_day().is_some_and(|day| day >= first),
+        }
+    }
+
+    /// Takes a listed row for the continuation of a stored one.
+    pub(super) fn settle(&mut self, s: usize, l: usize, why: Evidence) {
+        let id = self.stored[s].id;
+        let becomes_booked = self.stored[s].sketch.provisional && !self.listed[l].sketch.provisional;
+        self.seen.lingering.bookings += u32::from(becomes_booked);
+        self.outcome[l] = Some(if becomes_booked { Outcome::Booked { id, why } } else { Outcome::Same { id, why } });
+        self.partner[l] = Some(s);
+        self.taken[s] = true;
+    }
+
+    /// Rows that stand at the end of one page and at the beginning of the next.
+    fn overlaps(&mut self) {
+        let mut repeats: Vec<(usize, Repeat)> = pages::repeats(self.listed, self.balance_runs).into_iter().collect();
+        repeats.sort_unstable_by_key(|(l, _)| *l);
+        for (l, repeat) in repeats {
+            match repeat {
+                Repeat::Certain(other) => self.echo(l, Twin::Listed(other), Evidence::PageOverlap),
+                Repeat::Possible(other) => self.possible.push((l, other)),
+            }
+        }
+    }
+
+    pub(super) fn echo(&mut self, l: usize, of: Twin<I>, why: Evidence) {
+        self.outcome[l] = Some(Outcome::Echo { of, why });
+    }
+
+    fn everything(&mut self) {
+        for (stored, listed) in self.groups(Clone::clone, Live::Stored) {
+            self.pair(&stored, &listed, Evidence::Everything);
+        }
+    }
+
+    /// A pending row that is still listed beside its booking, as at banks that read their two lists at two moments.
+    fn earlier_forms(&mut self) {
+        for s in 0..self.stored.len() {
+            let Some(earlier) = &self.stored[s].earlier else { continue };
+            let key = content_key(earlier);
+            let again = |l: &usize| {
+                let now = &self.listed[*l].sketch;
+                self.is_free(*l) && content_key(now) == key && !links_differ(earlier, now)
+            };
+            let again = (0..self.listed.len()).find(again);
+            if let Some(l) = again {
+                self.echo(l, Twin::Stored(self.stored[s].id), Evidence::EarlierForm);
+                self.seen.lingering.beside += 1;
+            }
+        }
+    }
+
+    /// Identifiers that name payments, where the value stands once on either side.
+    fn ids(&mut self) {
+        let listed: HashSet<ContentKey> = self.listed.iter().map(|row| content_key(&row.sketch)).collect();
+        let stored: HashSet<ContentKey> = self.stored.iter().map(|row| content_key(&row.sketch)).collect();
+        // A row whose content stands on the other side too is not followed to other content: places in a list that
+        // serve as identifiers move when a row comes late.
+        let agree = |before: &Sketch, now: &Sketch| {
+            let (before, now) = (content_key(before), content_key(now));
+            before == now || !listed.contains(&before) && !stored.contains(&now)
+        };
+        for (index, field) in IdField::ALL.into_iter().enumerate() {
+            let mut holders: HashMap<u64, (Vec<usize>, Vec<usize>)> = HashMap::new();
+            for s in (0..self.stored.len()).filter(|&s| !self.taken[s] && !self.stored[s].removed) {
+                if let Some(value) = self.believed(&self.stored[s].sketch, index) {
+                    holders.entry(value).or_default().0.push(s);
+                }
+            }
+            for l in (0..self.listed.len()).filter(|&l| self.is_free(l)) {
+                if let Some(value) = self.believed(&self.listed[l].sketch, index) {
+                    holders.entry(value).or_default().1.push(l);
+                }
+            }
+            for (stored, listed) in holders.into_values() {
+                if let (Some(&s), Some(&l)) = (single(&stored), single(&listed))
+                    && may_share_id(&self.stored[s].sketch, &self.listed[l].sketch)
+                    && agree(&self.stored[s].sketch, &self.listed[l].sketch)
+                {
+                    self.settle(s, l, Evidence::Id(field));
+                }
+            }
+        }
+    }
+
+    /// The value of a field that is believed on rows of this kind.
+    pub(super) fn believed(&self, sketch: &Sketch, field: usize) -> Option<u64> {
+        sketch.ids[field].filter(|_| self.naming[usize::from(sketch.provisional)][field])
+    }
+
+    fn content(&mut self, live: Live) {
+        for (stored, listed) in self.groups(content_key, live) {
+            self.pair(&stored, &listed, Evidence::Content);
+        }
+    }
+
+    /// Pending rows whose days follow the calendar, unless the bank is known to leave them.
+    fn redated(&mut self, days: PendingDays) {
+        let key = |sketch: &Sketch| (sketch.provisional, sketch.status, sketch.money, sketch.text, sketch.party);
+        if days.stay() {
+            return;
+        }
+        for (stored, listed) in self.groups(key, Live::Stored) {
+            for (&s, &l) in stored.iter().zip(&listed) {
+                let (before, now) = (&self.stored[s].sketch, &self.listed[l].sketch);
+                let near = days_apart(before.day(), now.day()).is_none_or(|days| days.abs() <= REDATED_DAYS_MAX);
+                if now.status != Status::Pending || !near {
+                    continue;
+                }
+                let alone = stored.len() == 1 && listed.len() == 1 && !self.is_habit(now, Some(s), Some(l), Some(l));
+                if days.move_on() || alone && !self.says_nothing(now) {
+                    self.settle(s, l, Evidence::Redated);
+                    self.seen.pending_days.moved += 1;
+                }
+            }
+        }
+    }
+
+    /// Free rows of both sides with an equal key, in the order of the fetch.
+    fn groups<K: Hash + Eq>(&self, key: impl Fn(&Sketch) -> K, live: Live) -> Vec<(Vec<usize>, Vec<usize>)> {
+        let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<K, usize> = HashMap::new();
+        for l in (0..self.listed.len()).filter(|&l| self.is_free(l)) {
+            let place = *places.entry(key(&self.listed[l].sketch)).or_insert_with(|| {
+                groups.push(Default::default());
+                groups.len() - 1
+            });
+            groups[place].1.push(l);
+        }
+        for (s, row) in self.stored.iter().enumerate() {
+            if !self.taken[s]
+                && row.removed == (live == Live::Removed)
+                && let Some(&place) = places.get(&key(&row.sketch))
+            {
+                groups[place].0.push(s);
+            }
+        }
+        groups.retain(|(stored, _)| !stored.is_empty());
+        groups
+    }
+
+    /// Pairs rows that look alike: by the balance after them, by their identifiers, then in their order.
+    fn pair(&mut self, stored: &[usize], listed: &[usize], why: Evidence) {
+        if stored.len() * listed.len() <= PAIRS_MAX && stored.len() + listed.len() > 2 {
+            let mut ranked: Vec<(u32, usize, usize)> = Vec::new();
+            for (&s, &l) in stored.iter().flat_map(|s| listed.iter().map(move |l| (s, l))) {
+                let likeness = self.likeness(&self.stored[s].sketch, &self.listed[l].sketch);
+                ranked.extend((likeness > 0).then_some((likeness, s, l)));
+            }
+            ranked.sort_by_key(|(likeness, ..)| std::cmp::Reverse(*likeness));
+            for (_, s, l) in ranked {
+                if !self.taken[s] && self.is_free(l) {
+                    self.settle(s, l, why);
+                }
+            }
+        }
+        let mut rest = listed.iter().filter(|l| self.outcome[**l].is_none()).copied().collect::<Vec<_>>().into_iter();
+        for &s in stored {
+            if !self.taken[s]
+                && let Some(l) = rest.next()
+            {
+                self.settle(s, l, why);
+            }
+        }
+    }
+
+    fn likeness(&self, before: &Sketch, now: &Sketch) -> u32 {
+        let balance = self.balance_runs && before.balance_after.is_some() && before.balance_after == now.balance_after;
+        let ids = before.ids.iter().zip(&now.ids).filter(|(a, b)| a.is_some() && a == b).count();
+        let links = now.links.iter().filter(|token| before.links.binary_search(token).is_ok()).count();
+        u32::from(balance) * 8 + u32::try_from(ids + 4 * links).unwrap_or(0)
+    }
+
+    fn finish(mut self, trust: &Trust) -> Alignment<I> {
+        let kept = (0..self.listed.len())
+            .filter(|&l| self.listed[l].sketch.status == Status::Pending)
+            .filter(|&l| self.partner[l].is_some_and(|s| self.stored[s].sketch.day() == self.listed[l].sketch.day()));
+        self.seen.pending_days.kept = u32::try_from(kept.count()).unwrap_or(u32::MAX);
+        for (l, other) in std::mem::take(&mut self.possible) {
+            if self.is_free(l) {
+                // A row that was known once and now stands at the edge of two pages is that one again: were it another
+                // payment, the next fetch would show it where no pages meet.
+                let known = self.partner[other].is_some();
+                self.outcome[l] = Some(match known {
+                    true => Outcome::Echo { of: Twin::Listed(other), why: Evidence::PageOverlap },
+                    false => Outcome::Doubtful { like: Twin::Listed(other) },
+                });
+            }
+        }
+        let gone = (0..self.stored.len()).filter(|&s| !self.stored[s].removed && !self.taken[s] && self.is_covered(s));
+        let stored = self.stored;
+        let (missed, withdrawn): (Vec<usize>, Vec<usize>) =
+            gone.partition(|&s| stored[s].sketch.status == Status::Booked && !stored[s].missed);
+        Alignment {
+            withdrawn: withdrawn.into_iter().map(|s| stored[s].id).collect(),
+            missed: missed.into_iter().map(|s| stored[s].id).collect(),
+            listed: self.outcome.into_iter().map(|outcome| outcome.unwrap_or(Outcome::New)).collect(),
+            trust: trust.after(&self.seen),
+        }
+    }
+}
+
+/// Days from one day to another, where both are known.
+pub(super) fn days_apart(from: Option<Date>, to: Option<Date>) -> Option<i32> {
+    Some(to?.since(from?).ok()?.get_days())
+}
+
+fn single<T>(items: &[T]) -> Option<&T> {
+    if let [only] = items { Some(only) } else { None }
+}
+
+/// Everything that the bank says about the money, the days and the other side.
+type ContentKey = (bool, Status, domain::money::Money, [Option<Date>; 3], Option<u64>, u64);
+
+fn content_key(sketch: &Sketch) -> ContentKey {
+    let Sketch { provisional, status, money, booking_date, value_date, purchase_date, party, text, .. } = *sketch;
+    (provisional, status, money, [booking_date, value_date, purchase_date], party, text)
+}
+
+/// Whether both rows carry references and share none.
+pub(super) fn links_differ(before: &Sketch, now: &Sketch) -> bool {
+    let shared = now.links.iter().any(|token| before.links.binary_search(token).is_ok());
+    !before.links.is_empty() && !now.links.is_empty() && !shared
+}
+
+/// Whether two rows with one identifier can be one payment: the amount stays unless a provisional row is settled.
+fn may_share_id(before: &Sketch, now: &Sketch) -> bool {
+    let near = days_apart(before.booked_day(), now.booked_day()).is_none_or(|days| days.abs() <= ID_DAYS_MAX);
+    let currency = before.money.currency() == now.money.currency();
+    let sign = before.money.amount().is_sign_negative() == now.money.amount().is_sign_negative();
+    near && if before.provisional { currency && sign } else { !now.provisional && before.money == now.money }
+}
+
+/// Words that say nothing about a payment: they stand on rows of a quarter of all amounts (of eight at least), or on
+/// rows of half of all amounts (of three at least) that are or were to change, as "pending" and "reserved" do.
+fn common_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> HashSet<u64> {
+    let earlier: Vec<&Sketch> = stored.iter().filter_map(|row| row.earlier.as_ref()).collect();
+    let current = stored.iter().map(|row| &row.sketch).chain(listed.iter().map(|row| &row.sketch));
+    let all: Vec<&Sketch> = current.chain(earlier.iter().copied()).collect();
+    let provisional = all.iter().copied().filter(|sketch| sketch.provisional);
+    let provisional: Vec<&Sketch> =
+        provisional.chain(earlier.into_iter().filter(|sketch| !sketch.provisional)).collect();
+    let mut common = frequent_words(&all, 4, 8);
+    common.extend(frequent_words(&provisional, 2, 3));
+    common
+}
+
+/// Words that stand with one in `share` of all different amounts, and with `least` at least.
+fn frequent_words(rows: &[&Sketch], share: usize, least: usize) -> HashSet<u64> {
+    let mut amounts_of: HashMap<u64, HashSet<rust_decimal::Decimal>> = HashMap::new();
+    let mut amounts = HashSet::new();
+    for row in rows {
+        amounts.insert(row.money.amount());
+        for word in &row.words {
+            amounts_of.entry(*word).or_default().insert(row.money.amount());
+        }
+    }
+    let many = amounts.len().div_ceil(share).max(least);
+    amounts_of.into_iter().filter(|(_, of)| of.len() >= many).map(|(word, _)| word).collect()
+}

@@ -1,0 +1,312 @@
+//! From provisional to booked: the bank gives the payment another row, often with another id, day, text or amount.
+
+use super::align::{Evidence, Outcome, Twin, Work, days_apart, links_differ};
+use super::sketch::Sketch;
+use super::trust::Lingering;
+use rust_decimal::Decimal;
+
+/// Longest time from a purchase to its booking that is followed, in days.
+const BOOKING_DAYS_MAX: i32 = 14;
+/// Days that a booking may lie before the day of its pending row: some banks date pending rows ahead.
+const AHEAD_DAYS_MAX: i32 = 3;
+/// Days within which another purchase of the same amount at the same place makes it a habit.
+const HABIT_DAYS: i32 = 20;
+/// Pairs that are weighed in one step; a list with more is no account's, and its rows are told apart by less.
+const PAIRS_MAX: usize = 4_000_000;
+/// Pairs that fit in one step and are kept.
+const EDGES_MAX: usize = 4_000;
+/// Longest time from a purchase to its booking where the provisional row was withdrawn before, in days.
+const RETURN_DAYS_MAX: i32 = 6;
+/// Longest time in which a booked row that was replaced is followed, in days.
+const REPLACED_DAYS_MAX: i32 = 10;
+
+/// Where the provisional form of a payment is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    /// Stored, provisional, no longer listed.
+    Vanished,
+    /// Still listed beside its booking.
+    Listed,
+    /// Withdrawn some fetches ago.
+    Removed,
+    /// Stored, booked, no longer listed: the bank replaced the row.
+    Replaced,
+}
+
+/// A row that may have become another one.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    sketch: &'a Sketch,
+    stored: Option<usize>,
+    listed: Option<usize>,
+}
+
+impl<'a, I: Copy + Eq> Work<'a, I> {
+    /// Bookings with good evidence.
+    pub(super) fn bookings(&mut self, lingering: Lingering) {
+        for pool in [Pool::Vanished, Pool::Listed, Pool::Removed, Pool::Replaced] {
+            self.follow(pool, Evidence::Link, lingering);
+        }
+        for pool in [Pool::Vanished, Pool::Replaced, Pool::Listed, Pool::Removed] {
+            self.follow(pool, Evidence::Text, lingering);
+        }
+    }
+
+    /// Bookings for which little speaks but that nothing else explains.
+    pub(super) fn last_bookings(&mut self, lingering: Lingering) {
+        for (pool, why) in [
+            (Pool::Vanished, Evidence::Amount),
+            (Pool::Replaced, Evidence::Amount),
+            (Pool::Replaced, Evidence::AmountAndDay),
+            (Pool::Removed, Evidence::Amount),
+            (Pool::Vanished, Evidence::TextOnly),
+            (Pool::Replaced, Evidence::TextOnly),
+            (Pool::Listed, Evidence::TextOnly),
+            (Pool::Removed, Evidence::TextOnly),
+            (Pool::Vanished, Evidence::NearAmount),
+        ] {
+            self.follow(pool, why, lingering);
+        }
+    }
+
+    fn follow(&mut self, pool: Pool, why: Evidence, lingering: Lingering) {
+        let mut sources = self.sources(pool);
+        let mut targets: Vec<usize> =
+            (0..self.listed.len()).filter(|&l| self.is_free(l) && !self.listed[l].sketch.provisional).collect();
+        sources.sort_by_key(|source| source.sketch.day());
+        targets.sort_by_key(|&l| self.listed[l].sketch.booked_day());
+        if sources.len().saturating_mul(targets.len()) > PAIRS_MAX {
+            return;
+        }
+        let pairs = (0..sources.len()).flat_map(|place| targets.iter().map(move |&l| (place, l)));
+        let fits = |pair: &(usize, usize)| self.fits(sources[pair.0].sketch, &self.listed[pair.1].sketch, pool, why);
+        let edges: Vec<(usize, usize)> = pairs.filter(fits).take(EDGES_MAX).collect();
+        let mut used = vec![false; sources.len()];
+        for on_the_day in [true, false] {
+            for &(place, l) in &edges {
+                let source = sources[place];
+                if used[place]
+                    || !self.is_free(l)
+                    || on_the_day && !same_purchase_day(source.sketch, &self.listed[l].sketch)
+                {
+                    continue;
+                }
+                let alone = self.is_alone(&sources, &edges, place, l);
+                let single = edges.iter().filter(|(p, t)| *p == place || *t == l).count() == 1;
+                let alone = if amount_changed(why) { single } else { alone };
+                if on_the_day && !amount_changed(why) || self.is_sure(&source, l, pool, why, alone) {
+                    used[place] = true;
+                    self.book(&source, l, why);
+                } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering)) {
+                    self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
+                }
+            }
+        }
+    }
+
+    /// Whether no other row competes that looks different.
+    fn is_alone(&self, sources: &[Source<'_>], edges: &[(usize, usize)], place: usize, l: usize) -> bool {
+        let (source, target) = (sources[place].sketch, &self.listed[l].sketch);
+        let mut rivals = edges.iter().filter(|(_, t)| *t == l).map(|(p, _)| sources[*p].sketch);
+        let mut others = edges.iter().filter(|(p, _)| *p == place).map(|(_, t)| &self.listed[*t].sketch);
+        let balanced = rivals.clone().count() == others.clone().count();
+        let one_day = rivals.clone().all(|rival| rival.day() == source.day());
+        rivals.all(|rival| rival.text == source.text)
+            && (balanced && one_day || others.all(|other| other.text == target.text || self.are_similar(other, target)))
+    }
+
+    fn sources(&self, pool: Pool) -> Vec<Source<'a>> {
+        let (stored, listed) = (self.stored, self.listed);
+        if pool == Pool::Listed {
+            let shown = |l: &usize| matches!(self.outcome[*l], None | Some(Outcome::Same { .. }));
+            return (0..listed.len())
+                .filter(|&l| listed[l].sketch.provisional)
+                .filter(shown)
+                .map(|l| Source { sketch: &listed[l].sketch, stored: self.partner[l], listed: Some(l) })
+                .collect();
+        }
+        (0..stored.len())
+            .filter(|&s| !self.taken[s] && stored[s].removed == (pool == Pool::Removed))
+            .filter(|&s| pool == Pool::Removed || stored[s].sketch.provisional == (pool == Pool::Vanished))
+            .filter(|&s| pool == Pool::Removed || self.is_covered(s))
+            .map(|s| Source { sketch: &stored[s].sketch, stored: Some(s), listed: None })
+            .collect()
+    }
+
+    /// Takes the booked row for the payment; the provisional row, if it is still listed, is its echo.
+    fn book(&mut self, source: &Source<'_>, l: usize, why: Evidence) {
+        match source.stored {
+            Some(s) => self.settle(s, l, why),
+            None => self.outcome[l] = Some(Outcome::New),
+        }
+        if let Some(provisional) = source.listed {
+            self.partner[provisional] = None;
+            self.echo(provisional, Twin::Listed(l), why);
+            self.seen.lingering.beside += 1;
+        }
+    }
+
+    fn fits(&self, before: &Sketch, now: &Sketch, pool: Pool, why: Evidence) -> bool {
+        let (old, new) = (before.money, now.money);
+        if old.currency() != new.currency() || old.amount().is_sign_negative() != new.amount().is_sign_negative() {
+            return false;
+        }
+        let equal = old == new;
+        let days = if pool == Pool::Replaced {
+            days_apart(before.booked_day(), now.booked_day()).is_none_or(|days| days.abs() <= REPLACED_DAYS_MAX)
+        } else {
+            let returned = pool != Pool::Removed
+                || days_apart(before.day(), now.booked_day()).is_none_or(|d| d <= RETURN_DAYS_MAX);
+            let elsewhere = matches!(pool, Pool::Listed | Pool::Removed) && now.purchase_date.is_some();
+            returned && days_fit(before, now) && (!elsewhere || same_purchase_day(before, now))
+        };
+        let on_the_day = now.purchase_date.is_none() || same_purchase_day(before, now);
+        let contradicted = why != Evidence::Link && links_differ(before, now);
+        days && !contradicted
+            && match why {
+                Evidence::Link => self.are_linked(before, now) && (equal || self.are_similar(before, now)),
+                Evidence::Text => equal && self.are_similar(before, now),
+                Evidence::TextOnly => {
+                    let (amount, settled) = (old.amount(), new.amount());
+                    let much =
+                        near(amount, settled, if before.provisional { 2 } else { 5 }) && self.are_similar(before, now);
+                    let little =
+                        near(amount, settled, 5) && before.party == now.party && self.shared_words(before, now) > 0;
+                    let known = pool != Pool::Listed || self.lingers;
+                    !equal && on_the_day && known && (much || little && before.provisional)
+                }
+                Evidence::Amount => {
+                    let share = self.shared_words(before, now) > 0;
+                    equal && on_the_day && before.party == now.party && (share || pool != Pool::Replaced)
+                }
+                Evidence::NearAmount => {
+                    !equal && on_the_day && near(old.amount(), new.amount(), 5) && before.party == now.party
+                }
+                Evidence::AmountAndDay => {
+                    equal && before.booked_day() == now.booked_day() && !self.ids_differ(before, now)
+                }
+                Evidence::Everything
+                | Evidence::Id(_)
+                | Evidence::Content
+                | Evidence::Redated
+                | Evidence::EarlierForm
+                | Evidence::PageOverlap => false,
+            }
+    }
+
+    /// Whether the evidence decides. A row that went when the other came is more than one that is still there; where
+    /// the bank names the day of purchase and it is another, the purchase must not be one of a habit.
+    fn is_sure(&self, source: &Source<'_>, l: usize, pool: Pool, why: Evidence, alone: bool) -> bool {
+        let now = &self.listed[l].sketch;
+        let later = days_apart(source.sketch.day(), now.booked_day());
+        let habit = || self.is_habit(now, source.stored, source.listed, Some(l));
+        match (why, pool) {
+            (Evidence::Link, _) => true,
+            // Where such rows are known to stay, equal purchases are taken in their order.
+            (Evidence::Text, Pool::Listed) => {
+                let in_order = self.lingers && now.purchase_date.is_none();
+                later.is_none_or(|days| days >= 0) && alone && (in_order || !habit())
+            }
+            (Evidence::Text, Pool::Removed) if later.is_some_and(|days| !(0..=HABIT_DAYS / 2).contains(&days)) => {
+                !habit()
+            }
+            (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
+            (Evidence::Amount, Pool::Removed) => alone && !self.is_usual_amount(now, source.stored, l),
+            (Evidence::TextOnly, Pool::Listed) => same_purchase_day(source.sketch, now) && alone && !habit(),
+            (Evidence::TextOnly, _) => alone && near(source.sketch.money.amount(), now.money.amount(), 5),
+            (Evidence::NearAmount, _) => alone && (self.says_nothing(source.sketch) || self.says_nothing(now)),
+            _ => alone,
+        }
+    }
+
+    /// Whether some other row near that day is of the same amount.
+    fn is_usual_amount(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
+        let alike = |other: &Sketch| {
+            let near = days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS);
+            near && other.money == now.money
+        };
+        self.listed.iter().enumerate().any(|(l, row)| l != listed && alike(&row.sketch))
+            || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && alike(&row.sketch))
+    }
+
+    /// Whether a reference that only these two rows carry, or an identifier that names payments, stands on both.
+    fn are_linked(&self, before: &Sketch, now: &Sketch) -> bool {
+        let rare = |token: &u64| self.links.get(token).is_some_and(|(listed, stored)| *listed <= 2 && *stored <= 2);
+        now.links.iter().any(|token| rare(token) && before.links.binary_search(token).is_ok())
+            || (0..now.ids.len())
+                .any(|field| self.believed(before, field).is_some_and(|value| self.believed(now, field) == Some(value)))
+    }
+
+    fn are_similar(&self, before: &Sketch, now: &Sketch) -> bool {
+        if before.party.is_some() && before.party == now.party {
+            return true;
+        }
+        let telling = |sketch: &Sketch| sketch.words.iter().filter(|word| !self.common.contains(word)).count();
+        let least = telling(before).min(telling(now));
+        least > 0 && self.shared_words(before, now) * 2 > least
+    }
+
+    fn shared_words(&self, before: &Sketch, now: &Sketch) -> usize {
+        let telling = before.words.iter().filter(|word| !self.common.contains(word));
+        telling.filter(|word| now.words.binary_search(word).is_ok()).count()
+    }
+
+    pub(super) fn says_nothing(&self, sketch: &Sketch) -> bool {
+        sketch.words.iter().all(|word| self.common.contains(word))
+    }
+
+    fn ids_differ(&self, before: &Sketch, now: &Sketch) -> bool {
+        let pairs = before.ids.iter().zip(&now.ids).zip(self.steady);
+        pairs.filter(|(_, steady)| *steady).any(|((a, b), _)| a.is_some() && b.is_some() && a != b)
+    }
+
+    /// Whether some other row near that day is of the same amount and place.
+    pub(super) fn is_habit(&self, now: &Sketch, stored: Option<usize>, one: Option<usize>, two: Option<usize>) -> bool {
+        let own = |l: usize| Some(l) == one || Some(l) == two;
+        let alike = |other: &Sketch| {
+            other.money == now.money
+                && days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS)
+                && self.are_similar(other, now)
+        };
+        let listed = self.listed.iter().enumerate().any(|(l, row)| !own(l) && alike(&row.sketch));
+        listed || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && alike(&row.sketch))
+    }
+}
+
+/// Whether it is evidence without an equal amount: then one other row that it could be is too many.
+const fn amount_changed(why: Evidence) -> bool {
+    matches!(why, Evidence::TextOnly | Evidence::NearAmount)
+}
+
+/// Whether evidence that does not decide is worth a flag. A row that was withdrawn explains little, and so does one that
+/// is still listed where the bank takes such rows off its list.
+fn is_doubt(pool: Pool, why: Evidence, lingering: Lingering) -> bool {
+    match (pool, why) {
+        (Pool::Removed, Evidence::Text | Evidence::TextOnly) => false,
+        (Pool::Listed, Evidence::Text) => !lingering.is_unknown_here(),
+        (Pool::Listed, _) => lingering.is_known_here(),
+        _ => true,
+    }
+}
+
+/// Whether a booking of that day can be that of a provisional row.
+fn days_fit(before: &Sketch, now: &Sketch) -> bool {
+    let gap = days_apart(before.day(), now.booked_day());
+    let purchase = days_apart(before.day(), now.purchase_date);
+    let exact = before.purchase_date.is_some();
+    gap.is_none_or(|days| (-AHEAD_DAYS_MAX..=BOOKING_DAYS_MAX).contains(&days))
+        && purchase.is_none_or(|days| days.abs() <= if exact { 1 } else { AHEAD_DAYS_MAX })
+}
+
+/// Whether both rows name the same day of purchase.
+fn same_purchase_day(before: &Sketch, now: &Sketch) -> bool {
+    now.purchase_date.is_some() && before.day() == now.purchase_date
+}
+
+/// Whether an amount can have become the other by a tip, a rate or the settlement of a reservation: they differ by one
+/// part in so many at most.
+fn near(before: Decimal, now: Decimal, parts: i64) -> bool {
+    let (before, now) = (before.abs(), now.abs());
+    let part = before.max(now).checked_div(Decimal::from(parts)).unwrap_or_default();
+    now.checked_sub(before).is_some_and(|gap| gap.abs() <= part)
+}

@@ -1,0 +1,208 @@
+//! The cases that the rules were made for, one by one.
+
+use domain::money::{Currency, Money};
+use domain::records::Status;
+use jiff::civil::{Date, date};
+use rust_decimal::Decimal;
+
+use super::sketch::{digest, reference, words};
+use super::{Alignment, Coverage, Evidence, IdField, Listed, Outcome, Sketch, Stored, Trust, Twin, align};
+
+fn on(day: i8) -> Date {
+    date(2026, 3, day)
+}
+
+fn booked(day: i8, cents: i64, text: &str) -> Sketch {
+    Sketch {
+        status: Status::Booked,
+        provisional: false,
+        money: Money::new(Decimal::new(cents, 2), Currency::EUR),
+        booking_date: Some(on(day)),
+        value_date: None,
+        purchase_date: None,
+        party: None,
+        text: digest(text),
+        words: words(text),
+        ids: [None; 4],
+        links: Vec::new(),
+        balance_after: None,
+    }
+}
+
+fn pending(day: i8, cents: i64, text: &str) -> Sketch {
+    Sketch { status: Status::Pending, provisional: true, ..booked(day, cents, text) }
+}
+
+fn with_id(sketch: Sketch, id: &str) -> Sketch {
+    Sketch { ids: [reference(id), None, None, None], ..sketch }
+}
+
+fn stored(rows: &[Sketch]) -> Vec<Stored<usize>> {
+    rows.iter().cloned().enumerate().map(|(id, sketch)| Stored::new(id, sketch)).collect()
+}
+
+fn fetched(rows: &[Sketch]) -> Vec<Listed> {
+    rows.iter().map(|sketch| Listed { sketch: sketch.clone(), page: 0 }).collect()
+}
+
+fn against(before: &[Stored<usize>], now: &[Listed], trust: &Trust) -> Alignment<usize> {
+    align(before, now, &Coverage { from: on(1), pending: true }, trust)
+}
+
+fn outcomes(before: &[Sketch], now: &[Sketch]) -> Vec<Outcome<usize>> {
+    against(&stored(before), &fetched(now), &Trust::default()).listed
+}
+
+fn same(id: usize, why: Evidence) -> Outcome<usize> {
+    Outcome::Same { id, why }
+}
+
+/// Twelve rows that nothing disturbs, so that a bank can be known.
+fn others() -> Vec<Sketch> {
+    (0..12).map(|n| with_id(booked(20, -1000 - n, &format!("Shop {n}")), &format!("other-{n}"))).collect()
+}
+
+#[test]
+fn equal_purchases_stay_as_many_as_the_bank_lists() {
+    let coffee = booked(10, -320, "Coffee House");
+    let known = outcomes(&[coffee.clone(), coffee.clone()], &[coffee.clone(), coffee.clone(), coffee]);
+    let everything = Evidence::Everything;
+    assert_eq!(known, [same(0, everything), same(1, everything), Outcome::New]);
+}
+
+#[test]
+fn the_running_balance_tells_equal_purchases_apart() {
+    let row =
+        |cents: i64, after: i64| Sketch { balance_after: Some(Decimal::new(after, 2)), ..booked(10, cents, "Cafe") };
+    let (first, second) = (row(-300, 9700), row(-300, 9400));
+    let rest = [row(-100, 9300), row(-150, 9150), row(-250, 8900), row(-50, 8850), row(-60, 8790)];
+    // The first of both is withdrawn: the second keeps its id, although nothing else tells them apart.
+    let with_new_ids = |sketch: &Sketch, id: &str| with_id(sketch.clone(), id);
+    let mut before = vec![with_new_ids(&first, "a"), with_new_ids(&second, "b")];
+    let mut now = vec![with_new_ids(&second, "x")];
+    before.extend(rest.clone());
+    now.extend(rest);
+    assert_eq!(outcomes(&before, &now)[0], same(1, Evidence::Content));
+}
+
+#[test]
+fn new_identifiers_after_a_new_consent_change_nothing() {
+    let before = [with_id(booked(10, -320, "Coffee"), "a-1"), with_id(booked(11, -990, "Books"), "a-2")];
+    let now = [with_id(booked(11, -990, "Books"), "b-1"), with_id(booked(10, -320, "Coffee"), "b-2")];
+    assert_eq!(outcomes(&before, &now), [same(1, Evidence::Content), same(0, Evidence::Content)]);
+}
+
+#[test]
+fn an_identifier_is_believed_when_it_has_proven_itself_and_not_before() {
+    let (mut before, mut now) = (others(), others());
+    before.push(with_id(booked(10, -320, "CARD 4711"), "mine"));
+    now.push(with_id(booked(12, -320, "Coffee House Vienna"), "mine"));
+    let proven = against(&stored(&before), &fetched(&now), &Trust::default());
+    assert_eq!(proven.listed[12], same(12, Evidence::Id(IdField::Transaction)));
+
+    // The same value on another amount: from now on it names nothing.
+    before.push(with_id(booked(13, -500, "Bakery"), "other"));
+    now.push(with_id(booked(14, -700, "Cinema"), "other"));
+    let clashed = against(&stored(&before), &fetched(&now), &Trust::default());
+    assert!(!matches!(clashed.listed[12], Outcome::Same { why: Evidence::Id(_), .. }));
+    assert_eq!(clashed.listed[13], Outcome::New);
+    assert_eq!(clashed.trust.counts[0][0].clashed, 1);
+}
+
+#[test]
+fn places_in_a_list_are_no_identifiers() {
+    let row = |text: &str, place: &str| with_id(booked(10, -320, text), place);
+    let before = [row("Tea", "2026-03-10.0"), row("Coffee", "2026-03-10.1")];
+    let now = [row("Late", "2026-03-10.0"), row("Tea", "2026-03-10.1"), row("Coffee", "2026-03-10.2")];
+    let expected = [Outcome::New, same(0, Evidence::Content), same(1, Evidence::Content)];
+    assert_eq!(outcomes(&before, &now), expected);
+}
+
+#[test]
+fn a_pending_row_becomes_booked_under_its_id() {
+    let evidence = |before: Sketch, now: Sketch| match outcomes(&[before], &[now])[0] {
+        Outcome::Booked { id: 0, why } => Some(why),
+        _ => None,
+    };
+    let hold = || pending(10, -320, "COFFEE HOUSE");
+    assert_eq!(evidence(hold(), booked(12, -320, "Coffee House Vienna")), Some(Evidence::Text));
+    assert_eq!(evidence(hold(), booked(12, -341, "Coffee House Vienna")), Some(Evidence::TextOnly));
+    assert_eq!(evidence(pending(10, -320, "4711"), booked(12, -320, "Coffee House")), Some(Evidence::Amount));
+    let link = |sketch: Sketch| Sketch { links: vec![77], ..sketch };
+    assert_eq!(evidence(link(hold()), link(booked(12, -320, "CH 0815"))), Some(Evidence::Link));
+    assert_eq!(evidence(hold(), booked(30, -320, "Coffee House")), None, "too late");
+    assert_eq!(evidence(hold(), booked(12, 320, "Coffee House")), None, "money that comes back");
+    assert_eq!(evidence(hold(), booked(12, -990, "Books")), None, "another purchase");
+}
+
+#[test]
+fn a_pending_row_beside_its_booking_is_shown_once() {
+    let hold = pending(10, -320, "COFFEE HOUSE");
+    let done = booked(12, -320, "Coffee House Vienna");
+    let before = stored(std::slice::from_ref(&hold));
+    let first = against(&before, &fetched(&[done.clone(), hold.clone()]), &Trust::default()).listed;
+    let why = Evidence::Text;
+    assert_eq!(first, [Outcome::Booked { id: 0, why }, Outcome::Echo { of: Twin::Listed(0), why }]);
+
+    let after = [before[0].clone().listed_as(done.clone())];
+    let again = against(&after, &fetched(&[done, hold]), &Trust::default()).listed;
+    let why = Evidence::EarlierForm;
+    assert_eq!(again, [same(0, Evidence::Everything), Outcome::Echo { of: Twin::Stored(0), why }]);
+}
+
+#[test]
+fn a_doubtful_pair_stays_two_and_is_flagged() {
+    // Every day a coffee: the booking may be that of the hold, or of a purchase that was never seen pending.
+    let habit = booked(8, -320, "Coffee House");
+    let before = [habit.clone(), pending(10, -320, "COFFEE HOUSE")];
+    let now = [habit, booked(11, -320, "Coffee House Vienna"), pending(10, -320, "COFFEE HOUSE")];
+    let everything = Evidence::Everything;
+    let doubt = Outcome::Doubtful { like: Twin::Stored(1) };
+    assert_eq!(outcomes(&before, &now), [same(0, everything), doubt, same(1, everything)]);
+}
+
+#[test]
+fn pages_that_overlap_double_nothing() {
+    let page = |sketch: &Sketch, page| Listed { sketch: sketch.clone(), page };
+    let (a, b) = (booked(12, -100, "Bakery"), booked(11, -200, "Books"));
+    let overlap = [page(&a, 0), page(&b, 0), page(&a, 1), page(&b, 1)];
+    let echo = |of| Outcome::Echo { of: Twin::Listed(of), why: Evidence::PageOverlap };
+    assert_eq!(against(&[], &overlap, &Trust::default()).listed, [Outcome::New, Outcome::New, echo(0), echo(1)]);
+    // One row alone may be a second purchase: both stay.
+    let one = [page(&a, 0), page(&b, 0), page(&b, 1)];
+    let doubt = Outcome::Doubtful { like: Twin::Listed(1) };
+    assert_eq!(against(&[], &one, &Trust::default()).listed, [Outcome::New, Outcome::New, doubt]);
+    let known = stored(&[a, b]);
+    assert_eq!(against(&known, &one, &Trust::default()).listed[2], echo(1));
+}
+
+#[test]
+fn what_the_bank_no_longer_lists_becomes_a_tombstone_and_may_come_back() {
+    let (kept, gone, held) = (booked(12, -100, "Bakery"), booked(10, -200, "Books"), pending(11, -300, "Hotel"));
+    let mut before = stored(&[kept.clone(), gone.clone(), held]);
+    let now = fetched(&[kept]);
+    let once = against(&before, &now, &Trust::default());
+    assert_eq!((once.missed, once.withdrawn), (vec![1], vec![2]));
+    before[1].missed = true;
+    before[2].removed = true;
+    assert_eq!(against(&before, &now, &Trust::default()).withdrawn, [1]);
+    before[1].removed = true;
+    let back = against(&before, &fetched(&[gone]), &Trust::default());
+    assert_eq!(back.listed, [same(1, Evidence::Content)]);
+    // What lies before the window, or was not asked for, is not missed.
+    let narrow = align(
+        &stored(&[booked(3, -1, "Old"), pending(3, -2, "Held")]),
+        &[],
+        &Coverage { from: on(1), pending: false },
+        &Trust::default(),
+    );
+    assert!(narrow.withdrawn.is_empty() && narrow.missed.is_empty());
+}
+
+#[test]
+fn blank_identifiers_are_none() {
+    for blank in ["", " ", "-", "0000", "NOTPROVIDED", "null"] {
+        assert_eq!(reference(blank), None, "{blank}");
+    }
+    assert!(reference("9998").is_some());
+}

@@ -1,0 +1,79 @@
+//! Rows that a bank lists twice because its pages overlap: they moved down while we were turning the page.
+
+use std::collections::HashMap;
+
+use rust_decimal::Decimal;
+
+use super::align::Listed;
+
+/// Longest overlap of two pages that is looked for, in rows.
+const OVERLAP_ROWS_MAX: usize = 200;
+/// Rows with a balance that are needed to tell whether it runs.
+const BALANCE_PAIRS_MIN: usize = 4;
+
+/// What the end of one page says about the beginning of the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// The row is that other row of the list, again.
+    Certain(usize),
+    /// It is that other row again, or another payment that looks like it.
+    Possible(usize),
+}
+
+/// Whether each row's balance is that of its neighbour and its amount: then it tells equal rows apart.
+pub(super) fn balance_runs(listed: &[Listed]) -> bool {
+    let (mut pairs, mut up, mut down) = (0_usize, 0_usize, 0_usize);
+    for [a, b] in listed.windows(2).filter_map(|pair| <&[Listed; 2]>::try_from(pair).ok()) {
+        let (Some(first), Some(second)) = (a.sketch.balance_after, b.sketch.balance_after) else { continue };
+        pairs += 1;
+        let differs = |from: Decimal, to: Decimal, by: Decimal| from.checked_add(by) == Some(to);
+        up += usize::from(differs(first, second, b.sketch.money.amount()));
+        down += usize::from(differs(second, first, a.sketch.money.amount()));
+    }
+    pairs >= BALANCE_PAIRS_MIN && up.max(down) * 10 >= pairs * 8
+}
+
+/// The rows at the beginning of a page that stood at the end of the page before.
+pub(super) fn repeats(listed: &[Listed], balance_runs: bool) -> HashMap<usize, Repeat> {
+    let mut found = HashMap::new();
+    let mut start = 0;
+    for end in 1..listed.len() {
+        if listed[end].page == listed[end - 1].page {
+            continue;
+        }
+        let length = listed[end..].iter().take_while(|row| row.page == listed[end].page).count();
+        let longest = (end - start).min(length).min(OVERLAP_ROWS_MAX);
+        let overlap = (1..=longest).rev().find(|&rows| same(&listed[end - rows..end], &listed[end..end + rows]));
+        if let Some(rows) = overlap {
+            let run = &listed[end..end + rows];
+            let certain = run.windows(2).any(|pair| pair[0].sketch != pair[1].sketch)
+                || run.iter().any(|row| {
+                    (balance_runs && row.sketch.balance_after.is_some() && !row.sketch.money.amount().is_zero())
+                        || has_own_id(listed, row)
+                });
+            for row in end..end + rows {
+                let other = row - rows;
+                found.insert(row, if certain { Repeat::Certain(other) } else { Repeat::Possible(other) });
+            }
+        }
+        start = end;
+    }
+    found
+}
+
+fn same(before: &[Listed], after: &[Listed]) -> bool {
+    before.iter().zip(after).all(|(a, b)| a.sketch == b.sketch)
+}
+
+/// Whether the row has an identifier that no different row of the list has, in a field in which nearly all rows differ.
+fn has_own_id(listed: &[Listed], row: &Listed) -> bool {
+    row.sketch.ids.iter().enumerate().any(|(field, id)| {
+        let Some(id) = id else { return false };
+        let own = listed.iter().all(|other| other.sketch == row.sketch || other.sketch.ids[field] != Some(*id));
+        let mut values: Vec<u64> = listed.iter().filter_map(|other| other.sketch.ids[field]).collect();
+        let all = values.len();
+        values.sort_unstable();
+        values.dedup();
+        own && values.len() * 10 >= all * 8
+    })
+}
