@@ -136,6 +136,8 @@ mod hostile;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod requirements;
+#[cfg(test)]
 mod testing;
 
 pub use refusal::{Refusal, reasons};

@@ -7,6 +7,7 @@
 use http::StatusCode;
 use openidconnect::{AuthUrl, IssuerUrl, JsonWebKeySetUrl, RevocationUrl, TokenUrl};
 use serde::Deserialize;
+use serde_json::Value;
 use url::{Host, Url};
 
 use crate::call::Call;
@@ -143,7 +144,8 @@ impl Metadata {
 /// The members that are read. Absent lists contradict nothing: FAPI servers announce little.
 #[derive(Deserialize)]
 struct Published {
-    issuer: Option<IssuerUrl>,
+    /// Compared before it is read: what is no address is no match either.
+    issuer: Option<Value>,
     authorization_endpoint: Option<AuthUrl>,
     #[serde(flatten)]
     direct: Endpoints,
@@ -216,9 +218,10 @@ fn usable(announced: Option<Vec<String>>, security: &Security) -> Vec<Alg> {
 }
 
 /// OIDC Discovery §4.3, RFC 8414 §3.3: the same string, to the last slash.
-fn issuer_is_identical(published: Option<&IssuerUrl>, configured: &str) -> Result<IssuerUrl, Refusal> {
-    let published = published.filter(|published| published.as_str() == configured);
-    published.cloned().ok_or_else(|| refusal::METADATA_ISSUER_MISMATCH.refuse())
+fn issuer_is_identical(published: Option<&Value>, configured: &str) -> Result<IssuerUrl, Refusal> {
+    let identical = published.filter(|published| *published == configured);
+    identical.ok_or_else(|| refusal::METADATA_ISSUER_MISMATCH.refuse())?;
+    IssuerUrl::new(configured.to_owned()).map_err(|_| refusal::METADATA_CONFIGURED_ISSUER_INVALID.refuse())
 }
 
 /// RFC 8414 §2: our way of client authentication is among those announced.

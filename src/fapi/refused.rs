@@ -287,6 +287,8 @@ fn metadata_rows() -> Vec<Row> {
         }),
         metadata_member("metadata.body.invalid", "token_endpoint", json!(7)),
         metadata_member("metadata.issuer.mismatch", "issuer", json!("https://as.example/tenant/INVALID")),
+        metadata_member("metadata.issuer.mismatch", "issuer", json!("https://as.example:8443INVALID")),
+        metadata_member("metadata.issuer.mismatch", "issuer", json!(7)),
         metadata_member("metadata.issuer.mismatch", "issuer", json!("https://as.example/tenant")),
         metadata_member("metadata.issuer.mismatch", "issuer", json!("https://AS.example/tenant/")),
         metadata("metadata.issuer.mismatch", |reply| reply.without("issuer")),
