@@ -1,0 +1,47 @@
+//! The FAPI client against a server that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`.
+//!
+//! Needs Node 20 or later with npm, and a registry of packages the first time; the packages are pinned in this folder and
+//! installed below the target folder.
+
+mod certificates;
+mod combination;
+mod faults;
+mod probe;
+mod provider;
+mod proxy;
+mod sandbox;
+
+use combination::{Combination, combinations};
+use probe::Outcome;
+
+/// Show 1: every combination completes, and every step of it passes.
+#[test]
+fn the_probe_completes_with_every_combination() {
+    let mut failures = Vec::new();
+    for combination in combinations() {
+        let (outcome, said) = attempt(&combination);
+        println!("{:<48} {}", combination.name, outcome.summary());
+        if let Some(complaint) = complaint(&combination, &outcome) {
+            failures.push(format!("{}: {complaint}\n{outcome:#?}\nthe server said:\n{said}", combination.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+fn attempt(combination: &Combination) -> (Outcome, String) {
+    let provider = provider::start(combination, None);
+    let outcome = probe::run(combination, &provider.issuer, provider.resource(combination).as_deref());
+    (outcome, provider.said())
+}
+
+fn complaint(combination: &Combination, outcome: &Outcome) -> Option<String> {
+    let refreshed = outcome.step("refresh").is_some_and(|step| step.detail == "refreshed twice");
+    let identified = outcome.step("id_token").is_some_and(|step| step.detail.starts_with("issued at"));
+    let complaints = [
+        (!outcome.ok, "the login did not complete"),
+        (outcome.step("resource").is_none() && !combination.details, "no resource was read"),
+        (!refreshed, "nothing was refreshed"),
+        (combination.openid() && !identified, "no ID token was checked"),
+    ];
+    complaints.iter().find(|(holds, _)| *holds).map(|(_, says)| (*says).to_owned())
+}

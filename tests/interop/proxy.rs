@@ -1,0 +1,376 @@
+//! A proxy before the server that can get one thing wrong at a time, and remembers what it saw.
+//!
+//! It signs everything anew with a key of its own, which it publishes in place of the server's: so it can change a claim and
+//! keep the signature good, or the other way round. Certificates of clients it hands on in a header.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use fapi::keys::{PemSigner, Signer};
+use fapi::profile::Alg;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use net::serve::{ClientCertificates, PeerCertificate, ServeConfig, Transport, serve};
+use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
+use serde_json::{Value, json};
+use tests::world::TestClock;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use url::{Url, form_urlencoded};
+
+use crate::certificates::text;
+use crate::combination::REDIRECT_URI;
+
+/// Key id of the proxy's key, and of the RSA key that is published beside it.
+pub(crate) const KID: &str = "proxy";
+/// See [`KID`].
+pub(crate) const RSA_KID: &str = "rsa-any";
+/// What is signed by this alone can be told from what is meant.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What signs a JWT.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Hand {
+    /// The published key.
+    Proxy,
+    /// A key that is published nowhere.
+    Stranger,
+    /// The published RSA key, by RS256.
+    Rs256,
+    /// Nobody: an empty signature.
+    Nobody,
+}
+
+/// A JWT before it is signed anew.
+pub(crate) struct Jwt {
+    pub(crate) header: Value,
+    pub(crate) claims: Value,
+    pub(crate) hand: Hand,
+}
+
+impl Jwt {
+    /// Takes a claim out.
+    pub(crate) fn without(&mut self, claim: &str) {
+        self.claims.as_object_mut().expect("claims").remove(claim);
+    }
+
+    /// Adds seconds to an instant.
+    pub(crate) fn shift(&mut self, claim: &str, seconds: i64) {
+        let at = self.claims[claim].as_i64().expect("an instant");
+        self.claims[claim] = (at + seconds).into();
+    }
+}
+
+/// An answer before it is sent on.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// Sends elsewhere.
+    pub(crate) fn redirect(&mut self, status: u16, to: &str) {
+        self.status = status;
+        self.headers.insert("location", to.parse().expect("a header"));
+    }
+
+    fn json(&mut self, change: impl FnOnce(&mut Value)) {
+        let Ok(mut body) = serde_json::from_slice(&self.body) else { return };
+        change(&mut body);
+        self.body = body.to_string().into_bytes();
+    }
+}
+
+/// Parameters of the response that goes through the browser.
+pub(crate) type Query = Vec<(String, String)>;
+
+/// What the proxy gets wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum Fault {
+    Nothing,
+    Metadata(fn(&mut Value)),
+    Jwks(fn(&mut Value)),
+    Par(fn(&mut Value)),
+    Callback(fn(&mut Query)),
+    /// The signed response.
+    Jarm(fn(&mut Jwt)),
+    /// The ID token beside the code.
+    Front(fn(&mut Jwt)),
+    /// The ID token from the token endpoint.
+    IdToken(fn(&mut Jwt)),
+    Token(fn(&mut Value)),
+    /// The answer of a path as a whole.
+    Answer(&'static str, fn(&mut Reply)),
+}
+
+struct State {
+    fault: Fault,
+    /// Whether the fault was planted.
+    planted: bool,
+    /// What came after that, in order.
+    afterwards: Vec<String>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    signer: PemSigner,
+    stranger: PemSigner,
+    rsa: PemSigner,
+    rsa_pair: RsaKeyPair,
+    http: net::Client,
+    port: Mutex<u64>,
+    front: String,
+}
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    /// Where browsers come in: the issuer.
+    pub(crate) front: String,
+    /// Where certificates are wanted.
+    pub(crate) aliased: String,
+    inner: Arc<Inner>,
+    shutdown: CancellationToken,
+    _runtime: Runtime,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Proxy {
+    /// A proxy under a name of this machine, with this certificate.
+    pub(crate) fn start(host: &str, certificate: &str, key: &str) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let shutdown = CancellationToken::new();
+        let bind = || runtime.block_on(TcpListener::bind((host, 0))).expect("a port");
+        let (plain, mutual) = (bind(), bind());
+        let at =
+            |listener: &TcpListener| format!("https://{host}:{}", listener.local_addr().expect("an address").port());
+        let (front, aliased) = (at(&plain), at(&mutual));
+        let inner = Arc::new(Inner::new(front.clone()));
+        let roots = Roots::from_pem(text("ca.pem").as_bytes()).expect("roots");
+        let listeners = [(plain, ClientCertificates::None), (mutual, ClientCertificates::Required(roots))];
+        runtime.block_on(async {
+            for (listener, clients) in listeners {
+                let identity =
+                    TransportIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).expect("an identity");
+                let transport = Transport::Tls { identity, clients, clock: Arc::<TestClock>::default() };
+                let inner = inner.clone();
+                let router = Router::new().fallback(move |request: Request| handle(inner.clone(), request));
+                serve(listener, ServeConfig::new(transport), router, shutdown.clone()).expect("a listener");
+            }
+        });
+        Self { front, aliased, inner, shutdown, _runtime: runtime }
+    }
+
+    /// Where the server listens.
+    pub(crate) fn stand_before(&self, port: u64) {
+        *self.inner.port.lock().expect("nobody panicked") = port;
+    }
+
+    /// From now on this is wrong.
+    pub(crate) fn plant(&self, fault: Fault) {
+        *self.inner.state() = State { fault, planted: false, afterwards: Vec::new() };
+    }
+
+    /// Whether the fault was met, and what was asked for afterwards beside metadata and keys.
+    pub(crate) fn afterwards(&self) -> (bool, Vec<String>) {
+        let state = self.inner.state();
+        (state.planted, state.afterwards.clone())
+    }
+}
+
+async fn handle(inner: Arc<Inner>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    inner.note(&format!("{} {path}", parts.method), &path);
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.expect("a body");
+    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let port = *inner.port.lock().expect("nobody panicked");
+    let mut onward = http::Request::builder().method(parts.method).uri(format!("http://127.0.0.1:{port}{path}{query}"));
+    let kept: BTreeSet<_> = ["content-type", "cookie", "accept", "authorization", "dpop", "origin"].into();
+    for (name, value) in parts.headers.iter().filter(|(name, _)| kept.contains(name.as_str())) {
+        onward = onward.header(name, value);
+    }
+    let host = inner.front.trim_start_matches("https://");
+    onward = onward.header("x-forwarded-proto", "https").header("x-forwarded-host", host);
+    if let Some(peer) = parts.extensions.get::<PeerCertificate>() {
+        onward = onward.header("x-client-certificate", STANDARD.encode(&peer.der));
+    }
+    let answer = inner.http.send(onward.body(body).expect("a request")).await.expect("the server answers");
+    let (mut head, body) = answer.into_parts();
+    for name in ["content-length", "transfer-encoding", "connection", "keep-alive"] {
+        head.headers.remove(name);
+    }
+    let mut reply = Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_vec() };
+    inner.change(&path, &mut reply);
+    let mut response = Response::new(Body::from(Bytes::from(reply.body)));
+    *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status");
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+impl Inner {
+    fn new(front: String) -> Self {
+        let read = |alg, kid, name| PemSigner::from_pem(alg, kid, text(name).as_bytes()).expect("a key");
+        let der = text("qsealc.key").lines().filter(|line| !line.starts_with("-----")).collect::<String>();
+        let der = STANDARD.decode(der).expect("a key");
+        let config = ClientConfig {
+            identity: None,
+            roots: Roots::from_pem(text("ca.pem").as_bytes()).expect("roots"),
+            egress: Egress::plain_loopback(),
+            limits: Limits::BANK,
+            post_quantum: false,
+            resumption: false,
+            clock: Arc::<TestClock>::default(),
+        };
+        Self {
+            state: Mutex::new(State { fault: Fault::Nothing, planted: false, afterwards: Vec::new() }),
+            signer: read(Alg::Es256, KID, "server.key"),
+            stranger: read(Alg::Es256, KID, "obwac.key"),
+            rsa: read(Alg::Ps256, RSA_KID, "qsealc.key"),
+            rsa_pair: RsaKeyPair::from_pkcs8(&der).expect("a key"),
+            http: net::Client::new(config).expect("a client"),
+            port: Mutex::new(0),
+            front,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panicked")
+    }
+
+    /// Remembers what is asked for after the fault; metadata and keys may be.
+    fn note(&self, line: &str, path: &str) {
+        let mut state = self.state();
+        if state.planted && path != "/jwks" && !path.starts_with("/.well-known/") {
+            state.afterwards.push(line.to_owned());
+        }
+    }
+
+    fn planted(&self) {
+        self.state().planted = true;
+    }
+
+    fn change(&self, path: &str, reply: &mut Reply) {
+        let fault = self.state().fault;
+        match path {
+            "/.well-known/openid-configuration" => reply.json(|body| {
+                if let Fault::Metadata(change) = fault {
+                    change(body);
+                    self.planted();
+                }
+            }),
+            "/jwks" => reply.json(|body| self.publish(body, fault)),
+            "/request" => reply.json(|body| {
+                if let Fault::Par(change) = fault {
+                    change(body);
+                    self.planted();
+                }
+            }),
+            "/token" => reply.json(|body| self.tokens(body, fault)),
+            _ => self.way_home(reply, fault),
+        }
+        if let Fault::Answer(at, change) = fault
+            && at == path
+        {
+            change(reply);
+            self.planted();
+        }
+    }
+
+    fn publish(&self, body: &mut Value, fault: Fault) {
+        let mut loose = self.rsa.public_jwk();
+        loose.remove("alg");
+        *body = json!({ "keys": [loose, self.signer.public_jwk()] });
+        if let Fault::Jwks(change) = fault {
+            change(body);
+            self.planted();
+        }
+    }
+
+    fn tokens(&self, body: &mut Value, fault: Fault) {
+        if let Some(id_token) = body["id_token"].as_str() {
+            let signed = self.anew(id_token, |jwt| {
+                if let Fault::IdToken(change) = fault {
+                    change(jwt);
+                    self.planted();
+                }
+            });
+            body["id_token"] = signed.into();
+        }
+        if let Fault::Token(change) = fault {
+            change(body);
+            self.planted();
+        }
+    }
+
+    /// The redirect to the client, in its query or its fragment.
+    fn way_home(&self, reply: &mut Reply, fault: Fault) {
+        let location = reply.headers.get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let Some(mut home) = Url::parse(location).ok().filter(|_| location.starts_with(REDIRECT_URI)) else { return };
+        let in_fragment = home.fragment().is_some();
+        let text = if in_fragment { home.fragment() } else { home.query() }.unwrap_or_default();
+        let mut parameters: Query = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        for (name, value) in &mut parameters {
+            let change = match (name.as_str(), fault) {
+                ("response", Fault::Jarm(change)) | ("id_token", Fault::Front(change)) => Some(change),
+                ("response" | "id_token", _) => None,
+                _ => continue,
+            };
+            *value = self.anew(value, |jwt| {
+                if let Some(change) = change {
+                    change(jwt);
+                    self.planted();
+                }
+            });
+        }
+        if let Fault::Callback(change) = fault {
+            change(&mut parameters);
+            self.planted();
+        }
+        let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        if in_fragment {
+            home.set_fragment(Some(&text))
+        } else {
+            home.set_query(Some(&text))
+        }
+        reply
+            .headers
+            .insert(HeaderName::from_static("location"), HeaderValue::from_str(home.as_str()).expect("a header"));
+    }
+
+    /// Signs a JWT of the server with our key, after a change.
+    fn anew(&self, jwt: &str, change: impl FnOnce(&mut Jwt)) -> String {
+        let claims = jwt.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("claims");
+        let claims = serde_json::from_slice(&claims).expect("claims");
+        let mut jwt = Jwt { header: json!({ "alg": "ES256", "kid": KID }), claims, hand: Hand::Proxy };
+        change(&mut jwt);
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(&jwt.header), part(&jwt.claims));
+        let signature = match jwt.hand {
+            Hand::Proxy => self.signer.sign(message.as_bytes()).expect("a signature"),
+            Hand::Stranger => self.stranger.sign(message.as_bytes()).expect("a signature"),
+            Hand::Rs256 => self.rs256(message.as_bytes()),
+            Hand::Nobody => Vec::new(),
+        };
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn rs256(&self, message: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; self.rsa_pair.public_modulus_len()];
+        self.rsa_pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("a signature");
+        signature
+    }
+}
