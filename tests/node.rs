@@ -12,7 +12,7 @@ async fn main() -> anyhow::Result<()> {
     let file = std::env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("usage: node CONFIG"))?;
     let config = Config::load(Some(Path::new(&file)))?;
     tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
         .with_writer(std::io::stderr)
         .init();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -4,5 +4,6 @@
 
 pub mod browser;
 pub mod node;
+pub mod search;
 pub mod site;
 pub mod world;

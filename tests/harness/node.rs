@@ -55,10 +55,19 @@ impl Node {
     /// # Panics
     /// When the program cannot be run.
     pub fn start(program: &str, world: &World, fault: Fault) -> Self {
+        Self::logging(program, world, fault, "info")
+    }
+
+    /// The same, with directives of tracing's `EnvFilter` for what it says.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn logging(program: &str, world: &World, fault: Fault, filter: &str) -> Self {
         let release = world.dir.path().join("release");
         let _ = std::fs::remove_file(&release);
         let mut command = Command::new(program);
-        command.arg(world.config_file()).env("NO_COLOR", "1").stdin(Stdio::null()).stderr(Stdio::piped());
+        command.arg(world.config_file()).env("NO_COLOR", "1").env("TRIBUTARY_LOG__FILTER", filter);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
         match fault {
             Fault::None => {}
             Fault::Dies(point, times) => {
@@ -95,11 +104,11 @@ impl Node {
         found.unwrap_or_else(|| panic!("the node never said `{words}`; it said:\n{}", *self.log.borrow()))
     }
 
-    /// Sends `DELETE` to the node's API as a product. `None`: it died without an answer.
+    /// Sends a request to the node's API as a product, and gives status and body. `None`: it died without an answer.
     ///
     /// # Panics
     /// When the node does not listen.
-    pub async fn delete(&mut self, path: &str, key: &SecretString) -> Option<u16> {
+    pub async fn request(&mut self, method: &str, path: &str, key: &SecretString) -> Option<(u16, String)> {
         let line = self.said("serving address=").await;
         let address: SocketAddr = line
             .split("serving address=")
@@ -108,13 +117,15 @@ impl Node {
             .unwrap_or_else(|| panic!("no address in `{line}`"));
         let mut connection = TcpStream::connect(address).await.expect("it listens");
         let request = format!(
-            "DELETE {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
             key.expose_secret()
         );
         connection.write_all(request.as_bytes()).await.ok()?;
         let mut answer = Vec::new();
         connection.read_to_end(&mut answer).await.ok()?;
-        String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
     /// Lets a held task go on.

@@ -17,10 +17,9 @@ use domain::world::Clock as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
-use sandbox::{BankData, Decision, Row};
+use sandbox::{BankData, Row};
 use server::evidence_log;
-use server::services::logins::Arrival;
-use server::services::{consents as moves, fetch};
+use server::services::{consents as moves, deletion, fetch};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use store::data_map::{self, Subject};
@@ -117,11 +116,7 @@ impl Stage {
     /// A consent of the customer whom the product knows by this reference. A fetch waits for a node.
     async fn connect(&self, reference: &str, customer: (&str, &str)) -> ConsentId {
         let consent = self.world.ask(reference).await;
-        let departure = self.world.depart(consent).await;
-        let (bank, page, (name, password)) = (&self.world.bank, departure.redirect.as_str(), customer);
-        let callback = bank.visit(page, name, password, &Decision::ApproveAll).await.unwrap();
-        let arrival = self.world.arrive(&callback, &departure.browser).await;
-        assert!(matches!(arrival, Arrival::Connected(_)), "{arrival:?}");
+        self.world.authorise(consent, customer).await;
         consent
     }
 
@@ -195,7 +190,8 @@ impl Stage {
     /// A node that dies at its point after a product has withdrawn the consent there. The product may have had an answer.
     async fn die_deleting(&mut self, consent: ConsentId, death: Death) {
         let mut node = Node::start(NODE, &self.world, Fault::Dies(death.0, death.1));
-        let status = node.delete(&format!("/v1/consents/{consent}"), &self.world.api_key).await;
+        let answer = node.request("DELETE", &format!("/v1/consents/{consent}"), &self.world.api_key).await;
+        let status = answer.map(|(status, _)| status);
         assert!(matches!(status, None | Some(202)), "{status:?}");
         died(node.ended().await, death);
         self.let_leases_run_out().await;
@@ -204,7 +200,8 @@ impl Stage {
     /// A product withdraws the consent at a node that is well, which then does what there is to do.
     async fn withdraw(&mut self, consent: ConsentId) {
         let mut node = Node::start(NODE, &self.world, Fault::None);
-        let status = node.delete(&format!("/v1/consents/{consent}"), &self.world.api_key).await;
+        let answer = node.request("DELETE", &format!("/v1/consents/{consent}"), &self.world.api_key).await;
+        let status = answer.map(|(status, _)| status);
         assert_eq!(status, Some(202));
         self.wait_for_rest(consent, &node).await;
         stopped(node.stop().await);
@@ -299,12 +296,19 @@ impl Stage {
     async fn left(&mut self, consent: ConsentId, lines: &[LineId]) -> BTreeMap<String, i64> {
         let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
         let grant = consents::get(&mut tx, consent).await.unwrap().grant.unwrap();
+        drop(tx);
         let mut left = BTreeMap::new();
         let subjects = lines.iter().map(|line| Subject::Line(*line));
         for subject in subjects.chain([Subject::Consent(consent), Subject::Grant(grant)]) {
-            left.extend(data_map::scan(&mut tx, subject).await.unwrap().into_iter().filter(|(_, rows)| *rows > 0));
+            left.extend(self.left_of(subject).await);
         }
         left
+    }
+
+    async fn left_of(&self, subject: Subject) -> BTreeMap<String, i64> {
+        let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
+        let scanned = data_map::scan(&mut tx, subject).await.unwrap();
+        scanned.into_iter().filter(|(_, rows)| *rows > 0).collect()
     }
 
     /// The counts of the one deletion of a consent: what it says it erased.
@@ -497,6 +501,31 @@ async fn a_fetch_that_was_held_writes_and_asks_nothing_after_the_consent_is_with
         assert_eq!(view.consent, (State::Revoked(RevokedBy::Psu), DataState::Erased), "{point}");
         assert_eq!(view.grant, ("ended_by_us", false), "{point}");
         stage.check_evidence(consent).await;
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_taken_out_while_it_is_read_does_not_cost_the_others() {
+    let mut stage = Stage::new(recent).await;
+    let (app, tenant) = (stage.world.app.clone(), stage.world.app.tenant.id);
+    for (life, point) in ["fetch.accounts_stored", "fetch.balances_stored", "fetch.page_committed"].iter().enumerate() {
+        let consent = stage.connect(&format!("taken out {life}"), CUSTOMER).await;
+        let mut node = Node::start(NODE, &stage.world, Fault::Holds(point));
+        node.said("held").await;
+        let lines = stage.lines(consent).await;
+        let gone = deletion::remove_account(&app, tenant, consent, lines[0], "psu").await.unwrap();
+        let sql = "select count(*) from deletion where consent_id = $1 and state <> 'receipted'";
+        stage.wait_for_none("waited for the receipt", sql, consent, &node).await;
+        node.release();
+        stage.wait_for_rest(consent, &node).await;
+        stopped(node.stop().await);
+        let view = stage.view(consent).await;
+        assert_eq!(view.consent, (State::Active, DataState::Present), "{point}");
+        let runs: Vec<_> = view.progress.iter().map(|(state, ..)| state.as_str()).collect();
+        assert_eq!((view.accounts.len(), runs), (2, vec!["done"]), "{point}");
+        assert!(view.accounts.values().all(|account| !account.transactions.is_empty()), "{point}: {:?}", view.accounts);
+        assert_eq!(stage.left_of(Subject::Line(gone.line.unwrap())).await, BTreeMap::new(), "{point}");
     }
     stage.end().await;
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there, in its helpers as well")]
 
 mod api;
+mod canary;
+mod crash;
 mod journey;
 mod logins;
 mod pages;
