@@ -206,3 +206,41 @@ fn blank_identifiers_are_none() {
     }
     assert!(reference("9998").is_some());
 }
+
+proptest::proptest! {
+    /// Whatever a bank lists, rows are paired one to one and none is forgotten.
+    #[test]
+    fn every_row_has_one_outcome_and_every_id_one_row(
+        before in proptest::collection::vec((0..6_i8, 0..4_i64, 0..3_usize, 0..4_usize, proptest::bool::ANY), 0..24),
+        now in proptest::collection::vec((0..6_i8, 0..4_i64, 0..3_usize, 0..4_usize, proptest::bool::ANY), 0..24),
+        removed in 0..24_usize,
+    ) {
+        let texts = ["Coffee House", "Books", ""];
+        let ids = ["a", "b", "0", "c"];
+        let sketch = |&(day, cents, text, id, held): &(i8, i64, usize, usize, bool)| {
+            let row = if held { pending } else { booked };
+            with_id(row(10 + day, cents * 100 - 200, texts[text]), ids[id])
+        };
+        let mut stored = stored(&before.iter().map(sketch).collect::<Vec<_>>());
+        stored.iter_mut().skip(removed).for_each(|row| row.removed = true);
+        let listed: Vec<Listed> =
+            now.iter().enumerate().map(|(place, row)| Listed { sketch: sketch(row), page: place as u32 / 5 }).collect();
+        let alignment = against(&stored, &listed, &Trust::default());
+        proptest::prop_assert_eq!(alignment.listed.len(), listed.len());
+        let continued = alignment.listed.iter().filter_map(|outcome| match outcome {
+            Outcome::Same { id, .. } | Outcome::Booked { id, .. } => Some(*id),
+            Outcome::New | Outcome::Doubtful { .. } | Outcome::Echo { .. } => None,
+        });
+        let mut ids: Vec<usize> = continued.chain(alignment.withdrawn).chain(alignment.missed).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        proptest::prop_assert_eq!(ids.len(), all, "an id stands for two rows, or for one that went");
+        for outcome in &alignment.listed {
+            if let Outcome::Echo { of: Twin::Listed(other), .. } = outcome {
+                let stands = !matches!(alignment.listed[*other], Outcome::Echo { .. });
+                proptest::prop_assert!(stands, "an echo of an echo stands for nothing");
+            }
+        }
+    }
+}

@@ -250,3 +250,21 @@ fn planted_faults_are_found_and_others_are_not_accused() {
     assert!(missed.is_empty(), "{missed:#?}");
     assert!(accused * 100 <= judged, "{accused} of {judged}");
 }
+
+#[test]
+fn sums_that_do_not_fit_are_unknown() {
+    let figure = |amount| Figure { amount, kind: BalanceKind::Unknown, credit_limit_included: Some(true) };
+    let row =
+        |status, balance_after| Row { amount: Decimal::MAX, status, day: date(2026, 1, 1), likeness: 1, balance_after };
+    for balance_after in [None, Some(Decimal::MIN)] {
+        let rows = [Status::Booked, Status::Booked, Status::Pending, Status::Pending];
+        let statement = Statement {
+            opening: figure(Decimal::MIN),
+            pending_then: Decimal::MIN,
+            rows: rows.into_iter().map(|status| row(status, balance_after)).collect(),
+            closing: figure(Decimal::MAX),
+            credit_line: Some(Decimal::MAX),
+        };
+        assert_eq!(reconcile(&[statement.clone(), statement])[0].findings, [Finding::Unknown]);
+    }
+}
