@@ -63,6 +63,16 @@ fn by_prefix(code: &str) -> Option<&'static str> {
     }
 }
 
+/// The category of a merchant category code (ISO 18245).
+pub(crate) fn of_merchant_code(code: &str) -> Option<&'static str> {
+    MERCHANT_CODES.get(code.trim()).copied()
+}
+
+/// The category of an ISO 20022 bank transaction code.
+pub(crate) fn of_bank_code(code: &str) -> Option<&'static str> {
+    by_prefix(code.trim())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod amount;
 mod category;
 mod dates;
 pub mod identity;
+pub mod merchant;
 mod names;
 mod party;
 pub mod reconcile;

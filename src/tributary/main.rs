@@ -6,6 +6,7 @@ mod certs;
 mod clock;
 #[cfg(feature = "demo")]
 mod demo;
+mod enrich;
 mod evidence;
 mod fapi;
 mod logging;
@@ -50,6 +51,8 @@ enum Command {
     Fapi(fapi::FapiCommand),
     /// Bank rows to transactions, one JSON object a line
     Normalize(normalize::NormalizeArgs),
+    /// Descriptors to merchant and category, one JSON object a line
+    Enrich(enrich::EnrichArgs),
     /// Receipts and bundles
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
@@ -93,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),
+        Command::Enrich(args) => enrich::run(args),
         Command::Evidence(command) => evidence::run(command),
     }
 }

@@ -1,0 +1,278 @@
+//! The tables behind recognition, built once from the data files.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::words::{Word, key, spaced, words};
+
+/// Longest run of words that is looked up.
+pub(super) const RUN_MAX: usize = 6;
+
+pub(super) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::load);
+
+/// A brand in one line of business.
+#[derive(Debug)]
+pub(super) struct Brand {
+    pub(super) name: &'static str,
+    pub(super) wikidata: Option<&'static str>,
+    pub(super) category: &'static str,
+    /// Codes parted by commas, `*` for everywhere.
+    pub(super) countries: &'static str,
+}
+
+impl Brand {
+    pub(super) fn is_in(&self, country: &str) -> bool {
+        self.countries == "*" || self.countries.split(',').any(|code| code.eq_ignore_ascii_case(country))
+    }
+}
+
+/// A brand under one of its names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    brand: u32,
+    /// The name is also an ordinary word or a surname.
+    pub(super) ordinary: bool,
+    pub(super) own: bool,
+}
+
+/// What a word or phrase says of a row; see the head of `data/phrases.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    None,
+    Weak,
+    Hint,
+    Line,
+    Via,
+    Noise,
+    Legal,
+    Person,
+}
+
+/// A phrase's meaning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sense {
+    pub(super) class: Class,
+    pub(super) category: &'static str,
+    /// Holds only for money that came in, or only for money that went out.
+    pub(super) incoming: Option<bool>,
+}
+
+pub(super) struct Catalogue {
+    brands: Vec<Brand>,
+    names: HashMap<Box<str>, Vec<Name>>,
+    phrases: HashMap<Box<str>, Vec<Sense>>,
+    /// Open ends: (letters, open at the end, sense).
+    open: Vec<(String, bool, Sense)>,
+    given_names: HashSet<&'static str>,
+    places: HashSet<&'static str>,
+}
+
+impl Catalogue {
+    fn load() -> Self {
+        let mut catalogue = Self {
+            brands: Vec::new(),
+            names: HashMap::with_capacity(64 * 1024),
+            phrases: HashMap::with_capacity(8 * 1024),
+            open: Vec::new(),
+            given_names: include_str!("../data/given_names.txt").lines().collect(),
+            places: include_str!("../data/places.txt").lines().collect(),
+        };
+        catalogue.load_phrases(include_str!("../data/phrases.txt"));
+        catalogue.load_own(include_str!("../data/brands_own.txt"));
+        catalogue.load_open(include_str!("../data/brands_open.txt"));
+        catalogue.adopt_ids();
+        catalogue
+    }
+
+    fn load_phrases(&mut self, text: &'static str) {
+        let mut sense = None;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(heading) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                sense = heading_sense(heading);
+                continue;
+            }
+            let Some(sense) = sense else { continue };
+            for phrase in line.split(';').map(str::trim).filter(|phrase| !phrase.is_empty()) {
+                self.add_phrase(phrase, sense);
+            }
+        }
+    }
+
+    fn add_phrase(&mut self, phrase: &str, sense: Sense) {
+        let cut = words(phrase);
+        let mut text = String::new();
+        spaced(&cut, &mut text);
+        if text.is_empty() || cut.len() > RUN_MAX {
+            return;
+        }
+        let open = phrase.ends_with('*') && !phrase.ends_with(" *");
+        if cut.len() == 1 && (open || phrase.starts_with('*')) {
+            self.open.push((text, open, sense));
+        } else {
+            self.phrases.entry(text.into()).or_default().push(sense);
+        }
+    }
+
+    fn load_own(&mut self, text: &'static str) {
+        let mut head = ("", "");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(heading) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                head = heading.split_once(' ').unwrap_or((heading, "*"));
+                continue;
+            }
+            for entry in line.split("; ").map(str::trim).filter(|entry| !entry.is_empty()) {
+                let (name, further) = entry.split_once(" = ").unwrap_or((entry, ""));
+                let (name, wikidata) = name.split_once(" @").map_or((name, None), |(name, id)| (name, Some(id.trim())));
+                let brand = Brand { name: name.trim(), wikidata, category: head.0, countries: head.1 };
+                let names = std::iter::once(name).chain(further.split(", ")).map(|name| (name, false));
+                self.add_brand(brand, names, true);
+            }
+        }
+    }
+
+    fn load_open(&mut self, text: &'static str) {
+        let mut category = "";
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            if let Some(heading) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'))
+                && !line.contains('|')
+            {
+                category = heading;
+                continue;
+            }
+            let mut fields = line.split('|');
+            let (Some(name), Some(id), Some(countries)) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
+            let brand = Brand { name: name.trim_start_matches('~'), wikidata: Some(id), category, countries };
+            let names = std::iter::once(name).chain(fields.next().unwrap_or_default().split(';'));
+            let names = names.map(|name| (name.trim_start_matches('~'), name.starts_with('~')));
+            self.add_brand(brand, names, false);
+        }
+    }
+
+    fn add_brand(&mut self, brand: Brand, names: impl Iterator<Item = (&'static str, bool)>, own: bool) {
+        let Ok(number) = u32::try_from(self.brands.len()) else { return };
+        self.brands.push(brand);
+        let mut text = String::new();
+        for (name, marked) in names {
+            for variant in variants(name) {
+                let cut = words(&variant);
+                if cut.is_empty() || cut.len() > RUN_MAX {
+                    continue;
+                }
+                key(&cut, &mut text);
+                let ordinary = marked || self.is_ordinary(&cut);
+                let known = self.names.entry(text.as_str().into()).or_default();
+                if known.iter().all(|name| name.brand != number) {
+                    known.push(Name { brand: number, ordinary, own });
+                }
+            }
+        }
+    }
+
+    /// Short names, first names, places and words that say something else on rows.
+    fn is_ordinary(&self, name: &[Word]) -> bool {
+        let [word] = name else { return false };
+        let word = word.text.as_str();
+        word.chars().count() < 4
+            || word.bytes().all(|b| b.is_ascii_digit())
+            || self.given_names.contains(word)
+            || self.places.contains(word)
+            || self.phrases.contains_key(word)
+    }
+
+    /// Gives a brand of our own list the Wikidata id of the one brand of the open catalogue that has its name.
+    fn adopt_ids(&mut self) {
+        let mut text = String::new();
+        for number in 0..self.brands.len() {
+            if self.brands[number].wikidata.is_some() {
+                continue;
+            }
+            key(&words(self.brands[number].name), &mut text);
+            let same = self.names.get(text.as_str()).into_iter().flatten().filter(|name| !name.own);
+            let mut ids = same.filter_map(|name| {
+                let open = &self.brands[name.brand as usize];
+                (open.category == self.brands[number].category).then_some(open.wikidata).flatten()
+            });
+            let first = ids.next();
+            if ids.all(|id| Some(id) == first) {
+                self.brands[number].wikidata = first;
+            }
+        }
+        // A name that the open catalogue marks as an ordinary word is one in our own list too.
+        for names in self.names.values_mut() {
+            let marked = names.iter().any(|name| !name.own && name.ordinary);
+            names.iter_mut().for_each(|name| name.ordinary |= marked);
+        }
+    }
+
+    pub(super) fn brand(&self, name: Name) -> &Brand {
+        &self.brands[name.brand as usize]
+    }
+
+    pub(super) fn names(&self, key: &str) -> &[Name] {
+        self.names.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The senses of a phrase that hold for the direction.
+    pub(super) fn senses(&self, phrase: &str, incoming: Option<bool>) -> impl Iterator<Item = Sense> {
+        let fits = move |sense: &Sense| match (sense.incoming, incoming) {
+            (Some(wanted), Some(is)) => wanted == is,
+            (Some(wanted), None) => !wanted,
+            (None, _) => true,
+        };
+        self.phrases.get(phrase).map_or(&[][..], Vec::as_slice).iter().copied().filter(fits)
+    }
+
+    /// The sense of a word by how it begins or ends.
+    pub(super) fn open_sense(&self, word: &str, incoming: Option<bool>) -> Option<Sense> {
+        let fits = |sense: &Sense| sense.incoming.is_none() || sense.incoming == incoming;
+        let found = self.open.iter().find(|(letters, at_end, sense)| {
+            fits(sense) && if *at_end { word.starts_with(letters) } else { word.ends_with(letters) }
+        });
+        found.map(|(_, _, sense)| *sense)
+    }
+
+    pub(super) fn is_given_name(&self, word: &str) -> bool {
+        self.given_names.contains(word)
+    }
+
+    pub(super) fn is_place(&self, words: &str) -> bool {
+        self.places.contains(words)
+    }
+}
+
+fn heading_sense(heading: &'static str) -> Option<Sense> {
+    let mut parts = heading.split(' ');
+    let class = match parts.next()? {
+        "none" => Class::None,
+        "weak" => Class::Weak,
+        "hint" => Class::Hint,
+        "line" => Class::Line,
+        "via" => Class::Via,
+        "noise" => Class::Noise,
+        "legal" => Class::Legal,
+        "person" => Class::Person,
+        _ => return None,
+    };
+    let category = parts.next().unwrap_or_default();
+    let incoming = match parts.next() {
+        Some("+") => Some(true),
+        Some("-") => Some(false),
+        _ => None,
+    };
+    Some(Sense { class, category, incoming })
+}
+
+/// A name as written, and as it is written where its letters do not exist.
+fn variants(name: &str) -> Vec<String> {
+    let lower = name.to_lowercase();
+    let mut all = vec![lower.clone()];
+    if lower.contains(['ä', 'ö', 'ü', 'ø', 'å']) {
+        all.push(lower.replace('ä', "ae").replace(['ö', 'ø'], "oe").replace('ü', "ue").replace('å', "aa"));
+    }
+    if lower.contains('+') {
+        all.push(lower.replace('+', " plus"));
+    }
+    all
+}

@@ -1,0 +1,373 @@
+//! Which brand a row names, if any, and what it was for: the evidence weighed in one fixed order.
+
+use super::catalogue::{Brand, CATALOGUE, Class, Name, RUN_MAX, Sense};
+use super::words::{Word, key, spaced, words};
+use super::{Descriptor, Enriched};
+use crate::category;
+
+const OPEN: &str = "other.uncategorised";
+
+/// A phrase that stands in the row.
+struct Found {
+    at: usize,
+    len: usize,
+    sense: Sense,
+}
+
+/// A brand that stands in the row.
+struct Hit {
+    at: usize,
+    len: usize,
+    brand: &'static Brand,
+    sure: f32,
+}
+
+/// One descriptor with its words and what each of them is.
+pub(super) struct Row<'a> {
+    given: &'a Descriptor<'a>,
+    words: Vec<Word>,
+    found: Vec<Found>,
+    /// Words that name nobody: banks' words, numbers, legal forms, places.
+    dull: Vec<bool>,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn new(given: &'a Descriptor<'a>) -> Self {
+        let words = words(given.text);
+        let mut row = Self { given, dull: words.iter().map(Word::is_code).collect(), words, found: Vec::new() };
+        row.find_phrases();
+        row.find_places();
+        row
+    }
+
+    fn find_phrases(&mut self) {
+        let mut text = String::new();
+        let mut at = 0;
+        while at < self.words.len() {
+            let longest = (1..=RUN_MAX.min(self.words.len() - at)).rev().find(|len| {
+                spaced(&self.words[at..at + len], &mut text);
+                self.add_senses(&text, at, *len)
+            });
+            if longest.is_none()
+                && let Some(sense) = CATALOGUE.open_sense(&self.words[at].text, self.given.incoming)
+            {
+                self.found.push(Found { at, len: 1, sense });
+            }
+            at += longest.unwrap_or(1);
+        }
+    }
+
+    fn add_senses(&mut self, text: &str, at: usize, len: usize) -> bool {
+        let before = self.found.len();
+        for sense in CATALOGUE.senses(text, self.given.incoming) {
+            if matches!(sense.class, Class::Noise | Class::Legal) {
+                self.dull[at..at + len].fill(true);
+            }
+            self.found.push(Found { at, len, sense });
+        }
+        self.found.len() > before
+    }
+
+    /// Places count as such behind the first word, where towns and streets stand.
+    fn find_places(&mut self) {
+        let mut text = String::new();
+        let first = self.dull.iter().position(|dull| !dull).unwrap_or_default();
+        for at in first + 1..self.words.len() {
+            for len in 1..=3.min(self.words.len() - at) {
+                spaced(&self.words[at..at + len], &mut text);
+                if CATALOGUE.is_place(&text)
+                    || (len == 1 && (2..=3).contains(&text.len()) && at + 2 >= self.words.len())
+                {
+                    self.dull[at..at + len].fill(true);
+                }
+            }
+        }
+    }
+
+    /// The phrases of a class.
+    fn of(&self, class: Class) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |found| found.sense.class == class)
+    }
+
+    /// The longest phrase of a class, the first of equals.
+    fn longest(&self, class: Class) -> Option<&Found> {
+        self.of(class).reduce(|best, found| if found.len > best.len { found } else { best })
+    }
+
+    fn mcc_category(&self) -> Option<&'static str> {
+        category::of_merchant_code(self.given.mcc?)
+    }
+
+    pub(super) fn decide(self) -> Enriched {
+        let code = self.given.btc.and_then(category::of_bank_code);
+        let via = self.via();
+        let start = via.as_ref().map_or(0, |(next, _)| *next);
+        let via = via.map(|(_, name)| name);
+        let hit = self.best(start);
+        if let Some(none) = self.nobody(hit.as_ref(), start) {
+            let category =
+                code.filter(|_| none.is_empty()).unwrap_or(if none.is_empty() { "transfer.person" } else { none });
+            return Enriched { merchant: None, wikidata: None, catalog: false, category, confidence: 0.9, via };
+        }
+        if let Some(hit) = hit {
+            return Enriched {
+                merchant: Some(hit.brand.name.to_owned()),
+                wikidata: hit.brand.wikidata,
+                catalog: true,
+                category: self.line_of(&hit),
+                confidence: hit.sure,
+                via,
+            };
+        }
+        self.local(code, start, via)
+    }
+
+    /// The intermediary and where the words behind it begin. It stands in front, and a star or another word follows.
+    fn via(&self) -> Option<(usize, String)> {
+        let first = self.dull.iter().position(|dull| !dull)?;
+        let via = self
+            .of(Class::Via)
+            .find(|found| found.at == first || (found.at <= first && found.at + found.len > first))?;
+        let next = via.at + via.len;
+        let behind = self.words.get(next)?;
+        let long = self.words[via.at].text.len() > 3;
+        let rest = self.dull[next..].iter().any(|dull| !dull);
+        let marked =
+            matches!(behind.before, '*' | '_') || self.given.text[self.words[next - 1].to..behind.from].contains('*');
+        let name = self.given.text.get(self.words[via.at].from..self.words[next - 1].to)?;
+        (rest && (marked || long || matches!(self.words[via.at].text.as_str(), "sq" | "ls" | "iz" | "pp" | "tst")))
+            .then(|| (next, name.to_owned()))
+    }
+
+    /// The category of a row that pays nobody for goods: empty where a person is meant; nothing where somebody is paid.
+    fn nobody(&self, hit: Option<&Hit>, start: usize) -> Option<&'static str> {
+        let covered = |found: &Found| hit.is_some_and(|hit| found.at >= hit.at && found.at < hit.at + hit.len);
+        let lead = hit.is_some_and(|hit| (start..hit.at).all(|at| self.dull[at]));
+        let certain = self
+            .of(Class::None)
+            .filter(|found| !covered(found))
+            .reduce(|best, found| if found.len > best.len { found } else { best });
+        if let Some(none) = certain {
+            let hard = none.sense.category.starts_with("transfer.cash") || none.sense.category == "transfer.person";
+            let paid = lead && self.given.incoming != Some(true) && (!hard || hit.is_some_and(|hit| hit.at < none.at));
+            if !paid {
+                return Some(none.sense.category);
+            }
+        }
+        if self.of(Class::Person).any(|found| !covered(found)) && !lead {
+            return Some("");
+        }
+        if hit.is_some() {
+            return None;
+        }
+        if let Some(weak) = self.longest(Class::Weak) {
+            return Some(weak.sense.category);
+        }
+        let named: Vec<&Word> =
+            (start..self.words.len()).filter(|at| !self.dull[*at]).map(|at| &self.words[at]).collect();
+        let plain =
+            self.of(Class::Hint).next().is_none() && self.of(Class::Line).next().is_none() && self.given.mcc.is_none();
+        let person = (2..=3).contains(&named.len()) && named.iter().any(|word| CATALOGUE.is_given_name(&word.text));
+        (plain && person).then_some("")
+    }
+
+    /// The first brand that stands, refined by a later line of business of the same brand.
+    fn best(&self, start: usize) -> Option<Hit> {
+        let mut best: Option<Hit> = None;
+        let mut text = String::new();
+        let mut at = start;
+        while at < self.words.len() {
+            let hit = (1..=RUN_MAX.min(self.words.len() - at)).rev().find_map(|len| {
+                key(&self.words[at..at + len], &mut text);
+                self.stands(CATALOGUE.names(&text), at, len)
+            });
+            at += hit.as_ref().map_or(1, |hit| hit.len);
+            best = match (best, hit) {
+                (None, hit) => hit,
+                (Some(first), Some(hit)) if hit.brand.name == first.brand.name || hit.sure > first.sure + 0.2 => {
+                    Some(hit)
+                }
+                (best, _) => best,
+            };
+        }
+        best
+    }
+
+    /// The brand that a run of words names, when the rest of the row lets it.
+    fn stands(&self, names: &[Name], at: usize, len: usize) -> Option<Hit> {
+        if names.is_empty() || self.is_part_of_longer(at, len) {
+            return None;
+        }
+        let country = self.given.country.unwrap_or_default();
+        let here = |name: &&Name| country.is_empty() || CATALOGUE.brand(**name).is_in(country);
+        let local = |name: &&Name| here(name) && CATALOGUE.brand(**name).countries != "*";
+        let name = names
+            .iter()
+            .filter(|name| name.own)
+            .find(local)
+            .or_else(|| names.iter().filter(|name| name.own).find(here));
+        let name = name.or_else(|| names.iter().find(local)).or_else(|| names.iter().find(here));
+        let letters: usize = self.words[at..at + len].iter().map(|word| word.text.len()).sum();
+        let (name, abroad) = match name {
+            Some(name) => (*name, false),
+            None if letters >= 7 && !names[0].ordinary => (names[0], true),
+            None => return None,
+        };
+        let brand = CATALOGUE.brand(name);
+        let lead = (0..at).all(|at| self.dull[at] || self.of(Class::Via).any(|via| via.at == at));
+        let contradicted = self.contradicts(brand, at, len);
+        let confirmed = self.agrees(brand, at, len);
+        let unknown = (at + len..self.words.len()).filter(|at| !self.dull[*at]).count();
+        let stands = if name.ordinary {
+            !contradicted && ((lead && (unknown <= 1 || confirmed)) || (confirmed && letters >= 4))
+        } else if len == 1 {
+            !contradicted && (lead || letters >= 6 || confirmed)
+        } else {
+            letters >= 4
+        };
+        let sure =
+            if name.ordinary { 0.85 } else { 0.97 } - if abroad { 0.2 } else { 0.0 } - if lead { 0.0 } else { 0.1 };
+        stands.then_some(Hit { at, len, brand, sure })
+    }
+
+    /// Whether a run is half of a double name, or a surname behind an initial or before a first name.
+    fn is_part_of_longer(&self, at: usize, len: usize) -> bool {
+        let behind = self.words.get(at + len);
+        let hyphen = behind.is_some_and(|word| {
+            word.before == '-'
+                && self.words[at + len - 1].to + 1 == word.from
+                && !self.dull[at + len]
+                && len == 1
+                && word.text.len() > 3
+        });
+        let initial = at > 0
+            && self.words[at - 1].text.len() == 1
+            && len == 1
+            && self.words[at - 1].text.bytes().all(|b| b.is_ascii_alphabetic())
+            && self.words[at].before == ' '
+            && (0..at - 1).all(|at| self.dull[at]);
+        let first_name = len == 1
+            && behind.is_some_and(|word| {
+                word.before == ' '
+                    && CATALOGUE.is_given_name(&word.text)
+                    && !CATALOGUE.is_place(&word.text)
+                    && (at + 2..self.words.len()).all(|at| self.dull[at])
+                    && self.given.mcc.is_none()
+            });
+        hyphen || initial || first_name
+    }
+
+    /// Whether other words, or the merchant category code, tell a kind of business that the brand is not.
+    fn contradicts(&self, brand: &Brand, at: usize, len: usize) -> bool {
+        let mut others = self.of(Class::Hint).filter(|hint| hint.at >= at + len || hint.at + hint.len <= at).peekable();
+        let some = others.peek().is_some();
+        let words = some
+            && !others.any(|hint| related(hint.sense.category, brand.category))
+            && self.of(Class::Hint).any(|hint| hint.at >= at + len && hint.at <= at + len + 1);
+        words || self.mcc_category().is_some_and(|category| !related(category, brand.category))
+    }
+
+    fn agrees(&self, brand: &Brand, at: usize, len: usize) -> bool {
+        let outside = |found: &Found| found.at >= at + len || found.at + found.len <= at;
+        self.of(Class::Hint)
+            .filter(|hint| outside(hint))
+            .any(|hint| primary(hint.sense.category) == primary(brand.category))
+            || self.mcc_category().is_some_and(|category| primary(category) == primary(brand.category))
+    }
+
+    /// The line of business that is meant: a bank's mortgage, an insurer's car policy, a supermarket's petrol.
+    fn line_of(&self, hit: &Hit) -> &'static str {
+        let outside = |found: &&Found| found.at >= hit.at + hit.len || found.at + found.len <= hit.at;
+        let group = primary(hit.brand.category);
+        let lines = matches!(group, "transfer" | "debt" | "government");
+        if lines && let Some(line) = self.of(Class::Line).filter(outside).max_by_key(|line| line.len) {
+            return line.sense.category;
+        }
+        for hint in self.of(Class::Hint).filter(outside) {
+            let category = hint.sense.category;
+            let finer = hit.brand.category == "insurance.other"
+                && category.starts_with("insurance.")
+                && category != "insurance.other";
+            let forecourt = category == "transport.fuel" && group == "groceries";
+            if finer || forecourt {
+                return category;
+            }
+        }
+        hit.brand.category
+    }
+
+    /// A merchant without identity: the cleaned name, and what codes and words say.
+    fn local(&self, code: Option<&'static str>, start: usize, via: Option<String>) -> Enriched {
+        let hint = self
+            .of(Class::Line)
+            .chain(self.of(Class::Hint))
+            .max_by_key(|found| (found.len, found.at))
+            .map(|found| found.sense.category);
+        let (category, confidence) = match (code, self.mcc_category(), hint) {
+            (Some(category), ..) => (category, 0.8),
+            (_, Some(category), _) => (category, 0.85),
+            (_, _, Some(category)) => (category, 0.6),
+            _ => (OPEN, 0.2),
+        };
+        Enriched { merchant: self.name(start), wikidata: None, catalog: false, category, confidence, via }
+    }
+
+    /// The words between the bank's words in front and the numbers and places behind, in their own spelling.
+    fn name(&self, start: usize) -> Option<String> {
+        let is_name = |at: &usize| !self.dull[*at];
+        let first = (start..self.words.len()).find(is_name)?;
+        let last = (first..self.words.len()).take_while(|at| !self.words[*at].is_code()).filter(is_name).last()?;
+        let text = self.given.text.get(self.words[first].from..self.words[last].to)?;
+        let mut name = String::with_capacity(text.len());
+        for word in text.split_whitespace() {
+            if !name.is_empty() {
+                name.push(' ');
+            }
+            capitalise(word, &mut name);
+        }
+        Some(name)
+    }
+}
+
+/// Shouted words as names are written; others as they are.
+fn capitalise(word: &str, name: &mut String) {
+    if word.chars().any(char::is_lowercase) || word.chars().count() < 3 {
+        name.push_str(word);
+        return;
+    }
+    let mut letters = word.chars();
+    name.extend(letters.next());
+    name.extend(letters.flat_map(char::to_lowercase));
+}
+
+fn primary(category: &str) -> &str {
+    category.split_once('.').map_or(category, |(primary, _)| primary)
+}
+
+/// Whether a business of one kind is at home in the other: shops among themselves, food and drink among themselves.
+fn related(one: &str, other: &str) -> bool {
+    let family = |category| match primary(category) {
+        "groceries" | "shopping" => 1,
+        "eating_out" => 2,
+        "transport" | "travel" => 3,
+        "utilities" => 4,
+        "entertainment" => 5,
+        "insurance" => 6,
+        "health" => 7,
+        "debt" | "transfer" => 8,
+        "housing" => 9,
+        "services" => 10,
+        _ => 11,
+    };
+    let (a, b) = (family(one), family(other));
+    a == b
+        || matches!((a.min(b), a.max(b)), (1, 2) | (1, 3) | (6, 7) | (6, 8) | (6, 10) | (3, 6))
+        || (a.min(b) == 1
+            && (one.starts_with("housing.f")
+                || one.starts_with("housing.d")
+                || other.starts_with("housing.f")
+                || other.starts_with("housing.d")))
+        || (a.min(b) == 1
+            && a.max(b) == 7
+            && (one == "health.pharmacy" || other == "health.pharmacy" || one == "health.optician"))
+}
