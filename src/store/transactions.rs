@@ -8,7 +8,7 @@ use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sqlx::query;
+use sqlx::{query, query_as};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -328,7 +328,8 @@ pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> 
     });
     // Each line is one range of the index transaction_page: whether a row of the cursor's day is still to come depends
     // on how its line sorts against the cursor's.
-    let found = query!(
+    let found = query_as!(
+        Found,
         r#"select c.state, c.state_reason, c.data_state, p.line_id as "line_id?", p.transaction_id as "transaction_id?",
             p.seq as "seq?", p.booking_date as "booking_date?", p.status as "status?",
             p.first_seen_at as "first_seen_at?", p.last_seen_at as "last_seen_at?", p.sealed as "sealed?"
@@ -363,36 +364,47 @@ pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> 
     .await?;
     let ground = found.first().ok_or(StoreError::NotFound("consent"))?;
     crate::consents::check_readable(&ground.state, ground.state_reason.as_deref(), &ground.data_state)?;
-    let mut rows = Vec::with_capacity(found.len());
-    for row in found {
-        let (Some(line), Some(id), Some(seq), Some(booking_date), Some(word), Some(first), Some(last), Some(sealed)) = (
-            row.line_id,
-            row.transaction_id,
-            row.seq,
-            row.booking_date,
-            row.status,
-            row.first_seen_at,
-            row.last_seen_at,
-            row.sealed,
-        ) else {
-            continue;
-        };
-        rows.push(Transaction {
-            id: TransactionId::from_uuid(id),
-            line: LineId::from_uuid(line),
-            seq,
-            booking_date: booking_date.to_jiff(),
-            status: status(&word).ok_or(StoreError::Corrupt { table: TABLE, column: "status" })?,
-            first_seen_at: first.to_jiff(),
-            last_seen_at: last.to_jiff(),
-            sealed,
-        });
-    }
+    let mut rows = found.into_iter().filter_map(Found::row).collect::<Result<Vec<_>, _>>()?;
     let more = rows.len() > wanted.limit as usize;
     rows.truncate(wanted.limit as usize);
     let next = rows.last().filter(|_| more);
     let next = next.map(|row| Cursor { booking_date: row.booking_date, line: row.line, seq: row.seq });
     Ok(Page { rows, next })
+}
+
+/// A row of a page beside the state of the consent; a consent without rows gives the state alone.
+struct Found {
+    state: String,
+    state_reason: Option<String>,
+    data_state: String,
+    line_id: Option<Uuid>,
+    transaction_id: Option<Uuid>,
+    seq: Option<i64>,
+    booking_date: Option<jiff_sqlx::Date>,
+    status: Option<String>,
+    first_seen_at: Option<jiff_sqlx::Timestamp>,
+    last_seen_at: Option<jiff_sqlx::Timestamp>,
+    sealed: Option<Vec<u8>>,
+}
+
+impl Found {
+    fn row(self) -> Option<Result<Transaction, StoreError>> {
+        let id = TransactionId::from_uuid(self.transaction_id?);
+        let line = LineId::from_uuid(self.line_id?);
+        let Some(status) = status(&self.status?) else {
+            return Some(Err(StoreError::Corrupt { table: TABLE, column: "status" }));
+        };
+        Some(Ok(Transaction {
+            id,
+            line,
+            seq: self.seq?,
+            booking_date: self.booking_date?.to_jiff(),
+            status,
+            first_seen_at: self.first_seen_at?.to_jiff(),
+            last_seen_at: self.last_seen_at?.to_jiff(),
+            sealed: self.sealed?,
+        }))
+    }
 }
 
 /// The first day that PostgreSQL and the bank's calendars agree on.
