@@ -109,8 +109,13 @@ fn request(
         ensure!(intent.is_some() || !template.contains(INTENT), "the profile needs --intent, to stand for {INTENT}");
         Ok(template.replace(INTENT, intent.unwrap_or_default()))
     };
-    let mut scopes: Vec<_> = security.scopes.iter().chain(&registration.scopes).cloned().collect();
-    scopes.extend(security.consent_scope.as_ref().map(filled).transpose()?);
+    let mut scopes: Vec<String> = Vec::new();
+    let consent = security.consent_scope.as_ref().map(filled).transpose()?;
+    for scope in security.scopes.iter().chain(&registration.scopes).chain(&consent) {
+        if !scopes.contains(scope) {
+            scopes.push(scope.clone());
+        }
+    }
     let details = security.authorization_details.as_ref().map(filled).transpose()?;
     let details = details.map(|text| serde_json::from_str(&text)).transpose();
     Ok(AuthorizationRequest {
@@ -148,4 +153,69 @@ fn http(registration: &Registration, egress: Egress, identified: bool) -> anyhow
         resumption: false,
         clock: Arc::new(SystemClock),
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUIDE: &str = include_str!("GUIDE.md");
+
+    fn examples() -> impl Iterator<Item = &'static str> {
+        GUIDE.split("```toml\n").skip(1).filter_map(|behind| behind.split("```").next())
+    }
+
+    fn registration() -> (tempfile::TempDir, Registration) {
+        let folder = tempfile::tempdir().unwrap();
+        crate::certs::generate(&[]).unwrap().write_to(&folder.path().join("certs")).unwrap();
+        let path = folder.path().join("registration.toml");
+        fs::write(&path, examples().next().unwrap()).unwrap();
+        let read = Registration::read(&path).unwrap();
+        (folder, read)
+    }
+
+    #[test]
+    fn every_example_of_the_guide_can_be_used() {
+        let (folder, registration) = registration();
+        let registration_file = folder.path().join("registration.toml");
+        let mut profiles = std::collections::BTreeSet::new();
+        for example in examples().skip(1) {
+            let file = folder.path().join("profile.toml");
+            fs::write(&file, example).unwrap();
+            let setup = read(&file, &registration_file, Some("c-1")).unwrap();
+            assert_eq!(setup.issuer, "https://as.example");
+            assert_eq!(setup.environment, Environment::Production);
+            let profile: Profile = toml::from_str(example).unwrap();
+            profiles.insert(profile.security.settings.profile);
+        }
+        let known = ["fapi1-advanced", "fapi2-message-signing", "fapi2-security", "oauth-pkce"];
+        assert_eq!(profiles.iter().map(String::as_str).collect::<Vec<_>>(), known);
+        assert_eq!(registration.scopes, ["openid", "accounts"]);
+    }
+
+    #[test]
+    fn what_is_authorised_stands_where_the_profile_wants_it() {
+        let (_folder, registration) = registration();
+        let profile = |text: &str| toml::from_str::<Profile>(text).unwrap().security;
+        let scope = profile(examples().find(|text| text.contains("consent_scope")).unwrap());
+        let asked = request(&scope, &registration, Some("c-1")).unwrap();
+        assert_eq!(asked.scope, "openid accounts AIS:c-1");
+        assert!(request(&scope, &registration, None).is_err(), "nothing stands for the consent");
+        let details = profile(examples().find(|text| text.contains("authorization_details")).unwrap());
+        let asked = request(&details, &registration, Some("c-1")).unwrap();
+        assert_eq!(asked.authorization_details.unwrap()[0]["consentId"], "c-1");
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_told_from_others() {
+        for (issuer, here) in [
+            ("https://localhost:8443/", true),
+            ("https://127.0.0.1", true),
+            ("https://[::1]:1/x", true),
+            ("https://localhost.example", false),
+            ("https://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(issuer), here, "{issuer}");
+        }
+    }
 }
