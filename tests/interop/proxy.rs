@@ -33,7 +33,7 @@ use crate::combination::REDIRECT_URI;
 pub(crate) const KID: &str = "proxy";
 /// See [`KID`].
 pub(crate) const RSA_KID: &str = "rsa-any";
-/// What is signed by this alone can be told from what is meant.
+/// Largest request that is handed on.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// What signs a JWT.
