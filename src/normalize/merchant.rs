@@ -4,6 +4,7 @@
 //! where whole words say so and nothing contradicts it; otherwise the row keeps a cleaned name without an identity.
 
 mod catalogue;
+#[expect(clippy::float_arithmetic, reason = "a confidence is an estimate, not money")]
 mod decide;
 #[cfg(test)]
 mod tests;
