@@ -374,13 +374,11 @@ async fn claim(
     if login.registration != *registration {
         return Ok(Err(Arrival::Unknown));
     }
-    if login.finished.is_some() {
-        return Ok(Err(Arrival::CameTwice(login.consent)));
-    }
     let presented = browser.and_then(|value| tokens::read(tokens::Kind::Session, value.expose_secret()));
     let same_browser = presented
         .is_some_and(|hash| aws_lc_rs::constant_time::verify_slices_are_equal(&hash, &login.browser_hash).is_ok());
     let outcome = if same_browser { "claimed" } else { "other_browser" };
+    // The one place that decides that a return counts once, for whoever comes second and for whoever comes later.
     match logins::finish(&mut tx, login.id, outcome, world.now).await {
         Err(StoreError::Raced) => return Ok(Err(Arrival::CameTwice(login.consent))),
         other => other?,
