@@ -5,6 +5,9 @@ use std::sync::LazyLock;
 
 use super::words::{Word, key, spaced, words};
 
+/// Letters from which on a name of our own list is known well enough, even where it is also somebody's surname.
+const LONG_NAME: usize = 8;
+
 /// Longest run of words that is looked up.
 pub(super) const RUN_MAX: usize = 6;
 
@@ -61,6 +64,8 @@ pub(super) struct Catalogue {
     brands: Vec<Brand>,
     names: HashMap<Box<str>, Vec<Name>>,
     phrases: HashMap<Box<str>, Vec<Sense>>,
+    /// How many words the longest phrase has that begins with a word.
+    longest: HashMap<Box<str>, usize>,
     /// Open ends: (letters, open at the end, sense).
     open: Vec<(String, bool, Sense)>,
     given_names: HashSet<&'static str>,
@@ -73,6 +78,7 @@ impl Catalogue {
             brands: Vec::new(),
             names: HashMap::with_capacity(64 * 1024),
             phrases: HashMap::with_capacity(8 * 1024),
+            longest: HashMap::with_capacity(8 * 1024),
             open: Vec::new(),
             given_names: include_str!("../data/given_names.txt").lines().collect(),
             places: include_str!("../data/places.txt").lines().collect(),
@@ -109,6 +115,8 @@ impl Catalogue {
         if cut.len() == 1 && (open || phrase.starts_with('*')) {
             self.open.push((text, open, sense));
         } else {
+            let longest = self.longest.entry(cut[0].text.as_str().into()).or_default();
+            *longest = cut.len().max(*longest);
             self.phrases.entry(text.into()).or_default().push(sense);
         }
     }
@@ -200,8 +208,8 @@ impl Catalogue {
             }
         }
         // A name that the open catalogue marks as an ordinary word is one in our own list too.
-        for names in self.names.values_mut() {
-            let marked = names.iter().any(|name| !name.own && name.ordinary);
+        for (key, names) in &mut self.names {
+            let marked = key.len() < LONG_NAME && names.iter().any(|name| !name.own && name.ordinary);
             names.iter_mut().for_each(|name| name.ordinary |= marked);
         }
     }
@@ -212,6 +220,11 @@ impl Catalogue {
 
     pub(super) fn names(&self, key: &str) -> &[Name] {
         self.names.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many words the longest phrase has that begins with this word; zero where none does.
+    pub(super) fn longest_phrase(&self, first: &str) -> usize {
+        self.longest.get(first).copied().unwrap_or_default()
     }
 
     /// The senses of a phrase that hold for the direction.

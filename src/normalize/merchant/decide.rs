@@ -44,7 +44,8 @@ impl<'a> Row<'a> {
         let mut text = String::new();
         let mut at = 0;
         while at < self.words.len() {
-            let longest = (1..=RUN_MAX.min(self.words.len() - at)).rev().find(|len| {
+            let most = CATALOGUE.longest_phrase(&self.words[at].text).min(self.words.len() - at);
+            let longest = (1..=most).rev().find(|len| {
                 spaced(&self.words[at..at + len], &mut text);
                 self.add_senses(&text, at, *len)
             });
@@ -91,7 +92,7 @@ impl<'a> Row<'a> {
 
     /// The longest phrase of a class, the first of equals.
     fn longest(&self, class: Class) -> Option<&Found> {
-        self.of(class).reduce(|best, found| if found.len > best.len { found } else { best })
+        self.of(class).reduce(longer)
     }
 
     fn mcc_category(&self) -> Option<&'static str> {
@@ -143,10 +144,7 @@ impl<'a> Row<'a> {
     fn nobody(&self, hit: Option<&Hit>, start: usize) -> Option<&'static str> {
         let covered = |found: &Found| hit.is_some_and(|hit| found.at >= hit.at && found.at < hit.at + hit.len);
         let lead = hit.is_some_and(|hit| (start..hit.at).all(|at| self.dull[at]));
-        let certain = self
-            .of(Class::None)
-            .filter(|found| !covered(found))
-            .reduce(|best, found| if found.len > best.len { found } else { best });
+        let certain = self.of(Class::None).filter(|found| !covered(found)).reduce(longer);
         if let Some(none) = certain {
             let hard = none.sense.category.starts_with("transfer.cash") || none.sense.category == "transfer.person";
             let paid = lead && self.given.incoming != Some(true) && (!hard || hit.is_some_and(|hit| hit.at < none.at));
@@ -210,20 +208,26 @@ impl<'a> Row<'a> {
         let letters: usize = self.words[at..at + len].iter().map(|word| word.text.len()).sum();
         let (name, abroad) = match name {
             Some(name) => (*name, false),
-            None if letters >= 7 && !names[0].ordinary => (names[0], true),
+            None if letters >= 7 && !names[0].ordinary && !(at..at + len).any(|at| self.says_something(at)) => {
+                (names[0], true)
+            }
             None => return None,
         };
         let brand = CATALOGUE.brand(name);
         let lead = (0..at).all(|at| self.dull[at] || self.of(Class::Via).any(|via| via.at == at));
         let contradicted = self.contradicts(brand, at, len);
         let confirmed = self.agrees(brand, at, len);
-        let unknown = (at + len..self.words.len()).filter(|at| !self.dull[*at]).count();
+        let unknown = (at + len..self.words.len())
+            .take_while(|at| !self.words[*at].is_code())
+            .filter(|at| !self.dull[*at] && !self.says_something(*at))
+            .count();
+        let dull = (at..at + len).all(|at| self.dull[at]);
         let stands = if name.ordinary {
-            !contradicted && ((lead && (unknown <= 1 || confirmed)) || (confirmed && letters >= 4))
+            !contradicted && !dull && ((lead && (unknown <= 1 || confirmed)) || (confirmed && letters >= 4))
         } else if len == 1 {
             !contradicted && (lead || letters >= 6 || confirmed)
         } else {
-            letters >= 4
+            letters >= 4 || (lead && unknown <= 1 && self.is_joined(at, len))
         };
         let sure =
             if name.ordinary { 0.85 } else { 0.97 } - if abroad { 0.2 } else { 0.0 } - if lead { 0.0 } else { 0.1 };
@@ -262,16 +266,34 @@ impl<'a> Row<'a> {
         let mut others = self.of(Class::Hint).filter(|hint| hint.at >= at + len || hint.at + hint.len <= at).peekable();
         let some = others.peek().is_some();
         let words = some
-            && !others.any(|hint| related(hint.sense.category, brand.category))
+            && !others.any(|hint| related(hint.sense.category, brand.category) && !is_kitchen_of_shop(hint, brand))
             && self.of(Class::Hint).any(|hint| hint.at >= at + len && hint.at <= at + len + 1);
         words || self.mcc_category().is_some_and(|category| !related(category, brand.category))
     }
 
+    /// Whether a word belongs to a phrase about a kind of business.
+    fn says_something(&self, at: usize) -> bool {
+        let about = |found: &Found| matches!(found.sense.class, Class::Hint | Class::Line);
+        self.found.iter().any(|found| about(found) && found.at <= at && at < found.at + found.len)
+    }
+
+    /// Whether a short name of single letters is written as one: `B & Q`, not `B Q`.
+    fn is_joined(&self, at: usize, len: usize) -> bool {
+        let name = self.given.text.get(self.words[at].from..self.words[at + len - 1].to);
+        name.is_some_and(|name| name.contains(['&', '+', '.', '-', '/']))
+    }
+
+    /// Whether other words or the merchant category code tell the brand's kind of business.
     fn agrees(&self, brand: &Brand, at: usize, len: usize) -> bool {
         let outside = |found: &Found| found.at >= at + len || found.at + found.len <= at;
+        let line = |found: &Found| match primary(found.sense.category) {
+            "debt" => matches!(primary(brand.category), "debt" | "transfer"),
+            other => other == primary(brand.category),
+        };
         self.of(Class::Hint)
             .filter(|hint| outside(hint))
             .any(|hint| primary(hint.sense.category) == primary(brand.category))
+            || self.of(Class::Line).filter(|found| outside(found)).any(line)
             || self.mcc_category().is_some_and(|category| primary(category) == primary(brand.category))
     }
 
@@ -280,7 +302,7 @@ impl<'a> Row<'a> {
         let outside = |found: &&Found| found.at >= hit.at + hit.len || found.at + found.len <= hit.at;
         let group = primary(hit.brand.category);
         let lines = matches!(group, "transfer" | "debt" | "government");
-        if lines && let Some(line) = self.of(Class::Line).filter(outside).max_by_key(|line| line.len) {
+        if lines && let Some(line) = self.of(Class::Line).filter(outside).reduce(longer) {
             return line.sense.category;
         }
         for hint in self.of(Class::Hint).filter(outside) {
@@ -298,13 +320,10 @@ impl<'a> Row<'a> {
 
     /// A merchant without identity: the cleaned name, and what codes and words say.
     fn local(&self, code: Option<&'static str>, start: usize, via: Option<String>) -> Enriched {
-        let hint = self
-            .of(Class::Line)
-            .chain(self.of(Class::Hint))
-            .max_by_key(|found| (found.len, found.at))
-            .map(|found| found.sense.category);
+        let hint = self.of(Class::Line).chain(self.of(Class::Hint)).reduce(longer).map(|found| found.sense.category);
         let (category, confidence) = match (code, self.mcc_category(), hint) {
             (Some(category), ..) => (category, 0.8),
+            (_, Some(category), Some(finer)) if primary(category) == primary(finer) => (finer, 0.9),
             (_, Some(category), _) => (category, 0.85),
             (_, _, Some(category)) => (category, 0.6),
             _ => (OPEN, 0.2),
@@ -329,6 +348,11 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The longer of two phrases, the first of equals.
+fn longer<'f>(best: &'f Found, found: &'f Found) -> &'f Found {
+    if found.len > best.len { found } else { best }
+}
+
 /// Shouted words as names are written; others as they are.
 fn capitalise(word: &str, name: &mut String) {
     if word.chars().any(char::is_lowercase) || word.chars().count() < 3 {
@@ -338,6 +362,13 @@ fn capitalise(word: &str, name: &mut String) {
     let mut letters = word.chars();
     name.extend(letters.next());
     name.extend(letters.flat_map(char::to_lowercase));
+}
+
+/// A restaurant or bar beside a name of a shop is a place of its own; a café or a snack bar may be a part of the shop.
+fn is_kitchen_of_shop(hint: &Found, brand: &Brand) -> bool {
+    let category = hint.sense.category;
+    matches!(primary(brand.category), "groceries" | "shopping")
+        && matches!(category, "eating_out.restaurant" | "eating_out.bar")
 }
 
 fn primary(category: &str) -> &str {

@@ -87,6 +87,12 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         word.to = at + c.len_utf8();
     }
     for word in &mut words {
+        // The end of a date runs into a name: `03/04SHOP`.
+        let name = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
+        if word.before == '/' && name.len() > 3 && word.text.len() == name.len() + 2 {
+            word.text = name.to_owned();
+            word.from += 2;
+        }
         // Masked digits run on from names: `SHOPXXXX`.
         if word.text.ends_with("xxx") && word.text.bytes().any(|b| b != b'x') {
             word.text.truncate(word.text.trim_end_matches('x').len());
