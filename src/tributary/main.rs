@@ -6,6 +6,7 @@ mod certs;
 mod clock;
 #[cfg(feature = "demo")]
 mod demo;
+#[expect(clippy::float_arithmetic, reason = "a confidence is an estimate, not money")]
 mod enrich;
 mod evidence;
 mod fapi;
