@@ -62,6 +62,7 @@ proptest::proptest! {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "measures the machine itself")]
 #[ignore = "a measurement, for release builds"]
 fn speed() {
     let text = "KARTENZAHLUNG 03.04. ROSSMANN FIL 4711 HANNOVER DE APPLE PAY";
