@@ -80,10 +80,12 @@ pub async fn remove_account(
 ) -> Result<Deletion, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    if !consents::lock(&mut tx, consent).await?.machine.may_read() {
+    let readable = consents::lock(&mut tx, consent).await?.machine.may_read();
+    // First, and undone if it may not be: an account that the consent does not hold does not exist, whatever its state.
+    lines::remove(&mut tx, consent, line, world.now).await?;
+    if !readable {
         return Err(StoreError::NotAllowed.into());
     }
-    lines::remove(&mut tx, consent, line, world.now).await?;
     let body = json!({ "account": line.to_string(), "actor": actor });
     evidence_log::record(app, &mut tx, &world, consent, "account.removed", &body).await?;
     let going: Vec<LineId> =
