@@ -1,5 +1,6 @@
 //! The server programs that are installed on this machine.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +47,8 @@ impl Binaries {
         let installed: Vec<Self> = folders.iter().filter_map(|dir| Self::at(dir)).collect();
         let searched = || folders.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ");
         let found = installed.iter().filter(|one| wanted.is_none_or(|major| one.major == major));
-        match (found.max_by_key(|one| one.major), wanted) {
+        // The first of the newest: a package's own folder before links to it in PATH.
+        match (found.min_by_key(|one| Reverse(one.major)), wanted) {
             (Some(best), _) => Ok(best.clone()),
             (None, Some(wanted)) if !installed.is_empty() => {
                 let found = installed.iter().map(|one| one.major.to_string()).collect::<Vec<_>>().join(", ");
