@@ -28,7 +28,7 @@ pub(crate) enum FapiCommand {
 /// What to probe, and how to behave there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProbeArgs {
-    /// How the bank authorises: a profile with the table [security], the rest of it is not needed (TOML)
+    /// How the bank authorises: a profile with the table `security`, the rest of it is not needed (TOML)
     #[arg(long, value_name = "FILE")]
     profile: PathBuf,
     /// Who we are there: client id, redirect URI, certificate, keys, and the issuer (TOML)

@@ -93,7 +93,7 @@ pub struct World {
     pub pki: Pki,
     /// The bank.
     pub bank: Running,
-    /// The application, without its background work: see [`World::work`].
+    /// The application, without its background work.
     pub app: Arc<App>,
     /// A product with every purpose and scope.
     pub product: ProductId,
