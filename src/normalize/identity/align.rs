@@ -190,6 +190,10 @@ pub fn align<I: Copy + Eq>(
     work.content(Live::Stored);
     work.earlier_forms();
     work.content(Live::Removed);
+    // Where pending rows are dated anew, one that seems to have gone has only moved; elsewhere it has been booked.
+    if trust.pending_days.move_on() {
+        work.redated(trust.pending_days);
+    }
     work.bookings(trust.lingering);
     work.redated(trust.pending_days);
     work.last_bookings(trust.lingering);
@@ -214,12 +218,16 @@ pub(super) struct Work<'a, I> {
     pub(super) partner: Vec<Option<usize>>,
     /// Whether a stored row is continued.
     pub(super) taken: Vec<bool>,
+    /// Whether a stored row was named in a doubt: what did not decide then does not decide for less.
+    pub(super) doubted: Vec<bool>,
     /// Fields whose equal values mean one payment: of booked rows, of provisional ones.
     pub(super) naming: [[bool; IdField::ALL.len()]; 2],
     /// Fields of booked rows whose different values mean two payments.
     pub(super) steady: [bool; IdField::ALL.len()],
     /// Words that stand on too many different rows to say anything.
     pub(super) common: HashSet<u64>,
+    /// Words that name a place: they stand on rows of few amounts.
+    pub(super) places: HashSet<u64>,
     /// On how many listed and on how many stored rows a reference stands.
     pub(super) links: HashMap<u64, (u32, u32)>,
     /// Whether provisional rows are known to stay listed beside their bookings.
@@ -232,6 +240,7 @@ pub(super) struct Work<'a, I> {
 impl<'a, I: Copy + Eq> Work<'a, I> {
     fn new(stored: &'a [Stored<I>], listed: &'a [Listed], coverage: Coverage, trust: &Trust) -> Self {
         let balance_runs = pages::balance_runs(listed);
+        let (common, places) = weigh_words(stored, listed);
         let mut work = Self {
             stored,
             listed,
@@ -239,9 +248,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             outcome: vec![None; listed.len()],
             partner: vec![None; listed.len()],
             taken: vec![false; stored.len()],
+            doubted: vec![false; stored.len()],
             naming: [[false; IdField::ALL.len()]; 2],
             steady: [false; IdField::ALL.len()],
-            common: common_words(stored, listed),
+            common,
+            places,
             links: HashMap::new(),
             lingers: trust.lingering.is_known_here(),
             balance_runs,
@@ -386,11 +397,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             for (&s, &l) in stored.iter().zip(&listed) {
                 let (before, now) = (&self.stored[s].sketch, &self.listed[l].sketch);
                 let near = days_apart(before.day(), now.day()).is_none_or(|days| days.abs() <= REDATED_DAYS_MAX);
-                if now.status != Status::Pending || !near {
+                if now.status != Status::Pending || !near || self.doubted[s] {
                     continue;
                 }
+                let together = stored.len() == listed.len() && stored.len() > 1;
                 let alone = stored.len() == 1 && listed.len() == 1 && !self.is_habit(now, Some(s), Some(l), Some(l));
-                if days.move_on() || alone && !self.says_nothing(now) {
+                if days.move_on() || (alone || together) && !self.says_nothing(now) {
                     self.settle(s, l, Evidence::Redated);
                     self.seen.pending_days.moved += 1;
                 }
@@ -513,22 +525,30 @@ fn may_share_id(before: &Sketch, now: &Sketch) -> bool {
     near && if before.provisional { currency && sign } else { !now.provisional && before.money == now.money }
 }
 
-/// Words that say nothing about a payment: they stand on rows of a quarter of all amounts (of eight at least), or on
-/// rows of half of all amounts (of three at least) that are or were to change, as "pending" and "reserved" do.
-fn common_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> HashSet<u64> {
+/// The words that say nothing about a payment, and those that name a place. The first stand on rows of a quarter of all
+/// amounts (of eight at least), or on rows of half of all amounts (of three at least) that are or were to change, as
+/// "pending" and "reserved" do; the second on rows of two amounts at most.
+fn weigh_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> (HashSet<u64>, HashSet<u64>) {
     let earlier: Vec<&Sketch> = stored.iter().filter_map(|row| row.earlier.as_ref()).collect();
     let current = stored.iter().map(|row| &row.sketch).chain(listed.iter().map(|row| &row.sketch));
     let all: Vec<&Sketch> = current.chain(earlier.iter().copied()).collect();
     let provisional = all.iter().copied().filter(|sketch| sketch.provisional);
     let provisional: Vec<&Sketch> =
         provisional.chain(earlier.into_iter().filter(|sketch| !sketch.provisional)).collect();
-    let mut common = frequent_words(&all, 4, 8);
-    common.extend(frequent_words(&provisional, 2, 3));
-    common
+    let (of_all, amounts) = amounts_of_words(&all);
+    let (of_provisional, held) = amounts_of_words(&provisional);
+    let many = amounts.div_ceil(4).max(8);
+    let half = held.div_ceil(2).max(3);
+    let with = |words: &HashMap<u64, usize>, fits: &dyn Fn(usize) -> bool| {
+        words.iter().filter(|(_, amounts)| fits(**amounts)).map(|(word, _)| *word).collect::<HashSet<u64>>()
+    };
+    let mut common = with(&of_all, &|amounts| amounts >= many);
+    common.extend(with(&of_provisional, &|amounts| amounts >= half));
+    (common, with(&of_all, &|amounts| amounts <= 2))
 }
 
-/// Words that stand with one in `share` of all different amounts, and with `least` at least.
-fn frequent_words(rows: &[&Sketch], share: usize, least: usize) -> HashSet<u64> {
+/// With how many different amounts each word stands, and how many amounts there are.
+fn amounts_of_words(rows: &[&Sketch]) -> (HashMap<u64, usize>, usize) {
     let mut amounts_of: HashMap<u64, HashSet<rust_decimal::Decimal>> = HashMap::new();
     let mut amounts = HashSet::new();
     for row in rows {
@@ -537,6 +557,5 @@ fn frequent_words(rows: &[&Sketch], share: usize, least: usize) -> HashSet<u64> 
             amounts_of.entry(*word).or_default().insert(row.money.amount());
         }
     }
-    let many = amounts.len().div_ceil(share).max(least);
-    amounts_of.into_iter().filter(|(_, of)| of.len() >= many).map(|(word, _)| word).collect()
+    (amounts_of.into_iter().map(|(word, of)| (word, of.len())).collect(), amounts.len())
 }

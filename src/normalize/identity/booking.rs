@@ -50,12 +50,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         for pool in [Pool::Vanished, Pool::Replaced, Pool::Listed, Pool::Removed] {
             self.follow(pool, Evidence::Text, lingering);
         }
+        self.follow(Pool::Vanished, Evidence::Amount, lingering);
     }
 
     /// Bookings for which little speaks but that nothing else explains.
     pub(super) fn last_bookings(&mut self, lingering: Lingering) {
         for (pool, why) in [
-            (Pool::Vanished, Evidence::Amount),
             (Pool::Replaced, Evidence::Amount),
             (Pool::Replaced, Evidence::AmountAndDay),
             (Pool::Removed, Evidence::Amount),
@@ -98,6 +98,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                     used[place] = true;
                     self.book(&source, l, why);
                 } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering)) {
+                    self.doubted[s] = true;
                     self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
                 }
             }
@@ -109,10 +110,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         let (source, target) = (sources[place].sketch, &self.listed[l].sketch);
         let mut rivals = edges.iter().filter(|(_, t)| *t == l).map(|(p, _)| sources[*p].sketch);
         let mut others = edges.iter().filter(|(p, _)| *p == place).map(|(_, t)| &self.listed[*t].sketch);
-        let balanced = rivals.clone().count() == others.clone().count();
+        let count = rivals.clone().count();
+        let balanced = count == others.clone().count();
         let one_day = rivals.clone().all(|rival| rival.day() == source.day());
-        rivals.all(|rival| rival.text == source.text)
-            && (balanced && one_day || others.all(|other| other.text == target.text || self.are_similar(other, target)))
+        let told = count == 1 || !self.says_nothing(source);
+        let same_place = |other: &Sketch| other.text == target.text || self.are_similar(other, target);
+        rivals.all(|rival| rival.text == source.text) && (balanced && one_day || told && others.all(same_place))
     }
 
     fn sources(&self, pool: Pool) -> Vec<Source<'a>> {
@@ -126,7 +129,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 .collect();
         }
         (0..stored.len())
-            .filter(|&s| !self.taken[s] && stored[s].removed == (pool == Pool::Removed))
+            .filter(|&s| !self.taken[s] && !self.doubted[s] && stored[s].removed == (pool == Pool::Removed))
             .filter(|&s| pool == Pool::Removed || stored[s].sketch.provisional == (pool == Pool::Vanished))
             .filter(|&s| pool == Pool::Removed || self.is_covered(s))
             .map(|s| Source { sketch: &stored[s].sketch, stored: Some(s), listed: None })
@@ -212,8 +215,13 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             }
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
             (Evidence::Amount, Pool::Removed) => alone && !self.is_usual_amount(now, source.stored, l),
-            (Evidence::TextOnly, Pool::Listed) => same_purchase_day(source.sketch, now) && alone && !habit(),
-            (Evidence::TextOnly, _) => alone && near(source.sketch.money.amount(), now.money.amount(), 5),
+            (Evidence::Amount, Pool::Vanished) if self.name_two_places(source.sketch, now) => {
+                alone && !self.is_usual_amount(now, source.stored, l)
+            }
+            (Evidence::TextOnly, _) => {
+                let beside = pool != Pool::Listed || same_purchase_day(source.sketch, now) && !habit();
+                alone && beside && near(source.sketch.money.amount(), now.money.amount(), 5)
+            }
             (Evidence::NearAmount, _) => alone && (self.says_nothing(source.sketch) || self.says_nothing(now)),
             _ => alone,
         }
@@ -249,6 +257,13 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     fn shared_words(&self, before: &Sketch, now: &Sketch) -> usize {
         let telling = before.words.iter().filter(|word| !self.common.contains(word));
         telling.filter(|word| now.words.binary_search(word).is_ok()).count()
+    }
+
+    /// Whether both texts name places, and not the same one.
+    fn name_two_places(&self, before: &Sketch, now: &Sketch) -> bool {
+        let names =
+            |sketch: &Sketch| sketch.words.iter().any(|word| self.places.contains(word) && !self.common.contains(word));
+        names(before) && names(now) && self.shared_words(before, now) == 0
     }
 
     pub(super) fn says_nothing(&self, sketch: &Sketch) -> bool {
