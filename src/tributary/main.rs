@@ -1,6 +1,7 @@
 //! The one binary: commands, the system clock, the log. Everything else is below it.
 
 mod banks;
+mod bench;
 mod browser;
 mod certs;
 mod clock;
@@ -54,6 +55,8 @@ enum Command {
     Normalize(normalize::NormalizeArgs),
     /// Descriptors to merchant and category, one JSON object a line
     Enrich(enrich::EnrichArgs),
+    /// Measured speed beside what the machine allows
+    Bench(bench::BenchArgs),
     /// Receipts and bundles
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
@@ -98,6 +101,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),
         Command::Enrich(args) => enrich::run(args),
+        Command::Bench(args) => bench::run(&args),
         Command::Evidence(command) => evidence::run(command),
     }
 }
