@@ -424,7 +424,11 @@ fn chain(statement: &Statement, last_running: Option<Decimal>) -> Option<Chain> 
     let twice = |amount: Decimal| amount.checked_mul(Decimal::TWO);
     let is_turned = |step: &&Step<'_>| step.gap.is_some_and(|gap| twice(step.row.amount) == Some(-gap));
     let turned = steps.iter().filter(is_turned).count();
-    let broken = steps.iter().filter(|step| step.gap.is_some_and(|gap| !gap.is_zero())).count();
+    // A repeated row and a turned one explain their step; only what fits nowhere speaks against a running balance.
+    let is_doubled = |step: &Step<'_>| step.again && step.gap == Some(-step.row.amount);
+    let is_broken =
+        |step: &&Step<'_>| step.gap.is_some_and(|gap| !gap.is_zero()) && !is_doubled(step) && !is_turned(step);
+    let broken = steps.iter().filter(is_broken).count();
     let all_turned = turned > 1 && turned * 2 > steps.len();
     // Balances that fit nowhere are no running balances.
     if !all_turned && broken * 2 > steps.len() {

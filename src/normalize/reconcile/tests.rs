@@ -150,6 +150,7 @@ fn given(mut closing: Figure, held: Decimal, line: Decimal, before_last_day: Dec
 }
 
 fn spoil(chance: &mut Chance, rows: &mut Vec<Row>, plants: &[Plant], last: bool) {
+    let mut removed = None;
     for plant in plants {
         // Nobody can miss the last row of all, and one that is missing between two statements belongs to either.
         let spared = usize::from((last || plants.len() > 1) && *plant == Plant::Missing);
@@ -157,8 +158,12 @@ fn spoil(chance: &mut Chance, rows: &mut Vec<Row>, plants: &[Plant], last: bool)
         match plant {
             Plant::SignAll => rows.iter_mut().for_each(|row| row.amount = -row.amount),
             Plant::SignOne => rows[at].amount = -rows[at].amount,
-            Plant::Missing => drop(rows.remove(at)),
-            Plant::Doubled => rows.insert(at, rows[at].clone()),
+            Plant::Missing => removed = Some(rows.remove(at).likeness),
+            Plant::Doubled => {
+                // To double the twin of a missing row plants nothing.
+                let at = (at..rows.len()).chain(0..at).find(|at| Some(rows[*at].likeness) != removed).unwrap();
+                rows.insert(at, rows[at].clone());
+            }
             _ => {}
         }
     }
@@ -170,85 +175,166 @@ fn words(findings: &[Finding]) -> Vec<&'static str> {
     words
 }
 
-#[derive(Debug, Default)]
+/// What became of the accounts of one kind.
+#[derive(Debug, Clone, Copy, Default)]
 struct Score {
+    planted: u32,
+    /// All of what was planted, and nothing else.
     found: u32,
     /// Some of what was planted, and nothing else.
     partly: u32,
     unknown: u32,
-    other: u32,
+    /// Something that was not planted.
+    accused: u32,
+    /// Statements before and after, which are sound, that were accused.
+    neighbours: u32,
 }
 
-const CASES: u64 = 400;
+impl Score {
+    fn add(&mut self, other: Self) {
+        self.planted += other.planted;
+        self.found += other.found;
+        self.partly += other.partly;
+        self.unknown += other.unknown;
+        self.accused += other.accused;
+        self.neighbours += other.neighbours;
+    }
+}
 
-fn score(plants: &[Plant], running: bool, last: bool) -> (Score, u32) {
-    let mut score = Score::default();
-    let mut neighbours_accused = 0;
-    let mut planted: Vec<&str> = plants.iter().map(|plant| plant.word()).collect();
-    planted.sort_unstable();
-    if planted.is_empty() {
-        planted.push("consistent");
+/// Whether an account tells enough for its faults to be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    plants: &'static [Plant],
+    /// Every row tells the balance after it.
+    running: bool,
+    /// No statement came after.
+    last: bool,
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Self> {
+        let kinds = FAULTS.iter().chain(&HARMLESS).copied();
+        kinds.flat_map(|plants| {
+            [(true, false), (true, true), (false, false), (false, true)].map(|(running, last)| Self {
+                plants,
+                running,
+                last,
+            })
+        })
     }
-    for seed in 0..CASES {
-        let case = case(&mut Chance(seed * 7919 + 13), running, last, plants);
-        let verdicts = reconcile(&case.statements);
-        let findings = &verdicts[case.place].findings;
-        match words(findings) {
-            words if words == planted => score.found += 1,
-            _ if findings.contains(&Finding::Unknown) => score.unknown += 1,
-            words if words.iter().all(|word| planted.contains(word)) => score.partly += 1,
-            _ => score.other += 1,
+
+    fn is_harmless(self) -> bool {
+        HARMLESS.contains(&self.plants)
+    }
+
+    /// A missing row leaves nothing behind but its amount: without a running balance it takes a balance that came after,
+    /// and a second fault hides it. Then *unknown*, or the half that shows, is right.
+    fn is_decidable(self) -> bool {
+        self.running || !self.plants.contains(&Plant::Missing) || self.plants.len() == 1 && !self.last
+    }
+
+    fn score(self, accounts: u64, seed: u64) -> Score {
+        let mut score = Score::default();
+        let mut planted: Vec<&str> = self.plants.iter().map(|plant| plant.word()).collect();
+        planted.sort_unstable();
+        if planted.is_empty() {
+            planted.push("consistent");
         }
-        let others = verdicts.iter().enumerate().filter(|(place, _)| *place != case.place);
-        neighbours_accused += u32::from(others.flat_map(|(_, v)| &v.findings).any(Finding::is_fault));
+        for number in 0..accounts {
+            let mut chance = Chance((seed << 32) + number * 7919 + 13);
+            let case = case(&mut chance, self.running, self.last, self.plants);
+            let verdicts = reconcile(&case.statements);
+            let findings = &verdicts[case.place].findings;
+            score.planted += 1;
+            match words(findings) {
+                words if words == planted => score.found += 1,
+                _ if findings.contains(&Finding::Unknown) => score.unknown += 1,
+                words if words.iter().all(|word| planted.contains(word)) => score.partly += 1,
+                _ => score.accused += 1,
+            }
+            let others = verdicts.iter().enumerate().filter(|(place, _)| *place != case.place);
+            score.neighbours += u32::from(others.flat_map(|(_, v)| &v.findings).any(Finding::is_fault));
+        }
+        score
     }
-    (score, neighbours_accused)
+}
+
+const FAULTS: [&[Plant]; 13] = [
+    &[Plant::SignAll],
+    &[Plant::SignOne],
+    &[Plant::Missing],
+    &[Plant::Doubled],
+    &[Plant::PendingAsBooked],
+    &[Plant::LineAsBooked],
+    &[Plant::SignAll, Plant::Doubled],
+    &[Plant::SignAll, Plant::PendingAsBooked],
+    &[Plant::Doubled, Plant::PendingAsBooked],
+    &[Plant::SignOne, Plant::Doubled],
+    &[Plant::Doubled, Plant::LineAsBooked],
+    &[Plant::Missing, Plant::Doubled],
+    &[Plant::Missing, Plant::PendingAsBooked],
+];
+const HARMLESS: [&[Plant]; 5] = [&[], &[Plant::Stale], &[Plant::Pending], &[Plant::KnownLine], &[Plant::ToldLine]];
+
+/// Plants every kind of fault in so many accounts each, prints what was found, and holds it against the goals.
+fn benchmark(accounts: u64, seeds: std::ops::RangeInclusive<u64>) {
+    println!("planted                         running last   planted  found partly unknown accused neighbours");
+    let (mut decidable, mut undecidable, mut harmless) = (Score::default(), Score::default(), Score::default());
+    let mut missed = BTreeMap::new();
+    for kind in Kind::all() {
+        let mut score = Score::default();
+        seeds.clone().for_each(|seed| score.add(kind.score(accounts, seed)));
+        let name = format!("{:?}", kind.plants);
+        println!(
+            "{name:<31} {:<7} {:<5} {:>8} {:>6} {:>6} {:>7} {:>7} {:>10}",
+            kind.running,
+            kind.last,
+            score.planted,
+            score.found,
+            score.partly,
+            score.unknown,
+            score.accused,
+            score.neighbours
+        );
+        let (sum, right) = match (kind.is_harmless(), kind.is_decidable()) {
+            (true, _) => (&mut harmless, score.found + score.unknown),
+            (false, true) => (&mut decidable, score.found),
+            (false, false) => (&mut undecidable, score.found + score.partly + score.unknown),
+        };
+        sum.add(score);
+        if right * 100 < score.planted * 95 || score.accused * 100 > score.planted * 2 {
+            missed.insert(name, format!("{kind:?} {score:?}"));
+        }
+    }
+    let all = [("decidable faults", decidable), ("undecidable faults", undecidable), ("no fault", harmless)];
+    for (name, score) in all {
+        println!("{name}: {score:?}");
+    }
+    let judged = decidable.planted + undecidable.planted + harmless.planted;
+    let false_alarms = harmless.partly + harmless.accused + decidable.neighbours + undecidable.neighbours;
+    let false_alarms = false_alarms + harmless.neighbours;
+    println!("{judged} accounts; false alarms: {false_alarms}");
+    assert!(missed.is_empty(), "{missed:#?}");
+    assert!(decidable.found * 1000 >= decidable.planted * 998, "decidable faults that were not found");
+    assert!(undecidable.accused * 100 <= undecidable.planted, "faults that cannot be told, and were named wrongly");
+    assert!(false_alarms * 100 <= harmless.planted, "{false_alarms} false alarms");
 }
 
 #[test]
 fn planted_faults_are_found_and_others_are_not_accused() {
-    use Plant::*;
-    let faults: [&[Plant]; 13] = [
-        &[SignAll],
-        &[SignOne],
-        &[Missing],
-        &[Doubled],
-        &[PendingAsBooked],
-        &[LineAsBooked],
-        &[SignAll, Doubled],
-        &[SignAll, PendingAsBooked],
-        &[Doubled, PendingAsBooked],
-        &[SignOne, Doubled],
-        &[Doubled, LineAsBooked],
-        &[Missing, Doubled],
-        &[Missing, PendingAsBooked],
-    ];
-    let harmless: [&[Plant]; 5] = [&[], &[Stale], &[Pending], &[KnownLine], &[ToldLine]];
-    let (mut accused, mut judged) = (0, 0);
-    let mut missed = BTreeMap::new();
-    for running in [true, false] {
-        for last in [false, true] {
-            for plants in faults.iter().chain(&harmless) {
-                let (score, neighbours) = score(plants, running, last);
-                println!(
-                    "running balance {running}, last {last}, {plants:?}: {score:?}, neighbours accused {neighbours}"
-                );
-                let is_harmless = harmless.contains(plants);
-                accused += neighbours + if is_harmless { score.other + score.partly } else { 0 };
-                judged += u32::try_from(CASES).unwrap();
-                // A missing row leaves nothing behind but its amount: without a running balance it takes a balance
-                // that came after, and a second fault hides it.
-                let decidable = running || !plants.contains(&Missing) || plants.len() == 1 && !last;
-                let undecided = if decidable && !is_harmless { 0 } else { score.unknown + score.partly };
-                let right = score.found + undecided;
-                if u64::from(right) * 100 < CASES * 95 || u64::from(score.other) * 100 > CASES * 2 {
-                    missed.insert(format!("{plants:?} running {running} last {last}"), format!("{score:?}"));
-                }
-            }
-        }
+    benchmark(60, 0..=0);
+}
+
+/// Ten seeds with more than ten thousand accounts each; in release it takes seconds.
+#[test]
+#[ignore = "long: `.ci/long reconcile`"]
+fn planted_faults_are_found_under_every_seed() {
+    for seed in 1..=10 {
+        println!("seed {seed}");
+        benchmark(150, seed..=seed);
     }
-    assert!(missed.is_empty(), "{missed:#?}");
-    assert!(accused * 100 <= judged, "{accused} of {judged}");
+    println!("all seeds");
+    benchmark(150, 1..=10);
 }
 
 #[test]
