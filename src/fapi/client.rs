@@ -7,6 +7,7 @@ use domain::world::World;
 use secrecy::SecretString;
 
 use crate::call::Call;
+use crate::ciba::{self, BackchannelRequest, PendingAuthentication, Polled};
 use crate::dpop::Nonces;
 use crate::keys::{Decrypter, KeySet, Signer};
 use crate::login::RedeemableCode;
@@ -87,6 +88,27 @@ impl Client {
         world: &World<'_>,
     ) -> Result<Call<Redeemed, Refusal>, Refusal> {
         token::redeem(self, metadata, code, world)
+    }
+
+    /// Asks the server to have a user sign in elsewhere (OIDC CIBA Core §7): on a phone that the user has at hand.
+    pub fn authenticate_elsewhere(
+        &self,
+        metadata: &Metadata,
+        request: &BackchannelRequest,
+        world: &World<'_>,
+    ) -> Result<Call<PendingAuthentication, Refusal>, Refusal> {
+        ciba::begin(self, metadata, request, world)
+    }
+
+    /// Asks whether that user is done (OIDC CIBA Core §10.1); not before [`PendingAuthentication::next_poll_at`]. The
+    /// pending login comes back in the answer as long as it is pending.
+    pub fn poll(
+        &self,
+        metadata: &Metadata,
+        pending: PendingAuthentication,
+        world: &World<'_>,
+    ) -> Result<Call<Polled, Refusal>, Refusal> {
+        ciba::poll(self, metadata, pending, world)
     }
 
     /// Fetches a new access token (RFC 6749 §6). The answer holds the refresh token to use next: the server's new one,

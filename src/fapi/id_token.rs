@@ -10,7 +10,7 @@ use domain::limits::CLOCK_SKEW_SECONDS;
 use jiff::Timestamp;
 use openidconnect::core::CoreGenderClaim;
 use openidconnect::{EmptyAdditionalClaims, IdTokenClaims};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,18 +31,22 @@ const SIGNED: Signed = Signed {
     encryption: refusal::ID_TOKEN_ENCRYPTION_INVALID,
 };
 
-/// Claims that must be there (OIDC Core §2; the nonce because we always send one).
-const REQUIRED: [(&str, Reason); 6] = [
+/// Claims that must be there (OIDC Core §2).
+const REQUIRED: [(&str, Reason); 5] = [
     ("iss", refusal::ID_TOKEN_ISS_MISSING),
     ("sub", refusal::ID_TOKEN_SUB_MISSING),
     ("aud", refusal::ID_TOKEN_AUD_MISSING),
     ("exp", refusal::ID_TOKEN_EXP_MISSING),
     ("iat", refusal::ID_TOKEN_IAT_MISSING),
-    ("nonce", refusal::ID_TOKEN_NONCE_MISSING),
 ];
 
 /// Claims that are read beside the required ones. Names, addresses and whatever else a bank adds stay unread.
-const OPTIONAL: [&str; 4] = ["azp", "at_hash", "acr", "auth_time"];
+const OPTIONAL: [&str; 5] = ["nonce", "azp", "at_hash", "acr", "auth_time"];
+
+/// OIDC CIBA Core §10.3.1: the request that the token answers.
+const AUTH_REQ_ID: &str = "urn:openid:params:jwt:claim:auth_req_id";
+/// OIDC CIBA Core §10.3.1: the half hash of the refresh token.
+const RT_HASH: &str = "urn:openid:params:jwt:claim:rt_hash";
 
 /// What a checked ID token says about the login.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,8 @@ pub(crate) enum About<'a> {
     Code { code: &'a str, state: &'a str },
     /// From the token endpoint: an access token, and the subject of the ID token before, if there was one.
     Token { access_token: &'a str, subject: Option<&'a str> },
+    /// From the token endpoint after a decoupled login: the tokens, and the request that they answer.
+    Backchannel { access_token: &'a str, refresh_token: Option<&'a str>, auth_req_id: &'a str },
 }
 
 /// Checks an ID token.
@@ -98,7 +104,7 @@ pub(crate) fn verify(
     token_is_in_time(&claims, now)?;
     token_is_recent(&claims, asked.id_token_age_seconds_max, now)?;
     token_is_not_from_the_future(&claims, now)?;
-    nonce_matches(&claims, asked.nonce.as_ref().map_or("", |nonce| nonce.expose_secret()))?;
+    nonce_matches(&claims, asked.nonce.as_ref())?;
     match about {
         About::Code { code, state } => {
             code_matches(all, code, alg)?;
@@ -107,6 +113,11 @@ pub(crate) fn verify(
         About::Token { access_token, subject } => {
             access_token_matches(&claims, access_token, alg)?;
             subject_is_the_same(&claims, *subject)?;
+        }
+        About::Backchannel { access_token, refresh_token, auth_req_id } => {
+            access_token_matches(&claims, access_token, alg)?;
+            refresh_token_matches(all, *refresh_token, alg)?;
+            request_matches(all, auth_req_id)?;
         }
     }
     user_signed_in_strongly(&claims, &asked.acr_values)?;
@@ -161,16 +172,28 @@ fn token_is_not_from_the_future(claims: &Claims, now: Timestamp) -> Result<(), R
     refusal::ID_TOKEN_IAT_INVALID.require(claims.issue_time().timestamp() <= newest)
 }
 
-/// OIDC Core §3.1.3.7 (11): the nonce of this login. (openidconnect compares digests.)
-fn nonce_matches(claims: &Claims, nonce: &str) -> Result<(), Refusal> {
-    let sent = openidconnect::Nonce::new(nonce.to_owned());
-    refusal::ID_TOKEN_NONCE_MISMATCH.require(claims.nonce() == Some(&sent))
+/// OIDC Core §3.1.3.7 (11): the nonce of this login, where one was sent. (openidconnect compares digests.)
+fn nonce_matches(claims: &Claims, sent: Option<&SecretString>) -> Result<(), Refusal> {
+    let Some(sent) = sent else { return Ok(()) };
+    let nonce = claims.nonce().ok_or_else(|| refusal::ID_TOKEN_NONCE_MISSING.refuse())?;
+    refusal::ID_TOKEN_NONCE_MISMATCH.require(*nonce == openidconnect::Nonce::new(sent.expose_secret().to_owned()))
 }
 
 /// OIDC Core §3.1.3.8: where it names the access token, that is the one that came with it.
 fn access_token_matches(claims: &Claims, access_token: &str, alg: Alg) -> Result<(), Refusal> {
     let hash = half_hash(access_token, alg);
     refusal::ID_TOKEN_AT_HASH_MISMATCH.require(claims.access_token_hash().is_none_or(|named| named.as_str() == hash))
+}
+
+/// OIDC CIBA Core §10.3.1: where it names the refresh token, that is the one that came with it.
+fn refresh_token_matches(all: &Map<String, Value>, refresh_token: Option<&str>, alg: Alg) -> Result<(), Refusal> {
+    let hash = refresh_token.map(|token| Value::from(half_hash(token, alg)));
+    refusal::ID_TOKEN_RT_HASH_MISMATCH.require(all.get(RT_HASH).is_none_or(|named| Some(named) == hash.as_ref()))
+}
+
+/// OIDC CIBA Core §10.3.1: where it names the authentication request, that is the one it answers.
+fn request_matches(all: &Map<String, Value>, auth_req_id: &str) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_AUTH_REQ_ID_MISMATCH.require(all.get(AUTH_REQ_ID).is_none_or(|named| named == auth_req_id))
 }
 
 /// OIDC Core §3.3.2.10: the hash of the code is there, since it is what the token is for, and it is of this code.

@@ -9,11 +9,11 @@
 //! requests (RFC 9396), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses (JARM), the hybrid flow,
 //! `private_key_jwt` (RFC 7523), `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705), access tokens bound to a
 //! certificate (RFC 8705) or to a key (DPoP, RFC 9449), ID tokens (OIDC Core), also encrypted, revocation (RFC 7009),
-//! introspection (RFC 7662). Which of these apply is data: [`profile::Security`].
+//! introspection (RFC 7662), decoupled logins by poll and ping (OIDC CIBA, FAPI-CIBA). Which of these apply is data: [`profile::Security`].
 //!
 //! # Reading order
 //!
-//! [`profile`] → [`metadata`] → [`request`] → [`login`] → [`token`] → [`id_token`]. [`client::Client`] ties them together.
+//! [`profile`] → [`metadata`] → [`request`] → [`login`] → [`token`] → [`id_token`]; [`ciba`] for logins without a browser. [`client::Client`] ties them together.
 //! [`refusal`] lists every check with its paragraph; [`reasons`] prints it.
 //!
 //! # What holds
@@ -110,6 +110,7 @@
 //! ```
 
 pub mod call;
+pub mod ciba;
 pub mod client;
 mod client_auth;
 mod dpop;
@@ -131,6 +132,8 @@ mod wire;
 mod accepted;
 #[cfg(test)]
 mod bound;
+#[cfg(test)]
+mod decoupled;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -67,14 +67,14 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn new(
+    pub(crate) fn new(
         client: &Client,
         metadata: &Metadata,
         request: &AuthorizationRequest,
+        nonce: Option<SecretString>,
         world: &World<'_>,
     ) -> Result<Self, Refusal> {
         let security = &client.security;
-        let openid = asks_for_id_token(&request.scope) || security.response.is_hybrid();
         let missing = || refusal::CLIENT_INTENT_MISSING.refuse();
         let intent = match &security.intent_claim {
             Some(claim) => Some((claim.clone(), request.intent.clone().ok_or_else(missing)?)),
@@ -83,7 +83,7 @@ impl Asked {
         Ok(Self {
             scope: request.scope.clone(),
             authorization_details: request.authorization_details.clone(),
-            nonce: openid.then(|| random::text::<32>(world).into()),
+            nonce,
             acr_values: security.acr_values.to_vec(),
             intent,
             dpop: (security.binding == TokenBinding::Dpop).then(|| DpopKey::generate(world)),
@@ -124,11 +124,13 @@ impl PendingLogin {
         let named = required || metadata.issuer_parameter_announced();
         // RFC 9207 §2: an ID token beside the code names the issuer already, and servers then leave the parameter out.
         let issuer_parameter_required = named && !client.security.response.is_hybrid();
+        let openid = asks_for_id_token(&request.scope) || client.security.response.is_hybrid();
+        let nonce = openid.then(|| random::text::<32>(world).into());
         Ok(Self {
             issuer: metadata.issuer().to_owned(),
             client_id: client.client_id.clone(),
             redirect_uri: client.redirect_uri.clone(),
-            asked: Asked::new(client, metadata, request, world)?,
+            asked: Asked::new(client, metadata, request, nonce, world)?,
             state: random::text::<32>(world).into(),
             verifier: request::verifier(world),
             response: client.security.response,
@@ -320,14 +322,15 @@ impl fmt::Debug for RedeemableCode {
     }
 }
 
-fn tag(state: &str) -> [u8; 32] {
+/// SHA-256 of a secret, to file things under.
+pub(crate) fn tag(secret: &str) -> [u8; 32] {
     let mut tag = [0; 32];
-    tag.copy_from_slice(digest(&SHA256, state.as_bytes()).as_ref());
+    tag.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
     tag
 }
 
 /// OIDC Core §3.1.2.1: `openid` among the scopes makes it an OpenID request.
-fn asks_for_id_token(scope: &str) -> bool {
+pub(crate) fn asks_for_id_token(scope: &str) -> bool {
     scope.split(' ').any(|word| word == "openid")
 }
 

@@ -13,7 +13,7 @@ use url::{Host, Url};
 use crate::call::Call;
 use crate::dpop::PROOF_ALG;
 use crate::keys::KeySet;
-use crate::profile::{Alg, ClientAuth, Security, TokenBinding};
+use crate::profile::{Alg, ClientAuth, Security, TokenBinding, TokenDelivery};
 use crate::refusal::{self, Reason, Refusal};
 use crate::wire;
 
@@ -49,12 +49,15 @@ pub struct Metadata {
     pushed_authorization_request_endpoint: Option<Url>,
     revocation_endpoint: Option<RevocationUrl>,
     introspection_endpoint: Option<Url>,
+    backchannel_authentication_endpoint: Option<Url>,
     jwks_uri: Option<JsonWebKeySetUrl>,
     issuer_parameter_announced: bool,
     id_token_algs: Vec<Alg>,
     jarm_algs: Vec<Alg>,
     assertion_algs: Option<Vec<String>>,
     request_algs: Option<Vec<String>>,
+    backchannel_algs: Option<Vec<String>>,
+    token_deliveries: Option<Vec<String>>,
 }
 
 impl Metadata {
@@ -81,6 +84,11 @@ impl Metadata {
     /// Where tokens are introspected, if the server offers it.
     pub fn introspection_endpoint(&self) -> Option<&Url> {
         self.introspection_endpoint.as_ref()
+    }
+
+    /// Where users are asked to sign in elsewhere, if the server offers it (OIDC CIBA Core §4).
+    pub fn backchannel_authentication_endpoint(&self) -> Option<&Url> {
+        self.backchannel_authentication_endpoint.as_ref()
     }
 
     /// Where tokens are revoked, if the server offers it.
@@ -118,6 +126,15 @@ impl Metadata {
     /// RFC 9101 §10.5: a request object has an algorithm that the server announces, where it announces any.
     pub(crate) fn accepts_request_alg(&self, alg: Alg) -> Result<(), Refusal> {
         announces(self.request_algs.as_deref(), alg.as_str(), &refusal::METADATA_REQUEST_ALGS_MISMATCH)
+    }
+
+    /// OIDC CIBA Core §4: the server learns of a decoupled login in the way that we send it and tells us of its end in the
+    /// way that we expect.
+    pub(crate) fn accepts_backchannel(&self, alg: Alg, delivery: TokenDelivery) -> Result<(), Refusal> {
+        let algs = self.backchannel_algs.as_deref();
+        announces(algs, alg.as_str(), &refusal::METADATA_BACKCHANNEL_ALGS_MISMATCH)?;
+        let deliveries = self.token_deliveries.as_deref();
+        announces(deliveries, delivery.as_str(), &refusal::METADATA_TOKEN_DELIVERY_MISMATCH)
     }
 
     /// Reads the metadata document of a configured issuer.
@@ -161,6 +178,8 @@ struct Published {
     request_object_signing_alg_values_supported: Option<Vec<String>>,
     code_challenge_methods_supported: Option<Vec<String>>,
     dpop_signing_alg_values_supported: Option<Vec<String>>,
+    backchannel_authentication_request_signing_alg_values_supported: Option<Vec<String>>,
+    backchannel_token_delivery_modes_supported: Option<Vec<String>>,
 }
 
 /// The endpoints that may have an alias for mutual TLS (RFC 8705 §5).
@@ -170,6 +189,7 @@ struct Endpoints {
     pushed_authorization_request_endpoint: Option<Url>,
     revocation_endpoint: Option<RevocationUrl>,
     introspection_endpoint: Option<Url>,
+    backchannel_authentication_endpoint: Option<Url>,
 }
 
 impl Endpoints {
@@ -182,6 +202,9 @@ impl Endpoints {
                 .or(other.pushed_authorization_request_endpoint),
             revocation_endpoint: self.revocation_endpoint.or(other.revocation_endpoint),
             introspection_endpoint: self.introspection_endpoint.or(other.introspection_endpoint),
+            backchannel_authentication_endpoint: self
+                .backchannel_authentication_endpoint
+                .or(other.backchannel_authentication_endpoint),
         }
     }
 }
@@ -201,12 +224,15 @@ impl Published {
             pushed_authorization_request_endpoint: called.pushed_authorization_request_endpoint,
             introspection_endpoint: called.introspection_endpoint,
             revocation_endpoint: called.revocation_endpoint,
+            backchannel_authentication_endpoint: called.backchannel_authentication_endpoint,
             jwks_uri: self.jwks_uri,
             issuer_parameter_announced: self.authorization_response_iss_parameter_supported,
             id_token_algs: usable(self.id_token_signing_alg_values_supported, security),
             jarm_algs: usable(self.authorization_signing_alg_values_supported, security),
             assertion_algs: self.token_endpoint_auth_signing_alg_values_supported,
             request_algs: self.request_object_signing_alg_values_supported,
+            backchannel_algs: self.backchannel_authentication_request_signing_alg_values_supported,
+            token_deliveries: self.backchannel_token_delivery_modes_supported,
         })
     }
 }
@@ -256,7 +282,12 @@ fn announces(list: Option<&[String]>, word: &str, reason: &Reason) -> Result<(),
 /// endpoint may be http on a loopback host: nothing but the user's own browser goes there.
 fn endpoints_are_https(metadata: &Metadata, environment: Environment) -> Result<(), Refusal> {
     let called = [Some(metadata.token_endpoint()), metadata.pushed_authorization_request_endpoint()];
-    let offered = [metadata.revocation_endpoint(), metadata.introspection_endpoint(), metadata.jwks_uri()];
+    let offered = [
+        metadata.revocation_endpoint(),
+        metadata.introspection_endpoint(),
+        metadata.backchannel_authentication_endpoint(),
+        metadata.jwks_uri(),
+    ];
     let browser = metadata.authorization_endpoint();
     let browser_fits = is_https(browser) || (environment == Environment::Development && is_plain_loopback(browser));
     let rest_fits = called.into_iter().chain(offered).flatten().all(is_https);

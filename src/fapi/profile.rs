@@ -195,6 +195,16 @@ words! {
     }
 }
 
+words! {
+    /// How we learn that a user who signs in elsewhere is done (OIDC CIBA Core §5). Never push (FAPI-CIBA §5.2.2).
+    TokenDelivery {
+        /// By asking the token endpoint from time to time.
+        Poll => "poll",
+        /// The server tells us when to ask. What it says is a hint: a lost one is made up for by asking.
+        Ping => "ping",
+    }
+}
+
 /// Everything the protocol steps need to know about how safe they must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Security {
@@ -218,6 +228,8 @@ pub struct Security {
     /// The ID token claim that names what is authorised, asked for as an essential claim and compared on return
     /// (`openbanking_intent_id` in the UK). Absent: the server ties the token to it in another way.
     pub intent_claim: Option<String>,
+    /// How a decoupled login ends.
+    pub token_delivery: TokenDelivery,
     /// Lifetime of a client assertion, in seconds.
     pub client_assertion_seconds: i64,
     /// Lifetime of a request object, in seconds; at most 60 minutes (FAPI 2.0 Message Signing §5.3.1).
@@ -273,6 +285,8 @@ pub struct Settings {
     pub acr_values: Option<Vec<String>>,
     /// [`Security::intent_claim`].
     pub intent_claim: Option<String>,
+    /// [`Security::token_delivery`].
+    pub token_delivery: Option<TokenDelivery>,
 }
 
 impl Settings {
@@ -289,6 +303,7 @@ impl Settings {
             algs: self.algs.map_or(base.algs, Cow::Owned),
             acr_values: self.acr_values.map_or(base.acr_values, Cow::Owned),
             intent_claim: self.intent_claim.or(base.intent_claim),
+            token_delivery: self.token_delivery.unwrap_or(base.token_delivery),
             ..base
         })
     }
@@ -305,6 +320,7 @@ pub const FAPI2_SECURITY: Security = Security {
     algs: Cow::Borrowed(Alg::ALL),
     acr_values: Cow::Borrowed(&[]),
     intent_claim: None,
+    token_delivery: TokenDelivery::Poll,
     client_assertion_seconds: 60,
     request_object_seconds: 300,
     not_before_seconds: 10,
@@ -376,7 +392,8 @@ mod tests {
         let own = settings(
             r#"{ "profile": "fapi1-advanced", "request": "signed", "response": "jarm", "client_auth": "tls_client_auth",
                  "binding": "dpop", "audience": "token_endpoint", "algs": ["PS256"], "acr_values": ["a"],
-                 "issuer_parameter": "required", "intent_claim": "openbanking_intent_id" }"#,
+                 "issuer_parameter": "required", "intent_claim": "openbanking_intent_id",
+                 "token_delivery": "ping" }"#,
         );
         let expected = Security {
             request: RequestForm::SignedJar,
@@ -388,6 +405,7 @@ mod tests {
             algs: Cow::Owned(vec![Alg::Ps256]),
             acr_values: Cow::Owned(vec!["a".to_owned()]),
             intent_claim: Some("openbanking_intent_id".to_owned()),
+            token_delivery: TokenDelivery::Ping,
             ..FAPI1_ADVANCED
         };
         assert_eq!(own, Some(expected));

@@ -99,7 +99,8 @@ fn sanitised(error: &str) -> String {
     if kept.is_empty() { "unreadable".to_owned() } else { kept }
 }
 
-/// Who can mend an OAuth error: RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 9101 §7, RFC 9396 §5.
+/// Who can mend an OAuth error: RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 9101 §7, RFC 9396 §5,
+/// OIDC CIBA Core §11 and §13.
 fn who_can_fix(error: &str) -> Option<WhoCanFix> {
     Some(match error {
         "access_denied"
@@ -107,7 +108,12 @@ fn who_can_fix(error: &str) -> Option<WhoCanFix> {
         | "login_required"
         | "interaction_required"
         | "consent_required"
-        | "account_selection_required" => WhoCanFix::User,
+        | "account_selection_required"
+        | "expired_token"
+        | "unknown_user_id"
+        | "expired_login_hint_token"
+        | "missing_user_code"
+        | "invalid_user_code" => WhoCanFix::User,
         "invalid_client"
         | "unauthorized_client"
         | "invalid_scope"
@@ -117,7 +123,8 @@ fn who_can_fix(error: &str) -> Option<WhoCanFix> {
         | "invalid_authorization_details"
         | "unsupported_response_type"
         | "unsupported_grant_type"
-        | "unsupported_token_type" => WhoCanFix::Operator,
+        | "unsupported_token_type"
+        | "invalid_binding_message" => WhoCanFix::Operator,
         "server_error" | "temporarily_unavailable" => WhoCanFix::Bank,
         _ => return None,
     })
@@ -143,6 +150,10 @@ reasons! {
         "the tokens are bound to a key that was not stored with them";
     CLIENT_INTENT_MISSING = "client.intent.missing", "OIDC Core §5.5; UK Open Banking Security Profile", Operator,
         "the server wants to be told what is authorised, and the request does not say";
+    CLIENT_SCOPE_INVALID = "client.scope.invalid", "OIDC CIBA Core §7.1", Operator,
+        "a decoupled login asks for openid among its scopes";
+    CLIENT_BINDING_MESSAGE_INVALID = "client.binding_message.invalid", "OIDC CIBA Core §7.1", Operator,
+        "the message that both screens show is not short plain text";
 
     METADATA_CONFIGURED_ISSUER_INVALID = "metadata.configured_issuer.invalid", "OIDC Discovery §3; RFC 8414 §2", Operator,
         "the configured issuer is not an https URL without query and fragment";
@@ -179,6 +190,13 @@ reasons! {
     METADATA_CHALLENGE_METHODS_MISMATCH = "metadata.code_challenge_methods_supported.mismatch",
         "FAPI 2.0 Security Profile §5.3.2.2; RFC 8414 §2", Bank,
         "the server offers challenge methods, but not S256";
+    METADATA_BACKCHANNEL_ENDPOINT_MISSING = "metadata.backchannel_authentication_endpoint.missing",
+        "OIDC CIBA Core §4", Bank, "the server does not say where decoupled logins are asked for";
+    METADATA_BACKCHANNEL_ALGS_MISMATCH =
+        "metadata.backchannel_authentication_request_signing_alg_values_supported.mismatch", "OIDC CIBA Core §4",
+        Operator, "the server does not accept the algorithm of our signing key for decoupled logins";
+    METADATA_TOKEN_DELIVERY_MISMATCH = "metadata.backchannel_token_delivery_modes_supported.mismatch",
+        "OIDC CIBA Core §4, §5", Operator, "the server does not end decoupled logins in our way";
 
     JWKS_STATUS_INVALID = "jwks.status.invalid", "RFC 7517 §5", Bank,
         "the key set was not answered with status 200";
@@ -246,6 +264,38 @@ reasons! {
     JARM_EXP_EXPIRED = "jarm.exp.expired", "JARM §2.4", Nobody,
         "the signed authorization response has expired";
 
+    CIBA_STATUS_INVALID = "ciba.status.invalid", "OIDC CIBA Core §7.3", Bank,
+        "the authentication request was not answered with status 200";
+    CIBA_REQUEST_REFUSED = "ciba.request.refused", "OIDC CIBA Core §13", Operator,
+        "the server refused the authentication request";
+    CIBA_RESPONSE_INVALID = "ciba.response.invalid", "OIDC CIBA Core §7.3", Bank,
+        "the answer to the authentication request is not the expected JSON";
+    CIBA_AUTH_REQ_ID_MISSING = "ciba.auth_req_id.missing", "OIDC CIBA Core §7.3", Bank,
+        "the answer to the authentication request does not name it";
+    CIBA_AUTH_REQ_ID_INVALID = "ciba.auth_req_id.invalid", "OIDC CIBA Core §7.3", Bank,
+        "the name of the authentication request is too long or has characters that are not allowed";
+    CIBA_AUTH_REQ_ID_EXPIRED = "ciba.auth_req_id.expired", "OIDC CIBA Core §11", User,
+        "the user did not sign in in time";
+    CIBA_EXPIRES_IN_MISSING = "ciba.expires_in.missing", "OIDC CIBA Core §7.3", Bank,
+        "the answer to the authentication request does not say how long it lives";
+    CIBA_EXPIRES_IN_INVALID = "ciba.expires_in.invalid", "OIDC CIBA Core §7.3", Bank,
+        "the lifetime of the authentication request is not a sensible number of seconds";
+    CIBA_INTERVAL_INVALID = "ciba.interval.invalid", "OIDC CIBA Core §7.3", Bank,
+        "the time between two polls is not a sensible number of seconds";
+    CIBA_POLL_INVALID = "ciba.poll.invalid", "OIDC CIBA Core §7.3, §10.1", Operator,
+        "the server would be asked sooner than it allows";
+    CIBA_AUTHORIZATION_REFUSED = "ciba.authorization.refused", "OIDC CIBA Core §11", User,
+        "the user refused";
+
+    PING_BODY_INVALID = "ping.body.invalid", "OIDC CIBA Core §10.2", Nobody,
+        "the notification does not name an authentication request";
+    PING_NOTIFICATION_TOKEN_MISSING = "ping.notification_token.missing", "OIDC CIBA Core §10.2", Nobody,
+        "the notification shows no bearer token";
+    PING_NOTIFICATION_TOKEN_MISMATCH = "ping.notification_token.mismatch", "OIDC CIBA Core §10.2", Nobody,
+        "the notification shows another token than we gave the server";
+    PING_AUTH_REQ_ID_MISMATCH = "ping.auth_req_id.mismatch", "OIDC CIBA Core §10.2", Nobody,
+        "the notification is about another authentication request";
+
     TOKEN_STATUS_INVALID = "token.status.invalid", "RFC 6749 §5.1", Bank,
         "the token endpoint did not answer with status 200";
     TOKEN_GRANT_REFUSED = "token.grant.refused", "RFC 6749 §5.2", Operator,
@@ -311,6 +361,10 @@ reasons! {
         "the ID token belongs to another login";
     ID_TOKEN_AT_HASH_MISMATCH = "id_token.at_hash.mismatch", "OIDC Core §3.1.3.8", Bank,
         "the ID token belongs to another access token";
+    ID_TOKEN_AUTH_REQ_ID_MISMATCH = "id_token.auth_req_id.mismatch", "OIDC CIBA Core §10.3.1", Nobody,
+        "the ID token answers another authentication request";
+    ID_TOKEN_RT_HASH_MISMATCH = "id_token.rt_hash.mismatch", "OIDC CIBA Core §10.3.1", Bank,
+        "the ID token belongs to another refresh token";
     ID_TOKEN_C_HASH_MISSING = "id_token.c_hash.missing", "OIDC Core §3.3.2.11", Bank,
         "the ID token does not vouch for the code that it came with";
     ID_TOKEN_C_HASH_MISMATCH = "id_token.c_hash.mismatch", "OIDC Core §3.3.2.10", Nobody,

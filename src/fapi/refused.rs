@@ -18,7 +18,7 @@ use crate::testing::{
 };
 use crate::token::{TokenHint, Tokens};
 
-type Row = (&'static str, Refusal);
+pub(crate) type Row = (&'static str, Refusal);
 
 /// The refusal of a whole login.
 fn refused(code: &'static str, play: Play) -> Row {
@@ -597,6 +597,7 @@ fn every_check_refuses_what_it_is_for() {
         id_token_rows(),
         later_rows(),
         mix_up_rows(),
+        crate::decoupled::rows(),
     ]
     .concat();
     for (index, (code, refusal)) in rows.iter().enumerate() {

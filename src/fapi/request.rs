@@ -174,6 +174,17 @@ fn request_object(
     world: &World<'_>,
 ) -> Result<String, Refusal> {
     metadata.accepts_request_alg(client.signer.alg())?;
+    signed(client, metadata, Some(REQUEST_OBJECT_TYPE), parameters, world)
+}
+
+/// Parameters as the claims of one JWT of ours to the server.
+pub(crate) fn signed(
+    client: &Client,
+    metadata: &Metadata,
+    typ: Option<&str>,
+    parameters: Vec<(&'static str, Value)>,
+    world: &World<'_>,
+) -> Result<String, Refusal> {
     let now = world.now.as_second();
     let mut claims: Map<String, Value> = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     claims.insert("iss".to_owned(), client.client_id.as_str().into());
@@ -182,7 +193,7 @@ fn request_object(
     claims.insert("iat".to_owned(), now.into());
     claims.insert("nbf".to_owned(), (now - client.security.not_before_seconds).into());
     claims.insert("exp".to_owned(), (now + client.security.request_object_seconds).into());
-    jws::sign(client.signer.as_ref(), Some(REQUEST_OBJECT_TYPE), &Value::Object(claims))
+    jws::sign(client.signer.as_ref(), typ, &Value::Object(claims))
 }
 
 /// RFC 9126 §2.2, RFC 9101 §5.2: an absolute URI of bounded length.

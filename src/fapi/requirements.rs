@@ -21,9 +21,10 @@ enum Met {
 }
 
 /// The tests of this crate, for their names.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 6] = [
     include_str!("accepted.rs"),
     include_str!("bound.rs"),
+    include_str!("decoupled.rs"),
     include_str!("refused.rs"),
     include_str!("hostile.rs"),
     include_str!("profile.rs"),
@@ -52,10 +53,13 @@ const BEARER: &str = "without_a_key_the_token_is_shown_as_bearer";
 const ENCRYPTED: &str = "what_the_server_encrypts_is_opened_and_what_it_does_not_is_taken_too";
 const NO_OPENID: &str = "without_openid_neither_keys_nor_an_id_token_are_needed";
 const SILENCE: &str = "nothing_is_sent_after_a_refusal";
+const ELSEWHERE: &str = "a_user_is_asked_elsewhere_by_one_signed_request";
+const HINTS: &str = "the_user_is_named_in_exactly_one_way";
+const WAITING: &str = "the_server_is_asked_as_often_as_it_allows_until_the_user_is_done";
+const PINGED: &str = "a_ping_is_believed_by_its_token_and_makes_the_next_poll_possible";
 const FORMS: &str = "each_form_of_response_is_asked_for_by_its_mode";
 
 /// What no code here can do by itself.
-const CIBA: Met = Left("CIBA is not built yet");
 const BRAZIL: Met = Left("Open Finance Brasil is not built yet");
 const AUSTRALIA: Met = Left("the Australian extras are not built yet");
 const NET: Met = NotOurs("net: TLS, certificates, pools");
@@ -184,9 +188,9 @@ const RULES: &[(&str, Met)] = &[
     ("J3", Left("signed introspection responses are not built yet")),
     ("J4", Left("HTTP message signatures are not built yet")),
     ("J5", Shown(&[ENCRYPTED])),
-    ("K1", CIBA),
-    ("K2", CIBA),
-    ("K3", CIBA),
+    ("K1", Shown(&[ELSEWHERE, HINTS])),
+    ("K2", Shown(&[WAITING, PINGED])),
+    ("K3", Refused(&["id_token.auth_req_id.mismatch"])),
 ];
 
 /// A section of the suite's requirements.
@@ -431,19 +435,19 @@ const SUITE: &[Section] = &[
         "R-CIBA",
         13,
         &[
-            (1, CIBA),
-            (2, CIBA),
-            (3, CIBA),
-            (4, CIBA),
-            (5, CIBA),
-            (6, CIBA),
-            (7, CIBA),
-            (8, CIBA),
-            (9, CIBA),
-            (10, CIBA),
-            (11, CIBA),
-            (12, CIBA),
-            (13, CIBA),
+            (1, Shown(&[ELSEWHERE, WAITING])),
+            (2, Shown(&[ELSEWHERE])),
+            (3, Shown(&[ELSEWHERE])),
+            (4, Shown(&[HINTS])),
+            (5, Shown(&[ELSEWHERE])),
+            (6, Shown(&[PINGED])),
+            (7, Refused(&["ping.notification_token.missing", "ping.notification_token.mismatch", "ping.body.invalid"])),
+            (8, Refused(&["ciba.poll.invalid"])),
+            (9, Shown(&[WAITING])),
+            (10, Refused(&["ciba.auth_req_id.missing", "ciba.expires_in.missing"])),
+            (11, Refused(&["ciba.request.refused"])),
+            (12, Refused(&["ciba.authorization.refused", "ciba.auth_req_id.expired", "token.grant.refused"])),
+            (13, Shown(&[WAITING])),
         ],
     ),
     (

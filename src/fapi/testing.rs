@@ -282,7 +282,12 @@ impl Play {
     }
 
     pub(crate) fn world(&self) -> World<'_> {
-        World { now: start(), entropy: &self.entropy }
+        self.world_at(start())
+    }
+
+    /// The same chance at another moment.
+    pub(crate) fn world_at(&self, now: Timestamp) -> World<'_> {
+        World { now, entropy: &self.entropy }
     }
 
     /// Every request that was sent so far.
@@ -292,9 +297,14 @@ impl Play {
 
     /// Moves a call: notes the request, answers with the reply.
     pub(crate) fn answer<T>(&self, call: Call<T, Refusal>, reply: Reply) -> Result<T, Refusal> {
+        self.answer_at(call, reply, start())
+    }
+
+    /// The same at another moment.
+    pub(crate) fn answer_at<T>(&self, call: Call<T, Refusal>, reply: Reply, now: Timestamp) -> Result<T, Refusal> {
         let (request, read) = call.split();
         self.sent.borrow_mut().push(request);
-        read(reply.into_response(), start())
+        read(reply.into_response(), now)
     }
 
     pub(crate) fn discover(&self) -> Result<Metadata, Refusal> {
@@ -307,12 +317,14 @@ impl Play {
                 "pushed_authorization_request_endpoint": "https://as.example/par",
                 "revocation_endpoint": "https://as.example/revoke",
                 "introspection_endpoint": "https://as.example/introspect",
+                "backchannel_authentication_endpoint": "https://as.example/bc-authorize",
                 "jwks_uri": "https://as.example/jwks",
                 "mtls_endpoint_aliases": {
                     "token_endpoint": "https://mtls.as.example/token",
                     "pushed_authorization_request_endpoint": "https://mtls.as.example/par",
                     "revocation_endpoint": "https://mtls.as.example/revoke",
                     "introspection_endpoint": "https://mtls.as.example/introspect",
+                    "backchannel_authentication_endpoint": "https://mtls.as.example/bc-authorize",
                 },
                 "authorization_response_iss_parameter_supported": true,
                 "id_token_signing_alg_values_supported": [self.alg.as_str()],
@@ -322,6 +334,8 @@ impl Play {
                 "request_object_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
                 "code_challenge_methods_supported": ["S256"],
                 "dpop_signing_alg_values_supported": ["ES256"],
+                "backchannel_authentication_request_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+                "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
             }),
         );
         (self.metadata)(&mut reply);
@@ -421,7 +435,7 @@ impl Play {
         Ok((metadata, Tokens::from_bytes(&tokens.to_bytes()).unwrap()))
     }
 
-    fn id_token_claims(&self, pushed: &Map<String, Value>) -> Value {
+    pub(crate) fn id_token_claims(&self, pushed: &Map<String, Value>) -> Value {
         let mut claims = json!({
             "iss": ISSUER,
             "sub": SUBJECT,
@@ -441,7 +455,7 @@ impl Play {
         claims
     }
 
-    fn jwt(&self, claims: Value) -> Jwt {
+    pub(crate) fn jwt(&self, claims: Value) -> Jwt {
         let header = json!({ "alg": self.alg.as_str(), "kid": "server" });
         let envelope = self.encryption.map(Envelope::to_us);
         Jwt { header, claims, hand: Hand::Server(self.alg), envelope }

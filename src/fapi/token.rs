@@ -74,12 +74,21 @@ pub struct Redeemed {
     id_token: Option<IdTokenToCheck>,
 }
 
+/// The ID token of a token response, with what it must match.
 struct IdTokenToCheck {
     jwt: SecretString,
     issuer: String,
     client_id: String,
     asked: Asked,
-    subject: Option<SecretString>,
+    origin: Origin,
+}
+
+/// How the login went that the tokens end.
+pub(crate) enum Origin {
+    /// By a code, which an ID token of this subject may have vouched for.
+    Code(Option<SecretString>),
+    /// Elsewhere (OIDC CIBA), by this request.
+    Backchannel(SecretString),
 }
 
 impl Redeemed {
@@ -95,9 +104,16 @@ impl Redeemed {
         let mut tokens = self.tokens.clone();
         if let Some(check) = &self.id_token {
             let context = Context { issuer: &check.issuer, client_id: &check.client_id, asked: &check.asked };
-            let about = About::Token {
-                access_token: tokens.access_token.expose_secret(),
-                subject: check.subject.as_ref().map(ExposeSecret::expose_secret),
+            let access_token = tokens.access_token.expose_secret();
+            let about = match &check.origin {
+                Origin::Code(voucher) => {
+                    About::Token { access_token, subject: voucher.as_ref().map(ExposeSecret::expose_secret) }
+                }
+                Origin::Backchannel(auth_req_id) => About::Backchannel {
+                    access_token,
+                    refresh_token: tokens.refresh_token.as_ref().map(ExposeSecret::expose_secret),
+                    auth_req_id: auth_req_id.expose_secret(),
+                },
             };
             tokens.identity = Some(id_token::verify(check.jwt.expose_secret(), &context, &about, keys, now)?);
         }
@@ -128,18 +144,44 @@ pub(crate) fn redeem(
         ("code_verifier", code.verifier.expose_secret().to_owned()),
     ];
     let binding = client.security.binding;
-    let (issuer, client_id, asked, subject) = (code.issuer, code.client_id, code.asked, code.voucher);
-    call(client, metadata, form, asked.dpop.clone(), world, move |response, now| {
-        let Granted { mut tokens, id_token } = granted(response, now, binding, asked.scope.clone())?;
-        details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref())?;
-        tokens.dpop = asked.dpop.clone();
-        let id_token = match asked.nonce {
-            Some(_) => Some(IdTokenToCheck { jwt: came(id_token)?, issuer, client_id, asked, subject }),
-            // An ID token that was not asked for says nothing to us.
-            None => None,
-        };
-        Ok(Redeemed { tokens, id_token })
-    })
+    let expected = Expected {
+        issuer: code.issuer,
+        client_id: code.client_id,
+        // An ID token that was not asked for says nothing to us.
+        id_token: code.asked.nonce.is_some(),
+        asked: code.asked,
+        origin: Origin::Code(code.voucher),
+    };
+    let dpop = expected.asked.dpop.clone();
+    call(client, metadata, form, dpop, world, move |response, now| redeemed(response, now, binding, expected))
+}
+
+/// What the answer to a login must match.
+pub(crate) struct Expected {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) asked: Asked,
+    pub(crate) origin: Origin,
+    /// Whether an ID token must come.
+    pub(crate) id_token: bool,
+}
+
+/// Reads the token response that ends a login.
+pub(crate) fn redeemed(
+    response: http::Response<Bytes>,
+    now: Timestamp,
+    binding: TokenBinding,
+    expected: Expected,
+) -> Result<Redeemed, Refusal> {
+    let Expected { issuer, client_id, asked, origin, id_token: wanted } = expected;
+    let Granted { mut tokens, id_token } = granted(response, now, binding, asked.scope.clone())?;
+    details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref())?;
+    tokens.dpop = asked.dpop.clone();
+    let id_token = match wanted {
+        true => Some(IdTokenToCheck { jwt: came(id_token)?, issuer, client_id, asked, origin }),
+        false => None,
+    };
+    Ok(Redeemed { tokens, id_token })
 }
 
 /// RFC 9396 §7: the server says what it granted, which may be less than what was asked for and is of no other type. The
@@ -317,7 +359,7 @@ pub(crate) fn resource(
 }
 
 /// An authenticated call of the token endpoint, with a proof where the tokens are to be bound to a key (RFC 9449 §5).
-fn call<T: 'static>(
+pub(crate) fn call<T: 'static>(
     client: &Client,
     metadata: &Metadata,
     form: Form,
