@@ -5,10 +5,11 @@ mod probe;
 mod walk;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
-use net::{Loss, TransportError, Unsent};
+use net::{Limits, Loss, TransportError, Unsent};
 use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
@@ -49,6 +50,9 @@ pub(crate) struct ProbeArgs {
     /// The bank's id of what is to be authorised, where its profile names it in a scope, in details or in a claim
     #[arg(long, value_name = "ID")]
     intent: Option<String>,
+    /// Longest time for one request and its answer
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::AUTH.total.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
 }
 
 /// Runs the command.
@@ -60,7 +64,8 @@ pub(crate) fn run(command: FapiCommand) -> anyhow::Result<()> {
 }
 
 async fn probe(args: ProbeArgs) -> anyhow::Result<()> {
-    let setup = files::read(&args.profile, &args.registration, args.intent.as_deref())?;
+    let limits = Limits { total: Duration::from_secs(args.timeout), ..Limits::AUTH };
+    let setup = files::read(&args.profile, &args.registration, args.intent.as_deref(), limits)?;
     let mut probe = Probe::new(setup, args.trace.as_deref())?;
     let report = probe.run(&args.form, args.resource.as_ref()).await;
     crate::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { sentences(&report) })?;
@@ -98,7 +103,7 @@ const TRANSPORT: [TransportError; 16] = [
     TransportError::Lost(Loss::Connection),
     TransportError::Lost(Loss::AfterHandshake),
     TransportError::Lost(Loss::Body),
-    TransportError::TooLarge { limit: net::Limits::AUTH.body_bytes_max },
+    TransportError::TooLarge { limit: Limits::AUTH.body_bytes_max },
     TransportError::TimedOut { sent: true },
     TransportError::TimedOut { sent: false },
 ];

@@ -144,7 +144,7 @@ pub(crate) fn message_signing() -> Vec<Combination> {
 }
 
 /// DPoP, with and without nonces.
-fn bound_to_keys() -> Vec<Combination> {
+pub(crate) fn bound_to_keys() -> Vec<Combination> {
     let dpop = Security { binding: TokenBinding::Dpop, ..FAPI2_SECURITY };
     let base = |name| {
         Combination::new(name, "fapi2-security", dpop.clone())

@@ -6,6 +6,7 @@
 mod certificates;
 mod combination;
 mod faults;
+mod planted;
 mod probe;
 mod provider;
 mod proxy;

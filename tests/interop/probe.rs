@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::certificates::{self, ENCRYPTION_KEY, file};
+use crate::certificates::{self, ENCRYPTION_KEY, ENCRYPTION_KID, file};
 use crate::combination::{CLIENT_ID, Combination, REDIRECT_URI};
 
 /// The report of a probe.
@@ -62,9 +62,29 @@ pub(crate) fn program() -> &'static Path {
 
 /// Logs in at an issuer in the way of a combination.
 pub(crate) fn run(combination: &Combination, issuer: &str, resource: Option<&str>) -> Outcome {
-    let registration = registration(combination, issuer);
+    run_with(combination, issuer, resource, &[])
+}
+
+/// The same, trusting another authority.
+pub(crate) fn run_trusting(combination: &Combination, issuer: &str, ca: Option<&str>) -> Outcome {
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join("ca.pem");
+    let registration = match ca {
+        Some(ca) => {
+            fs::write(&other, ca).expect("a file");
+            registration(combination, issuer, &other)
+        }
+        None => registration(combination, issuer, &file("ca.pem")),
+    };
+    run_files(&combination.profile(), &registration, &[])
+}
+
+/// The same, with further arguments.
+pub(crate) fn run_with(combination: &Combination, issuer: &str, resource: Option<&str>, more: &[&str]) -> Outcome {
+    let registration = registration(combination, issuer, &file("ca.pem"));
     let mut arguments = vec!["--form", "login=ada", "--form", "password=any"];
     arguments.extend(resource.iter().flat_map(|url| ["--resource", url]));
+    arguments.extend(more);
     if combination.security.intent_claim.is_some() {
         arguments.extend(["--intent", "consent-42"]);
     }
@@ -102,11 +122,11 @@ pub(crate) fn run_files(profile: &str, registration: &str, arguments: &[&str]) -
     outcome
 }
 
-fn registration(combination: &Combination, issuer: &str) -> String {
+fn registration(combination: &Combination, issuer: &str, ca: &Path) -> String {
     let path = |name: &str| file(name).display().to_string();
     let encryption = combination.encryption.map(|wrap| {
         let (key, alg) = (path(ENCRYPTION_KEY), wrap.as_str());
-        format!("[encryption]\nkey = \"{key}\"\nkid = \"ours-enc\"\nalg = \"{alg}\"\n")
+        format!("[encryption]\nkey = \"{key}\"\nkid = \"{ENCRYPTION_KID}\"\nalg = \"{alg}\"\n")
     });
     format!(
         "client_id = \"{CLIENT_ID}\"\nredirect_uri = \"{REDIRECT_URI}\"\nissuer = \"{issuer}\"\nenvironment = \"sandbox\"\n\
@@ -115,7 +135,7 @@ fn registration(combination: &Combination, issuer: &str) -> String {
         combination.scope.replace(' ', "\", \""),
         path("qwac.pem"),
         path("qwac.key"),
-        path("ca.pem"),
+        ca.display(),
         path(certificates::signing_key(combination.alg)),
         combination.alg.as_str(),
         encryption.unwrap_or_default(),

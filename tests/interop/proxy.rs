@@ -4,8 +4,12 @@
 //! keep the signature good, or the other way round. Certificates of clients it hands on in a header.
 
 use std::collections::BTreeSet;
+use std::future::{pending, ready};
+use std::io::{self, Write as _};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use axum::Router;
@@ -16,7 +20,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fapi::keys::{PemSigner, Signer};
 use fapi::profile::Alg;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use josekit::jwe::alg::rsaes::RsaesJweAlgorithm;
+use josekit::jwe::{JweHeader, serialize_compact};
 use net::serve::{ClientCertificates, PeerCertificate, ServeConfig, Transport, serve};
 use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
 use serde_json::{Value, json};
@@ -26,13 +35,15 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::{Url, form_urlencoded};
 
-use crate::certificates::text;
+use crate::certificates::{ENCRYPTION_KID, Pair, encryption_jwk, text};
 use crate::combination::REDIRECT_URI;
 
 /// Key id of the proxy's key, and of the RSA key that is published beside it.
 pub(crate) const KID: &str = "proxy";
 /// See [`KID`].
 pub(crate) const RSA_KID: &str = "rsa-any";
+/// Where the conformance suite sends a browser whose request it does not like.
+pub(crate) const ERROR_PAGE: &str = "/log-detail.html";
 /// Largest request that is handed on.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -45,6 +56,8 @@ pub(crate) enum Hand {
     Stranger,
     /// The published RSA key, by RS256.
     Rs256,
+    /// A secret that everybody knows: the published key, taken for one of HMAC (RFC 8725 §2.1).
+    Hs256,
     /// Nobody: an empty signature.
     Nobody,
 }
@@ -69,11 +82,29 @@ impl Jwt {
     }
 }
 
+/// How an answer goes out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Way {
+    /// From beginning to end.
+    Whole,
+    /// The body again and again, without an end.
+    Endless,
+    /// The first half of the body, and then the connection breaks.
+    BrokenOff,
+    /// The first half of the body, and then nothing.
+    Stalled,
+    /// Nothing at all, while the connection stays open.
+    Silent,
+    /// Nothing at all: the connection is closed.
+    Dropped,
+}
+
 /// An answer before it is sent on.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    pub(crate) way: Way,
 }
 
 impl Reply {
@@ -81,6 +112,45 @@ impl Reply {
     pub(crate) fn redirect(&mut self, status: u16, to: &str) {
         self.status = status;
         self.headers.insert("location", to.parse().expect("a header"));
+    }
+
+    /// An error of the server in place of its answer.
+    pub(crate) fn refuse(&mut self, status: u16, error: &str) {
+        self.status = status;
+        self.body = json!({ "error": error }).to_string().into_bytes();
+    }
+
+    /// A body that is small on the wire and vast behind it.
+    pub(crate) fn bomb(&mut self) {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&vec![b' '; 16 * 1024 * 1024]).expect("room");
+        self.body = gzip.finish().expect("room");
+        self.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    }
+
+    async fn send(mut self) -> Response {
+        let body = Bytes::from(self.body);
+        let half = body.slice(..body.len() / 2);
+        let body = match self.way {
+            Way::Whole => Body::from(body),
+            Way::Endless => Body::from_stream(stream::repeat_with(move || Ok::<_, io::Error>(body.clone()))),
+            // The length that was promised does not come.
+            Way::BrokenOff => {
+                self.headers.insert("content-length", body.len().into());
+                Body::from(half)
+            }
+            Way::Stalled => {
+                let begun = stream::once(ready(Ok::<_, io::Error>(half)));
+                Body::from_stream(begun.chain(stream::pending()))
+            }
+            Way::Silent => pending().await,
+            // The task of the connection ends here, and so does the connection. Nobody needs to hear of it.
+            Way::Dropped => resume_unwind(Box::new(())),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
+        *response.headers_mut() = self.headers;
+        response
     }
 
     fn json(&mut self, change: impl FnOnce(&mut Value)) {
@@ -99,6 +169,8 @@ pub(crate) enum Fault {
     Nothing,
     Metadata(fn(&mut Value)),
     Jwks(fn(&mut Value)),
+    /// The key set lacks the key when it is asked for the first time.
+    StaleKeys,
     Par(fn(&mut Value)),
     Callback(fn(&mut Query)),
     /// The signed response.
@@ -108,6 +180,8 @@ pub(crate) enum Fault {
     /// The ID token from the token endpoint.
     IdToken(fn(&mut Jwt)),
     Token(fn(&mut Value)),
+    /// How the key of the encrypted ID token beside the code is wrapped.
+    Wrap(RsaesJweAlgorithm),
     /// The answer of a path as a whole.
     Answer(&'static str, fn(&mut Reply)),
 }
@@ -150,7 +224,7 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// A proxy under a name of this machine, with this certificate.
-    pub(crate) fn start(host: &str, certificate: &str, key: &str) -> Self {
+    pub(crate) fn start(host: &str, pair: &Pair) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let shutdown = CancellationToken::new();
         let bind = || runtime.block_on(TcpListener::bind((host, 0))).expect("a port");
@@ -163,8 +237,8 @@ impl Proxy {
         let listeners = [(plain, ClientCertificates::None), (mutual, ClientCertificates::Required(roots))];
         runtime.block_on(async {
             for (listener, clients) in listeners {
-                let identity =
-                    TransportIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).expect("an identity");
+                let identity = TransportIdentity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes());
+                let identity = identity.expect("an identity");
                 let transport = Transport::Tls { identity, clients, clock: Arc::<TestClock>::default() };
                 let inner = inner.clone();
                 let router = Router::new().fallback(move |request: Request| handle(inner.clone(), request));
@@ -213,12 +287,9 @@ async fn handle(inner: Arc<Inner>, request: Request) -> Response {
     for name in ["content-length", "transfer-encoding", "connection", "keep-alive"] {
         head.headers.remove(name);
     }
-    let mut reply = Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_vec() };
+    let mut reply = Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_vec(), way: Way::Whole };
     inner.change(&path, &mut reply);
-    let mut response = Response::new(Body::from(Bytes::from(reply.body)));
-    *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status");
-    *response.headers_mut() = reply.headers;
-    response
+    reply.send().await
 }
 
 impl Inner {
@@ -251,10 +322,11 @@ impl Inner {
         self.state.lock().expect("nobody panicked")
     }
 
-    /// Remembers what is asked for after the fault; metadata and keys may be.
+    /// Remembers what is asked for after the fault; metadata and keys may be, and the page that a browser is sent to.
     fn note(&self, line: &str, path: &str) {
         let mut state = self.state();
-        if state.planted && path != "/jwks" && !path.starts_with("/.well-known/") {
+        let allowed = ["/jwks", ERROR_PAGE].contains(&path) || path.starts_with("/.well-known/");
+        if state.planted && !allowed {
             state.afterwards.push(line.to_owned());
         }
     }
@@ -298,9 +370,16 @@ impl Inner {
             change(body);
             self.planted();
         }
+        if matches!(fault, Fault::StaleKeys) && !self.state().planted {
+            body["keys"].as_array_mut().expect("keys").pop();
+            self.planted();
+        }
     }
 
     fn tokens(&self, body: &mut Value, fault: Fault) {
+        if body["access_token"].is_null() {
+            return;
+        }
         if let Some(id_token) = body["id_token"].as_str() {
             let signed = self.anew(id_token, |jwt| {
                 if let Fault::IdToken(change) = fault {
@@ -335,6 +414,10 @@ impl Inner {
                     self.planted();
                 }
             });
+            if let Fault::Wrap(wrap) = fault {
+                *value = wrapped(value, wrap);
+                self.planted();
+            }
         }
         if let Fault::Callback(change) = fault {
             change(&mut parameters);
@@ -363,6 +446,10 @@ impl Inner {
             Hand::Proxy => self.signer.sign(message.as_bytes()).expect("a signature"),
             Hand::Stranger => self.stranger.sign(message.as_bytes()).expect("a signature"),
             Hand::Rs256 => self.rs256(message.as_bytes()),
+            Hand::Hs256 => {
+                let secret = Value::Object(self.signer.public_jwk()).to_string();
+                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes()).as_ref().to_vec()
+            }
             Hand::Nobody => Vec::new(),
         };
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -373,4 +460,14 @@ impl Inner {
         self.rsa_pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("a signature");
         signature
     }
+}
+
+/// A JWT inside an encrypted one for our key (RFC 7519 §5.2).
+fn wrapped(jwt: &str, wrap: RsaesJweAlgorithm) -> String {
+    let mut header = JweHeader::new();
+    header.set_key_id(ENCRYPTION_KID);
+    header.set_content_type("JWT");
+    header.set_content_encryption("A256GCM");
+    let encrypter = wrap.encrypter_from_jwk(&encryption_jwk()).expect("an encrypter");
+    serialize_compact(jwt.as_bytes(), &header, &encrypter).expect("a JWE")
 }

@@ -66,7 +66,7 @@ struct Endpoints {
 ///
 /// # Errors
 /// Says which file is wrong and how.
-pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>) -> anyhow::Result<Setup> {
+pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>, limits: Limits) -> anyhow::Result<Setup> {
     let text = fs::read_to_string(profile).with_context(|| profile.display().to_string())?;
     let profile: Profile = toml::from_str(&text).with_context(|| profile.display().to_string())?;
     let registration = Registration::read(registration)?;
@@ -95,8 +95,8 @@ pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>) ->
         issuer,
         environment: if here { Environment::Development } else { Environment::Production },
         request,
-        http: http(&registration, reach, true)?,
-        browser: Browser::new(http(&registration, pages, false)?).until(redirect_uri.clone()),
+        http: http(&registration, reach, limits, true)?,
+        browser: Browser::new(http(&registration, pages, limits, false)?).until(redirect_uri.clone()),
     })
 }
 
@@ -140,7 +140,7 @@ fn is_loopback(issuer: &str) -> bool {
     }
 }
 
-fn http(registration: &Registration, egress: Egress, identified: bool) -> anyhow::Result<net::Client> {
+fn http(registration: &Registration, egress: Egress, limits: Limits, identified: bool) -> anyhow::Result<net::Client> {
     let transport = registration.transport.as_ref().context("[transport] is needed")?;
     let roots = transport.ca.as_ref().context("transport.ca is needed: the roots of the bank's servers")?;
     let (certificate, key) = (transport.certificate.as_bytes(), transport.key.expose_secret().as_bytes());
@@ -148,7 +148,7 @@ fn http(registration: &Registration, egress: Egress, identified: bool) -> anyhow
         identity: identified.then(|| TransportIdentity::from_pem(certificate, key)).transpose()?,
         roots: Roots::from_pem(roots.as_bytes())?,
         egress,
-        limits: Limits::AUTH,
+        limits,
         post_quantum: false,
         resumption: false,
         clock: Arc::new(SystemClock),
@@ -182,7 +182,7 @@ mod tests {
         for example in examples().skip(1) {
             let file = folder.path().join("profile.toml");
             fs::write(&file, example).unwrap();
-            let setup = read(&file, &registration_file, Some("c-1")).unwrap();
+            let setup = read(&file, &registration_file, Some("c-1"), Limits::AUTH).unwrap();
             assert_eq!(setup.issuer, "https://as.example");
             assert_eq!(setup.environment, Environment::Production);
             let profile: Profile = toml::from_str(example).unwrap();
