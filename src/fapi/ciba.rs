@@ -32,7 +32,7 @@ use crate::token::{self, Expected, Origin, Redeemed};
 use crate::wire::{self, Endpoint};
 
 /// OIDC CIBA Core §10.1.
-const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
+pub(crate) const GRANT_TYPE: &str = "urn:openid:params:grant-type:ciba";
 /// OIDC CIBA Core §7.3: the time between two polls where the server does not say, in seconds.
 const INTERVAL_SECONDS_DEFAULT: i64 = 5;
 /// OIDC CIBA Core §11: by how much `slow_down` lengthens it, in seconds.

@@ -9,11 +9,13 @@
 //! requests (RFC 9396), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses (JARM), the hybrid flow,
 //! `private_key_jwt` (RFC 7523), `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705), access tokens bound to a
 //! certificate (RFC 8705) or to a key (DPoP, RFC 9449), ID tokens (OIDC Core), also encrypted, revocation (RFC 7009),
-//! introspection (RFC 7662), decoupled logins by poll and ping (OIDC CIBA, FAPI-CIBA). Which of these apply is data: [`profile::Security`].
+//! introspection (RFC 7662), decoupled logins by poll and ping (OIDC CIBA, FAPI-CIBA), dynamic registration (RFC 7591,
+//! RFC 7592) with software statements. Which of these apply is data: [`profile::Security`].
 //!
 //! # Reading order
 //!
-//! [`profile`] → [`metadata`] → [`request`] → [`login`] → [`token`] → [`id_token`]; [`ciba`] for logins without a browser. [`client::Client`] ties them together.
+//! [`profile`] → [`metadata`] → [`request`] → [`login`] → [`token`] → [`id_token`]; [`ciba`] for logins without a browser,
+//! [`registration`] for becoming a client. [`client::Client`] ties them together.
 //! [`refusal`] lists every check with its paragraph; [`reasons`] prints it.
 //!
 //! # What holds
@@ -123,6 +125,7 @@ pub mod metadata;
 pub mod profile;
 mod random;
 pub mod refusal;
+pub mod registration;
 pub mod request;
 pub mod sealed;
 pub mod token;
@@ -138,6 +141,8 @@ mod decoupled;
 mod hostile;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod registered;
 #[cfg(test)]
 mod requirements;
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub struct Metadata {
     revocation_endpoint: Option<RevocationUrl>,
     introspection_endpoint: Option<Url>,
     backchannel_authentication_endpoint: Option<Url>,
+    registration_endpoint: Option<Url>,
     jwks_uri: Option<JsonWebKeySetUrl>,
     issuer_parameter_announced: bool,
     id_token_algs: Vec<Alg>,
@@ -89,6 +90,11 @@ impl Metadata {
     /// Where users are asked to sign in elsewhere, if the server offers it (OIDC CIBA Core §4).
     pub fn backchannel_authentication_endpoint(&self) -> Option<&Url> {
         self.backchannel_authentication_endpoint.as_ref()
+    }
+
+    /// Where clients register, if the server lets them (RFC 7591 §3).
+    pub fn registration_endpoint(&self) -> Option<&Url> {
+        self.registration_endpoint.as_ref()
     }
 
     /// Where tokens are revoked, if the server offers it.
@@ -190,6 +196,7 @@ struct Endpoints {
     revocation_endpoint: Option<RevocationUrl>,
     introspection_endpoint: Option<Url>,
     backchannel_authentication_endpoint: Option<Url>,
+    registration_endpoint: Option<Url>,
 }
 
 impl Endpoints {
@@ -205,6 +212,7 @@ impl Endpoints {
             backchannel_authentication_endpoint: self
                 .backchannel_authentication_endpoint
                 .or(other.backchannel_authentication_endpoint),
+            registration_endpoint: self.registration_endpoint.or(other.registration_endpoint),
         }
     }
 }
@@ -225,6 +233,7 @@ impl Published {
             introspection_endpoint: called.introspection_endpoint,
             revocation_endpoint: called.revocation_endpoint,
             backchannel_authentication_endpoint: called.backchannel_authentication_endpoint,
+            registration_endpoint: called.registration_endpoint,
             jwks_uri: self.jwks_uri,
             issuer_parameter_announced: self.authorization_response_iss_parameter_supported,
             id_token_algs: usable(self.id_token_signing_alg_values_supported, security),
@@ -286,6 +295,7 @@ fn endpoints_are_https(metadata: &Metadata, environment: Environment) -> Result<
         metadata.revocation_endpoint(),
         metadata.introspection_endpoint(),
         metadata.backchannel_authentication_endpoint(),
+        metadata.registration_endpoint(),
         metadata.jwks_uri(),
     ];
     let browser = metadata.authorization_endpoint();
@@ -294,7 +304,7 @@ fn endpoints_are_https(metadata: &Metadata, environment: Environment) -> Result<
     refusal::METADATA_ENDPOINT_INVALID.require(browser_fits && rest_fits)
 }
 
-fn is_https(url: &Url) -> bool {
+pub(crate) fn is_https(url: &Url) -> bool {
     url.scheme() == "https" && is_bare(url)
 }
 

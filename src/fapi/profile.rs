@@ -205,6 +205,29 @@ words! {
     }
 }
 
+words! {
+    /// In what form we register with a server (RFC 7591).
+    RegistrationForm {
+        /// A JSON object (RFC 7591 §3.1), with a software statement inside where a directory vouches for us.
+        Json => "json",
+        /// A JWT of ours as `application/jose`, as UK Open Banking registers.
+        Jose => "jose",
+        /// A JWT of ours as `application/jwt`, as the Australian CDR registers.
+        Jwt => "jwt",
+    }
+}
+
+impl RegistrationForm {
+    /// The media type of the request.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Jose => "application/jose",
+            Self::Jwt => "application/jwt",
+        }
+    }
+}
+
 /// Everything the protocol steps need to know about how safe they must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Security {
@@ -230,6 +253,8 @@ pub struct Security {
     pub intent_claim: Option<String>,
     /// How a decoupled login ends.
     pub token_delivery: TokenDelivery,
+    /// How we register.
+    pub registration: RegistrationForm,
     /// Lifetime of a client assertion, in seconds.
     pub client_assertion_seconds: i64,
     /// Lifetime of a request object, in seconds; at most 60 minutes (FAPI 2.0 Message Signing §5.3.1).
@@ -287,6 +312,8 @@ pub struct Settings {
     pub intent_claim: Option<String>,
     /// [`Security::token_delivery`].
     pub token_delivery: Option<TokenDelivery>,
+    /// [`Security::registration`].
+    pub registration: Option<RegistrationForm>,
 }
 
 impl Settings {
@@ -304,6 +331,7 @@ impl Settings {
             acr_values: self.acr_values.map_or(base.acr_values, Cow::Owned),
             intent_claim: self.intent_claim.or(base.intent_claim),
             token_delivery: self.token_delivery.unwrap_or(base.token_delivery),
+            registration: self.registration.unwrap_or(base.registration),
             ..base
         })
     }
@@ -321,6 +349,7 @@ pub const FAPI2_SECURITY: Security = Security {
     acr_values: Cow::Borrowed(&[]),
     intent_claim: None,
     token_delivery: TokenDelivery::Poll,
+    registration: RegistrationForm::Json,
     client_assertion_seconds: 60,
     request_object_seconds: 300,
     not_before_seconds: 10,
@@ -393,7 +422,7 @@ mod tests {
             r#"{ "profile": "fapi1-advanced", "request": "signed", "response": "jarm", "client_auth": "tls_client_auth",
                  "binding": "dpop", "audience": "token_endpoint", "algs": ["PS256"], "acr_values": ["a"],
                  "issuer_parameter": "required", "intent_claim": "openbanking_intent_id",
-                 "token_delivery": "ping" }"#,
+                 "token_delivery": "ping", "registration": "jose" }"#,
         );
         let expected = Security {
             request: RequestForm::SignedJar,
@@ -406,6 +435,7 @@ mod tests {
             acr_values: Cow::Owned(vec!["a".to_owned()]),
             intent_claim: Some("openbanking_intent_id".to_owned()),
             token_delivery: TokenDelivery::Ping,
+            registration: RegistrationForm::Jose,
             ..FAPI1_ADVANCED
         };
         assert_eq!(own, Some(expected));

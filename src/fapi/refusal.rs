@@ -100,7 +100,7 @@ fn sanitised(error: &str) -> String {
 }
 
 /// Who can mend an OAuth error: RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 9101 §7, RFC 9396 §5,
-/// OIDC CIBA Core §11 and §13.
+/// OIDC CIBA Core §11 and §13, RFC 7591 §3.2.2.
 fn who_can_fix(error: &str) -> Option<WhoCanFix> {
     Some(match error {
         "access_denied"
@@ -124,7 +124,10 @@ fn who_can_fix(error: &str) -> Option<WhoCanFix> {
         | "unsupported_response_type"
         | "unsupported_grant_type"
         | "unsupported_token_type"
-        | "invalid_binding_message" => WhoCanFix::Operator,
+        | "invalid_binding_message"
+        | "invalid_client_metadata"
+        | "invalid_software_statement"
+        | "unapproved_software_statement" => WhoCanFix::Operator,
         "server_error" | "temporarily_unavailable" => WhoCanFix::Bank,
         _ => return None,
     })
@@ -154,6 +157,10 @@ reasons! {
         "a decoupled login asks for openid among its scopes";
     CLIENT_BINDING_MESSAGE_INVALID = "client.binding_message.invalid", "OIDC CIBA Core §7.1", Operator,
         "the message that both screens show is not short plain text";
+    CLIENT_SOFTWARE_STATEMENT_MISSING = "client.software_statement.missing", "UK Open Banking DCR; CDR Register",
+        Operator, "a signed registration is made in the name that a software statement gives us";
+    CLIENT_REGISTRATION_ACCESS_TOKEN_MISSING = "client.registration_access_token.missing", "RFC 7592 §2", Operator,
+        "the server gave no token to manage the registration with, and none of our own is shown";
 
     METADATA_CONFIGURED_ISSUER_INVALID = "metadata.configured_issuer.invalid", "OIDC Discovery §3; RFC 8414 §2", Operator,
         "the configured issuer is not an https URL without query and fragment";
@@ -190,6 +197,8 @@ reasons! {
     METADATA_CHALLENGE_METHODS_MISMATCH = "metadata.code_challenge_methods_supported.mismatch",
         "FAPI 2.0 Security Profile §5.3.2.2; RFC 8414 §2", Bank,
         "the server offers challenge methods, but not S256";
+    METADATA_REGISTRATION_ENDPOINT_MISSING = "metadata.registration_endpoint.missing", "RFC 8414 §2; RFC 7591 §3", Bank,
+        "the server does not say where clients register";
     METADATA_BACKCHANNEL_ENDPOINT_MISSING = "metadata.backchannel_authentication_endpoint.missing",
         "OIDC CIBA Core §4", Bank, "the server does not say where decoupled logins are asked for";
     METADATA_BACKCHANNEL_ALGS_MISMATCH =
@@ -202,6 +211,35 @@ reasons! {
         "the key set was not answered with status 200";
     JWKS_BODY_INVALID = "jwks.body.invalid", "RFC 7517 §5", Bank,
         "the key set is not a JSON object with a list of keys";
+
+    REGISTRATION_STATUS_INVALID = "registration.status.invalid", "RFC 7591 §3.2.1; RFC 7592 §2", Bank,
+        "the registration was not answered with the status that the step has";
+    REGISTRATION_REQUEST_REFUSED = "registration.request.refused", "RFC 7591 §3.2.2", Operator,
+        "the server refused the registration";
+    REGISTRATION_RESPONSE_INVALID = "registration.response.invalid", "RFC 7591 §3.2.1", Bank,
+        "the answer to the registration is not the expected JSON";
+    REGISTRATION_CLIENT_ID_MISSING = "registration.client_id.missing", "RFC 7591 §3.2.1", Bank,
+        "the answer to the registration does not say who we are";
+    REGISTRATION_CLIENT_ID_INVALID = "registration.client_id.invalid", "RFC 6749 §A.1", Bank,
+        "the client id is empty, too long or has characters that are not printable";
+    REGISTRATION_CLIENT_ID_MISMATCH = "registration.client_id.mismatch", "RFC 7592 §3", Bank,
+        "the answer is about another client";
+    REGISTRATION_CLIENT_URI_INVALID = "registration.registration_client_uri.invalid", "RFC 7592 §3", Bank,
+        "the address of the registration is not an https URL without user information and fragment";
+    REGISTRATION_ACCESS_TOKEN_INVALID = "registration.registration_access_token.invalid", "RFC 7592 §3; RFC 6750 §2.1",
+        Bank, "the token of the registration has characters that no header may carry";
+    REGISTRATION_AUTH_METHOD_MISMATCH = "registration.token_endpoint_auth_method.mismatch", "RFC 7591 §2", Bank,
+        "we were registered with another way of client authentication";
+    REGISTRATION_REDIRECT_URIS_MISMATCH = "registration.redirect_uris.mismatch", "RFC 7591 §2; RFC 9700 §2.1", Bank,
+        "we were registered with other redirect URIs";
+    REGISTRATION_GRANT_TYPES_MISMATCH = "registration.grant_types.mismatch", "RFC 7591 §2", Bank,
+        "a grant type or response type that we use was not registered";
+    REGISTRATION_SIGNING_ALGS_MISMATCH = "registration.signing_algs.mismatch", "OIDC Registration §2; RFC 7591 §2",
+        Bank, "a signature algorithm was registered in another way than we asked for";
+    REGISTRATION_ENCRYPTION_ALGS_MISMATCH = "registration.encryption_algs.mismatch", "OIDC Registration §2", Bank,
+        "encryption was registered in another way than we asked for";
+    REGISTRATION_BINDING_MISMATCH = "registration.token_binding.mismatch", "RFC 8705 §3.4; RFC 9449 §5.2", Bank,
+        "our access tokens would not be bound to us";
 
     PAR_STATUS_INVALID = "par.status.invalid", "RFC 9126 §2.2", Bank,
         "the pushed authorization request was not answered with status 201";

@@ -116,7 +116,7 @@ fn without_claim(code: &'static str, name: &'static str) -> Row {
 }
 
 /// A signer whose key is gone.
-struct Broken;
+pub(crate) struct Broken;
 
 impl Signer for Broken {
     fn alg(&self) -> Alg {
@@ -598,6 +598,7 @@ fn every_check_refuses_what_it_is_for() {
         later_rows(),
         mix_up_rows(),
         crate::decoupled::rows(),
+        crate::registered::rows(),
     ]
     .concat();
     for (index, (code, refusal)) in rows.iter().enumerate() {

@@ -21,10 +21,11 @@ enum Met {
 }
 
 /// The tests of this crate, for their names.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("accepted.rs"),
     include_str!("bound.rs"),
     include_str!("decoupled.rs"),
+    include_str!("registered.rs"),
     include_str!("refused.rs"),
     include_str!("hostile.rs"),
     include_str!("profile.rs"),

@@ -318,6 +318,7 @@ impl Play {
                 "revocation_endpoint": "https://as.example/revoke",
                 "introspection_endpoint": "https://as.example/introspect",
                 "backchannel_authentication_endpoint": "https://as.example/bc-authorize",
+                "registration_endpoint": "https://as.example/register",
                 "jwks_uri": "https://as.example/jwks",
                 "mtls_endpoint_aliases": {
                     "token_endpoint": "https://mtls.as.example/token",
@@ -325,6 +326,7 @@ impl Play {
                     "revocation_endpoint": "https://mtls.as.example/revoke",
                     "introspection_endpoint": "https://mtls.as.example/introspect",
                     "backchannel_authentication_endpoint": "https://mtls.as.example/bc-authorize",
+                    "registration_endpoint": "https://mtls.as.example/register",
                 },
                 "authorization_response_iss_parameter_supported": true,
                 "id_token_signing_alg_values_supported": [self.alg.as_str()],

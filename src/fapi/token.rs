@@ -346,10 +346,7 @@ pub(crate) fn resource(
     let nonces = client.nonces.clone();
     let build = move |world: &World<'_>| {
         let mut request = request.clone();
-        let value = http::HeaderValue::try_from(format!("{scheme} {}", token.expose_secret()));
-        let mut value = value.map_err(|_| refusal::TOKEN_ACCESS_TOKEN_INVALID.refuse())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        refusal::TOKEN_ACCESS_TOKEN_INVALID.require(wire::authorise(&mut request, scheme, &token))?;
         if let Some(key) = &key {
             dpop::prove(&mut request, key, Role::Resource, &nonces, Some(&token), world)?;
         }

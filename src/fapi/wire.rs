@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use domain::limits::AUTH_BODY_BYTES_MAX;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
@@ -22,15 +23,35 @@ pub(crate) struct Endpoint {
 
 /// A GET for JSON.
 pub(crate) fn get(url: &Url) -> Request<Bytes> {
-    request(Method::GET, url, Bytes::new())
+    bare(Method::GET, url)
 }
 
 /// A POST of a form (`application/x-www-form-urlencoded`, RFC 6749 §4.1.3).
 pub(crate) fn post(url: &Url, form: &Form) -> Request<Bytes> {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let mut request = request(Method::POST, url, Bytes::from(body));
-    request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-www-form-urlencoded"));
+    with_body(Method::POST, url, "application/x-www-form-urlencoded", body)
+}
+
+/// A request with a body of a media type.
+pub(crate) fn with_body(method: Method, url: &Url, media_type: &'static str, body: String) -> Request<Bytes> {
+    let mut request = request(method, url, Bytes::from(body));
+    request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(media_type));
     request
+}
+
+/// A request without a body.
+pub(crate) fn bare(method: Method, url: &Url) -> Request<Bytes> {
+    request(method, url, Bytes::new())
+}
+
+/// Shows a token in the header, where it is marked as a secret (RFC 6750 §2.1). False where no header can carry it.
+pub(crate) fn authorise(request: &mut Request<Bytes>, scheme: &str, token: &SecretString) -> bool {
+    let Ok(mut value) = http::HeaderValue::try_from(format!("{scheme} {}", token.expose_secret())) else {
+        return false;
+    };
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+    true
 }
 
 fn request(method: Method, url: &Url, body: Bytes) -> Request<Bytes> {
