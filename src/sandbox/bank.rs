@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use domain::world::{Clock, Entropy, World};
+use http_body_util::Limited;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +21,7 @@ use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::BankData;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Latest, LogLine};
-use crate::{api, front, oauth};
+use crate::{api, dpop, front, oauth};
 
 /// The simulated bank.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) log: Latest<LogLine>,
     /// Method and path of what came to the interface. Paths hold ids of consents, so they are never traced.
     requests: Latest<String>,
+    /// Paths whose next answer is lost on the way.
+    losses: Mutex<Vec<String>>,
     pub(crate) clients: Vec<Client>,
     pub(crate) data: BankData,
     pub(crate) policy: Policy,
@@ -72,6 +76,18 @@ impl Inner {
     /// A fresh unguessable value of 256 bits.
     pub(crate) fn secret(&self) -> String {
         base64url(self.world().bytes::<32>())
+    }
+
+    /// A nonce for proofs of possession.
+    pub(crate) fn nonce(&self) -> String {
+        let (nonce, until) = (self.secret(), dpop::nonce_until(self.now()));
+        self.books().nonces.insert(nonce.clone(), until);
+        nonce
+    }
+
+    /// Whether a nonce is ours and still taken.
+    pub(crate) fn knows(&self, nonce: &str) -> bool {
+        self.books().nonces.get(nonce).is_some_and(|until| *until > self.now())
     }
 
     pub(crate) fn after(&self, seconds: i64) -> Timestamp {
@@ -127,6 +143,7 @@ impl Bank {
             books: Mutex::default(),
             log: Latest::default(),
             requests: Latest::default(),
+            losses: Mutex::default(),
             data: config.data,
             policy: config.policy,
             interface,
@@ -154,10 +171,20 @@ impl Bank {
     }
 }
 
-/// Notes what comes to the interface before anything looks at it.
+/// Notes what comes to the interface before anything looks at it, and breaks the connection where an answer is to be
+/// lost.
 async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
-    bank.requests.push(format!("{} {}", request.method(), request.uri().path()));
-    next.run(request).await
+    let path = request.uri().path().to_owned();
+    bank.requests.push(format!("{} {path}", request.method()));
+    let answer = next.run(request).await;
+    let mut losses = bank.losses.lock().unwrap_or_else(PoisonError::into_inner);
+    match losses.iter().position(|lost| *lost == path) {
+        Some(at) => {
+            losses.swap_remove(at);
+            Response::new(Body::new(Limited::new(answer.into_body(), 0)))
+        }
+        None => answer,
+    }
 }
 
 fn read_clients(clients: Vec<RegisteredClient>) -> Result<Vec<Client>, StartError> {
@@ -215,6 +242,12 @@ impl Running {
     /// something was not sent.
     pub fn requests(&self) -> Vec<String> {
         self.inner.requests.lines()
+    }
+
+    /// Loses the next answer of the interface to a path: the bank does what it was asked, and the connection breaks before
+    /// the answer has arrived. Asked for n times, the next n answers are lost.
+    pub fn lose_answer(&self, path: &str) {
+        self.inner.losses.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
     }
 
     /// The PSU ends a consent in the bank's own pages: `revokedByPsu`. Refresh tokens of it are dead; an access token

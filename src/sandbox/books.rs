@@ -19,6 +19,8 @@ pub(crate) struct Books {
     pub(crate) codes: HashMap<String, Code>,
     pub(crate) access: HashMap<String, AccessToken>,
     pub(crate) refresh: HashMap<String, RefreshToken>,
+    /// Nonces for proofs of possession, until when they are taken.
+    pub(crate) nonces: HashMap<String, Timestamp>,
     /// Signed objects seen: client and `jti`, until when a repetition is possible.
     seen: HashMap<(String, String), Timestamp>,
     /// Unattended reads: consent, day, URI.
@@ -128,7 +130,18 @@ impl Consent {
     }
 }
 
-/// A pushed authorisation request that was found good.
+/// How the answer to an authorisation request travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerWay {
+    /// In the address.
+    Query,
+    /// As a signed JWT in the address (`response_mode=jwt`).
+    Jarm,
+    /// In a form that the browser posts, with an ID token that vouches for the code (`code id_token`).
+    HybridForm,
+}
+
+/// An authorisation request that was found good.
 #[derive(Clone)]
 pub(crate) struct Pushed {
     pub(crate) client_id: String,
@@ -139,8 +152,10 @@ pub(crate) struct Pushed {
     pub(crate) state: Option<String>,
     pub(crate) nonce: Option<String>,
     pub(crate) code_challenge: String,
-    /// Whether the answer travels as a signed JWT (`response_mode=jwt`).
-    pub(crate) jarm: bool,
+    /// How the answer travels.
+    pub(crate) answer: AnswerWay,
+    /// The key that the tokens must be bound to (`dpop_jkt`).
+    pub(crate) key: Option<String>,
     pub(crate) expires: Timestamp,
 }
 
@@ -163,11 +178,11 @@ pub(crate) struct Code {
     pub(crate) family: Option<Uuid>,
 }
 
-/// An access token, bound to a certificate.
+/// An access token, bound to a certificate or to a key.
 #[derive(Clone)]
 pub(crate) struct AccessToken {
     pub(crate) client_id: String,
-    /// `x5t#S256` of the certificate it was issued to.
+    /// `x5t#S256` of the certificate, or the thumbprint of the key, that it was issued to.
     pub(crate) thumbprint: String,
     /// The consent it opens; without, it is the client's own token for the consent resource.
     pub(crate) consent_id: Option<String>,
@@ -182,6 +197,8 @@ pub(crate) struct RefreshToken {
     pub(crate) consent_id: String,
     pub(crate) scope: String,
     pub(crate) family: Uuid,
+    /// When it stops working, once another has taken its place.
+    pub(crate) replaced_until: Option<Timestamp>,
 }
 
 impl Books {

@@ -48,6 +48,27 @@ pub struct RegisteredClient {
     pub redirect_uris: Vec<String>,
 }
 
+/// What an access token is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// The client's certificate (RFC 8705 §3).
+    Certificate,
+    /// A key of the client's (RFC 9449).
+    Key {
+        /// Whether proofs must carry a nonce of the bank's.
+        nonces: bool,
+    },
+}
+
+/// How an authorisation request reaches the bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestWay {
+    /// Pushed (RFC 9126).
+    Pushed,
+    /// Through the browser, as a signed request object (FAPI 1.0 Advanced §5.2.2).
+    Browser,
+}
+
 /// The bank's habits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -69,6 +90,13 @@ pub struct Policy {
     pub page_rows: usize,
     /// Whether a new recurring consent ends the PSU's earlier one for the same TPP.
     pub one_recurring_consent: bool,
+    /// What access tokens are bound to.
+    pub binding: Binding,
+    /// How requests come in.
+    pub request: RequestWay,
+    /// Whether every use of a refresh token gives a new one, and for how many seconds the old one still works once the
+    /// new one is out. FAPI 2.0 forbids it; many banks do it.
+    pub refresh_rotation: Option<i64>,
 }
 
 impl Default for Policy {
@@ -83,6 +111,9 @@ impl Default for Policy {
             fresh_seconds: 60 * 60,
             page_rows: 100,
             one_recurring_consent: true,
+            binding: Binding::Certificate,
+            request: RequestWay::Pushed,
+            refresh_rotation: None,
         }
     }
 }

@@ -12,8 +12,9 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::bank::{Inner, Shared};
-use crate::books::{Asked, Books, Code, ConsentStatus, Pushed, Resource, Session};
+use crate::books::{AnswerWay, Asked, Books, Code, ConsentStatus, Pushed, Resource, Session};
 use crate::data::Psu;
+use crate::oauth::{request, token};
 
 /// Life of a browser's session, in seconds.
 const SESSION_SECONDS: i64 = 600;
@@ -73,10 +74,25 @@ struct StopPage<'a> {
     message: &'a str,
 }
 
-/// RFC 9126 §4: nothing but `client_id` and `request_uri`, and each reference once.
+#[derive(Template)]
+#[template(path = "form_post.html")]
+struct FormPostPage<'a> {
+    bank: &'a str,
+    tpp: &'a str,
+    action: &'a str,
+    fields: Vec<(&'static str, &'a str)>,
+}
+
+/// A request object that the browser brings, or RFC 9126 §4: nothing but `client_id` and `request_uri`, and each reference once.
 async fn authorize(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    if pairs.iter().any(|(name, _)| name == "request") {
+        return match request::brought(&bank, &pairs) {
+            Ok(request) => begin(&bank, &mut bank.books(), request),
+            Err(fault) => stop(&bank, &fault.code, "The request of the application cannot be accepted."),
+        };
+    }
     let [client_id, request_uri] = ["client_id", "request_uri"].map(|name| {
         let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
@@ -85,7 +101,6 @@ async fn authorize(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Res
         return stop(&bank, "request.parameter.invalid", "The request must consist of client_id and request_uri.");
     };
     let now = bank.now();
-    let (session_id, csrf, expires) = (bank.secret(), bank.secret(), bank.after(SESSION_SECONDS));
     let mut books = bank.books();
     let refusal = match books.pushed.get(request_uri) {
         None => Some(("request_uri.unknown", "This sign-in link is unknown or was used before.")),
@@ -99,11 +114,17 @@ async fn authorize(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Res
         drop(books);
         return stop(&bank, code, message);
     }
-    if let Some(request) = books.pushed.remove(request_uri) {
-        books.sessions.insert(session_id.clone(), Session { request, csrf, psu: None, attempts: 0, expires });
+    match books.pushed.remove(request_uri) {
+        Some(request) => begin(&bank, &mut books, request),
+        None => lost(&bank),
     }
-    drop(books);
-    with_cookie(&bank, &session_id, go("/login"))
+}
+
+/// A browser begins its way with a request that was found good.
+fn begin(bank: &Inner, books: &mut Books, request: Pushed) -> Response {
+    let (session_id, csrf, expires) = (bank.secret(), bank.secret(), bank.after(SESSION_SECONDS));
+    books.sessions.insert(session_id.clone(), Session { request, csrf, psu: None, attempts: 0, expires });
+    with_cookie(bank, &session_id, go("/login"))
 }
 
 async fn show_login(State(bank): State<Shared>, headers: HeaderMap) -> Response {
@@ -224,9 +245,14 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     let code = bank.secret();
     let expires = bank.after(bank.policy.code_seconds);
     let entry = Code { request: request.clone(), psu, authenticated_at: now, expires, family: None };
+    let state = request.state.as_deref().unwrap_or_default();
+    let voucher = match request.answer {
+        AnswerWay::HybridForm => token::id_token(bank, &entry, &[("c_hash", &code), ("s_hash", state)]).ok(),
+        AnswerWay::Query | AnswerWay::Jarm => None,
+    };
     books.codes.insert(code.clone(), entry);
     bank.note("authorize", "authorize.approved", "the PSU approved and goes back with a code");
-    give_back(bank, &request, Ok(&code))
+    give_back(bank, &request, Ok((&code, voucher)))
 }
 
 /// The PSU said no: the consent is over and the TPP hears `access_denied`.
@@ -239,16 +265,28 @@ fn deny(bank: &Inner, books: &mut Books, request: &Pushed, code: &str, detail: &
     give_back(bank, request, Err("access_denied"))
 }
 
-/// The way back to the TPP: RFC 6749 §4.1.2 with `iss` (RFC 9207), or one signed `response` (JARM §2.1).
-fn give_back(bank: &Inner, request: &Pushed, outcome: Result<&str, &str>) -> Response {
+/// The way back to the TPP: RFC 6749 §4.1.2 with `iss` (RFC 9207), one signed `response` (JARM §2.1), or a form with an
+/// ID token beside the code (OAuth 2.0 Form Post Response Mode).
+fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<String>), &str>) -> Response {
     let Ok(mut target) = Url::parse(&request.redirect_uri) else {
         return stop(bank, "redirect_uri.invalid", "The application's address cannot be used.");
     };
-    let (name, value) = match outcome {
-        Ok(code) => ("code", code),
-        Err(error) => ("error", error),
+    let (name, value, voucher) = match outcome {
+        Ok((code, voucher)) => ("code", code, voucher),
+        Err(error) => ("error", error, None),
     };
-    if request.jarm {
+    if request.answer == AnswerWay::HybridForm {
+        let fields = [("id_token", voucher.as_deref()), ("state", request.state.as_deref())];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let page = FormPostPage {
+            bank: &bank.data.name,
+            tpp: tpp_name(bank, request),
+            action: target.as_str(),
+            fields: [(name, value)].into_iter().chain(fields).collect(),
+        };
+        return html(StatusCode::OK, page.render(), Some(request));
+    }
+    if request.answer == AnswerWay::Jarm {
         let mut claims = json!({
             "iss": bank.issuer,
             "aud": request.client_id,

@@ -1,4 +1,4 @@
-//! A simulated bank: mutual TLS, a strict FAPI 2.0 authorisation server, a Berlin Group account interface, and pages on
+//! A simulated bank: mutual TLS, a strict FAPI authorisation server, a Berlin Group account interface, and pages on
 //! which a person signs in and decides. It refuses what a strict bank refuses, and says why in its log.
 //!
 //! [`Bank::start`] opens two listeners on loopback. The *interface* wants a client certificate: metadata, keys, pushed
@@ -20,6 +20,7 @@ mod bank;
 mod books;
 mod config;
 mod data;
+mod dpop;
 mod fault;
 mod front;
 mod generate;
@@ -31,7 +32,7 @@ mod tests;
 mod visit;
 
 pub use bank::{Bank, Running, StolenToken};
-pub use config::{ClientAuthentication, Config, Front, Policy, RegisteredClient, StartError};
+pub use config::{Binding, ClientAuthentication, Config, Front, Policy, RegisteredClient, RequestWay, StartError};
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use log::LogLine;
 pub use visit::{Decision, VisitError};

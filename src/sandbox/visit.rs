@@ -41,7 +41,7 @@ pub enum VisitError {
 
 impl Running {
     /// Opens an authorisation URL as a browser would, signs in, decides, and returns the address at the TPP to which the
-    /// bank sends the browser back.
+    /// bank sends the browser back, with the fields of a form in its query where the bank has the browser post one.
     ///
     /// # Errors
     /// When the bank stops the visit; its log then says why.
@@ -73,7 +73,11 @@ impl Running {
         });
         form.extend(ticked.map(|(_, id)| ("account", id)));
         let answer = browser.post("/consent", &form).await?;
-        location(&answer).and_then(|to| Url::parse(to).ok()).ok_or(VisitError::Page)
+        if let Some(to) = location(&answer) {
+            return Url::parse(to).map_err(|_| VisitError::Page);
+        }
+        let bytes = to_bytes(answer.into_body(), PAGE_BYTES_MAX).await.map_err(|_| VisitError::Page)?;
+        posted(std::str::from_utf8(&bytes).map_err(|_| VisitError::Page)?)
     }
 }
 
@@ -118,6 +122,16 @@ fn location(answer: &Response<Body>) -> Option<&str> {
 
 fn field<'p>(page: &'p str, name: &str) -> Result<&'p str, VisitError> {
     fields(page, name).next().ok_or(VisitError::Page)
+}
+
+/// The form that a page wants posted to the TPP, as if its fields had come in the address.
+fn posted(page: &str) -> Result<Url, VisitError> {
+    let action = page.split("action=\"").nth(1).and_then(|rest| rest.split('"').next()).ok_or(VisitError::Page)?;
+    let mut to = Url::parse(action).map_err(|_| VisitError::Page)?;
+    let names = ["code", "error", "id_token", "state"];
+    let fields = names.into_iter().filter_map(|name| Some((name, field(page, name).ok()?)));
+    to.query_pairs_mut().clear().extend_pairs(fields);
+    Ok(to)
 }
 
 /// Values of the inputs of one name, in the order of the page. The pages are ours: attributes come as name, value.

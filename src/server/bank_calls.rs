@@ -1,15 +1,20 @@
 //! The one way to a bank: a call goes out, its answer is read, and a line of evidence says that it happened.
 
-use bank_adapters::ask::{AccessToken, CallContext, PsuPresent};
+use std::ops::Deref;
+
+use bank_adapters::ask::{CallContext, PsuPresent};
 use bank_adapters::error::BankError;
+use bytes::Bytes;
 use domain::consent::{DataState, State};
 use domain::world::World;
 use fapi::Refusal;
 use fapi::call::Call;
+use fapi::token::Tokens;
+use http::{Request, Response};
 use net::TransportError;
-use secrecy::SecretString;
 use serde_json::json;
 use store::{TenantTx, consents};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::connections::Connection;
@@ -89,21 +94,25 @@ pub struct Occasion<'a> {
 
 impl Occasion<'_> {
     /// What accompanies a call on this occasion.
-    ///
-    /// # Errors
-    /// The token cannot stand in a header.
-    pub fn context(
-        &self,
-        token: Option<&SecretString>,
-        psu: Option<&PsuPresent>,
-        world: &World<'_>,
-    ) -> Result<CallContext, CallError> {
-        let token = token.map(|token| AccessToken::new(token.clone())).transpose();
-        Ok(CallContext {
-            token: token.map_err(|error| CallError::Ours(error.into()))?,
-            psu: psu.filter(|_| self.basis == Basis::PsuPresent).cloned(),
-            request_id: world.uuid(),
-        })
+    pub fn context(&self, tokens: Option<&Tokens>, psu: Option<&PsuPresent>, world: &World<'_>) -> Context {
+        let psu = psu.filter(|_| self.basis == Basis::PsuPresent).cloned();
+        // The adapter shows no token: how one is shown, and with which proof, is for the FAPI client to know.
+        let call = CallContext { token: None, psu, request_id: world.uuid() };
+        Context { call, tokens: tokens.cloned() }
+    }
+}
+
+/// What accompanies one call to the account interface, and the tokens that it shows.
+pub struct Context {
+    call: CallContext,
+    tokens: Option<Tokens>,
+}
+
+impl Deref for Context {
+    type Target = CallContext;
+
+    fn deref(&self) -> &CallContext {
+        &self.call
     }
 }
 
@@ -115,13 +124,12 @@ pub async fn to_bank<T>(
     app: &App,
     occasion: &Occasion<'_>,
     operation: &'static str,
-    context: &CallContext,
+    context: &Context,
     call: Call<T, BankError>,
 ) -> Result<T, CallError> {
-    gate(app, occasion).await?;
-    let outcome = send(app, &occasion.connection.api, call).await;
-    note(app, occasion, operation, Some(context), &outcome).await?;
-    outcome
+    let step = Step { app, occasion, operation, request_id: Some(context.request_id) };
+    let outcome = step.shown(context, call).await;
+    step.conclude(outcome).await
 }
 
 /// Moves a call to the authorisation server.
@@ -135,54 +143,90 @@ pub async fn to_issuer<T>(
     call: Result<Call<T, Refusal>, Refusal>,
 ) -> Result<T, CallError> {
     let call = call?;
-    gate(app, occasion).await?;
-    let outcome = send(app, &occasion.connection.auth, call).await;
-    note(app, occasion, operation, None, &outcome).await?;
-    outcome
+    let step = Step { app, occasion, operation, request_id: None };
+    let outcome = step.answered(&occasion.connection.auth, call).await;
+    step.conclude(outcome).await
 }
 
-/// Lets a call pass while the consent is not over, and always one that ends it. Looked at before each call and not only
-/// before each write, since a stop is a promise about calls too: after it none begins. One that had passed here at the
-/// moment of the stop may still be on its way; its answer is dropped.
-async fn gate(app: &App, occasion: &Occasion<'_>) -> Result<(), CallError> {
-    if occasion.basis == Basis::Revocation {
-        return Ok(());
-    }
-    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
-    let machine = consents::get(&mut tx, occasion.about.consent).await?.machine;
-    tx.commit().await?;
-    let begins = machine.state == State::Initiated && machine.data == DataState::Present;
-    if begins || machine.may_read() { Ok(()) } else { Err(CallError::Stopped) }
-}
-
-async fn send<T, E>(app: &App, client: &net::Client, call: Call<T, E>) -> Result<T, CallError>
-where
-    CallError: From<E>,
-{
-    let (request, read) = call.split();
-    let response = client.send(request).await?;
-    Ok(read(response, app.clock.now())?)
-}
-
-async fn note<T>(
-    app: &App,
-    occasion: &Occasion<'_>,
+/// One call on its way, with what its evidence needs.
+struct Step<'a> {
+    app: &'a App,
+    occasion: &'a Occasion<'a>,
     operation: &'static str,
-    context: Option<&CallContext>,
-    outcome: &Result<T, CallError>,
-) -> Result<(), CallError> {
-    let world = app.world();
-    let body = json!({
-        "registration": occasion.connection.id.as_str(),
-        "institution": occasion.connection.institution.as_str(),
-        "operation": operation,
-        "request_id": context.map(|context| context.request_id.to_string()),
-        "basis": occasion.basis.word(),
-        "outcome": outcome.as_ref().map_or_else(CallError::code, |_| "ok"),
-    });
-    let mut tx: TenantTx = app.store.tenant_tx(occasion.about.tenant).await?;
-    let noted = evidence_log::record(app, &mut tx, &world, occasion.about.consent, "bank.call", &body).await;
-    noted.map_err(|error| CallError::Ours(error.into()))?;
-    tx.commit().await?;
-    Ok(())
+    request_id: Option<Uuid>,
+}
+
+impl Step<'_> {
+    /// A call to the account interface with its tokens, bound as the profile binds them.
+    async fn shown<T>(&self, context: &Context, call: Call<T, BankError>) -> Result<T, CallError> {
+        let connection = self.occasion.connection;
+        let (request, read) = call.split();
+        let answer = match &context.tokens {
+            None => self.moved(&connection.api, request).await?,
+            Some(tokens) => {
+                let call = connection.oauth.resource(request, tokens, &self.app.world())?;
+                self.answered(&connection.api, call).await?
+            }
+        };
+        Ok(read(answer, self.app.clock.now())?)
+    }
+
+    /// A call whose first answer may be a challenge: then it goes out once more, made afresh (RFC 9449 §8, §9).
+    async fn answered<T>(&self, client: &net::Client, mut call: Call<T, Refusal>) -> Result<T, CallError> {
+        let mut answer = self.moved(client, call.request.clone()).await?;
+        if let Some(again) = call.challenged(&answer, &self.app.world()) {
+            self.note("nonce_wanted").await?;
+            answer = self.moved(client, again?).await?;
+        }
+        Ok(call.read(answer, self.app.clock.now())?)
+    }
+
+    async fn moved(&self, client: &net::Client, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
+        self.gate().await?;
+        Ok(client.send(request).await?)
+    }
+
+    /// Lets a call pass while the consent is not over, and always one that ends it. Looked at before each call and not
+    /// only before each write, since a stop is a promise about calls too: after it none begins. One that had passed here
+    /// at the moment of the stop may still be on its way; its answer is dropped.
+    async fn gate(&self) -> Result<(), CallError> {
+        let Occasion { about, basis, .. } = self.occasion;
+        if *basis == Basis::Revocation {
+            return Ok(());
+        }
+        let mut tx = self.app.store.tenant_tx(about.tenant).await?;
+        let machine = consents::get(&mut tx, about.consent).await?.machine;
+        tx.commit().await?;
+        let begins = machine.state == State::Initiated && machine.data == DataState::Present;
+        if begins || machine.may_read() { Ok(()) } else { Err(CallError::Stopped) }
+    }
+
+    /// Writes down how the call ended. One that was stopped was not made.
+    async fn conclude<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
+        match &outcome {
+            Ok(_) => self.note("ok").await?,
+            Err(CallError::Stopped) => {}
+            Err(error) => self.note(error.code()).await?,
+        }
+        outcome
+    }
+
+    /// Writes down that a request went out, and what came of it.
+    async fn note(&self, outcome: &'static str) -> Result<(), CallError> {
+        let world = self.app.world();
+        let Occasion { connection, about, basis } = self.occasion;
+        let body = json!({
+            "registration": connection.id.as_str(),
+            "institution": connection.institution.as_str(),
+            "operation": self.operation,
+            "request_id": self.request_id.map(|id| id.to_string()),
+            "basis": basis.word(),
+            "outcome": outcome,
+        });
+        let mut tx: TenantTx = self.app.store.tenant_tx(about.tenant).await?;
+        let noted = evidence_log::record(self.app, &mut tx, &world, about.consent, "bank.call", &body).await;
+        noted.map_err(|error| CallError::Ours(error.into()))?;
+        tx.commit().await?;
+        Ok(())
+    }
 }

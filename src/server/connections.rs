@@ -4,22 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use bank_adapters::Bank;
 use bank_adapters::directory::Directory;
-use bank_adapters::registration::{Registration, Transport};
+use bank_adapters::registration::{Registration, SigningKey, Transport};
 use domain::ids::{InstitutionId, RegistrationId};
 use domain::world::Clock;
-use fapi::keys::{PemSigner, Signer};
+use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::{Document, Environment};
-use fapi::profile::Alg;
+use fapi::profile::{Alg, KeyEncryption};
 use jiff::tz::TimeZone;
 use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
-/// One bank, as one registration reaches it.
+/// One bank, as one registration reaches it at this moment. A change of keys or certificates makes a new one; work that
+/// is under way ends on the one that it began with.
 pub struct Connection {
     /// Who we are there.
     pub id: RegistrationId,
@@ -44,11 +46,12 @@ pub struct Connection {
     /// Moves calls to the account interface; bodies may be larger there.
     pub api: net::Client,
     signer: Arc<dyn Signer>,
+    decrypter: Option<Arc<dyn Decrypter>>,
 }
 
 /// Every connection of this installation.
 pub struct Connections {
-    by_id: BTreeMap<RegistrationId, Connection>,
+    by_id: RwLock<BTreeMap<RegistrationId, Arc<Connection>>>,
 }
 
 impl Connections {
@@ -69,33 +72,38 @@ impl Connections {
                 if path.extension().is_some_and(|extension| extension == "toml") {
                     let connection = open(Registration::read(&path)?, directory, allow_loopback, clock)
                         .with_context(|| format!("registration {}", path.display()))?;
-                    by_id.insert(connection.id.clone(), connection);
+                    by_id.insert(connection.id.clone(), Arc::new(connection));
                 }
             }
         }
-        Ok(Self { by_id })
+        Ok(Self { by_id: RwLock::new(by_id) })
     }
 
     /// The connection of a registration.
-    pub fn get(&self, id: &RegistrationId) -> Option<&Connection> {
-        self.by_id.get(id)
+    pub fn get(&self, id: &RegistrationId) -> Option<Arc<Connection>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// The connection to a bank.
-    pub fn to(&self, institution: &InstitutionId) -> Option<&Connection> {
-        self.by_id.values().find(|connection| connection.institution == *institution)
+    pub fn to(&self, institution: &InstitutionId) -> Option<Arc<Connection>> {
+        self.all().into_iter().find(|connection| connection.institution == *institution)
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
-        self.by_id.values()
+    /// All of them, by registration.
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
 impl Connection {
     /// Our public keys at this bank (RFC 7517 §5), the document behind our `jwks_uri`.
-    pub fn public_jwks(&self) -> serde_json::Value {
-        fapi::keys::public_jwks([self.signer.as_ref()])
+    pub fn public_jwks(&self) -> Value {
+        let mut published = fapi::keys::public_jwks([self.signer.as_ref()]);
+        let encryption = self.decrypter.as_ref().map(|decrypter| Value::Object(decrypter.public_jwk()));
+        if let Some(keys) = published.get_mut("keys").and_then(Value::as_array_mut) {
+            keys.extend(encryption);
+        }
+        published
     }
 }
 
@@ -116,16 +124,21 @@ fn open(
         Arc::new(PemSigner::from_pem(alg, &signing.kid, signing.key.expose_secret().as_bytes())?);
     let transport = registration.transport.as_ref().context("[transport] is needed: banks ask for a certificate")?;
     let client = |limits| client(transport, limits, allow_loopback, clock);
+    let oauth = fapi::client::Client::new(
+        profile.security(),
+        &registration.client_id,
+        registration.redirect_uri.as_str(),
+        signer.clone(),
+    );
+    let decrypter = registration.encryption.as_ref().map(decrypter).transpose()?;
     Ok(Connection {
         id: registration.id.clone(),
         institution,
         bank,
-        oauth: fapi::client::Client::new(
-            profile.security(),
-            &registration.client_id,
-            registration.redirect_uri.as_str(),
-            signer.clone(),
-        ),
+        oauth: match &decrypter {
+            Some(decrypter) => oauth.with_decrypter(decrypter.clone()),
+            None => oauth,
+        },
         issuer,
         document: Document::OpenId,
         environment: if allow_loopback { Environment::Development } else { Environment::Production },
@@ -134,7 +147,14 @@ fn open(
         auth: client(Limits::AUTH)?,
         api: client(Limits::BANK)?,
         signer,
+        decrypter,
     })
+}
+
+/// The key that the bank encrypts ID tokens and responses to.
+fn decrypter(key: &SigningKey) -> anyhow::Result<Arc<dyn Decrypter>> {
+    let alg = KeyEncryption::named(&key.alg).context("encryption.alg must be RSA-OAEP or RSA-OAEP-256")?;
+    Ok(Arc::new(PemDecrypter::from_pem(alg, &key.kid, key.key.expose_secret().as_bytes())?))
 }
 
 fn client(

@@ -38,7 +38,7 @@ pub async fn ensure_tenant(store: &Store, world: &World<'_>, name: &str, regime:
 /// The database's.
 pub async fn publish_registrations(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.system_tx().await?;
-    for connection in app.connections.iter() {
+    for connection in app.connections.all() {
         let level = connection.bank.profile().bank.level.as_str();
         let registration = Registration {
             id: connection.id.clone(),

@@ -83,7 +83,7 @@ impl Caller {
         self.send(Method::DELETE, path, &[], Bytes::new()).await
     }
 
-    /// Any request.
+    /// Any request. A body is JSON unless the headers say otherwise.
     ///
     /// # Panics
     /// When there is no answer.
@@ -92,7 +92,7 @@ impl Caller {
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
         }
-        if !body.is_empty() {
+        if !body.is_empty() && headers.iter().all(|(name, _)| *name != CONTENT_TYPE.as_str()) {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));

@@ -16,7 +16,9 @@ use jiff::{SignedDuration, Span, Timestamp};
 use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
 use net::{ClientConfig, Egress, Limits};
-use sandbox::{Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, RegisteredClient, Running};
+use sandbox::{
+    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Policy, RegisteredClient, Running,
+};
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
 use server::config::Config;
@@ -45,8 +47,10 @@ pub struct Options {
     /// Port at which browsers reach the application, see [`free_port`]. Without one, returns are handed over by a test
     /// and a server listens anywhere.
     pub port: Option<u16>,
-    /// Whether the bank signs its answers to logins (JARM).
-    pub signed_responses: bool,
+    /// What the bank's profile says of its security, in TOML, in place of what it usually says; empty: the usual.
+    pub security: &'static str,
+    /// A change of the bank's habits.
+    pub habits: Option<fn(&mut Policy)>,
 }
 
 impl Options {
@@ -125,7 +129,7 @@ impl World {
         let signer =
             PemSigner::from_pem(Alg::Es256, "it", pki.signing_key_pem.expose_secret().as_bytes()).expect("a key");
         let redirect = format!("{}/callback/{REGISTRATION}", options.public_url());
-        let bank = start_bank(&clock, &pki, data, &signer, &redirect).await;
+        let bank = start_bank(&clock, &pki, data, &signer, &redirect, options).await;
         write_registration(dir.path(), &pki, &bank, &redirect);
         write_settings(dir.path(), options);
         let private = start_database(dir.path()).await;
@@ -285,10 +289,20 @@ fn pki(now: Timestamp) -> Pki {
     .expect("certificates")
 }
 
-async fn start_bank(clock: &Arc<TestClock>, pki: &Pki, data: BankData, signer: &PemSigner, redirect: &str) -> Running {
+async fn start_bank(
+    clock: &Arc<TestClock>,
+    pki: &Pki,
+    data: BankData,
+    signer: &PemSigner,
+    redirect: &str,
+    options: Options,
+) -> Running {
     let roots = pki.roots().expect("roots");
     let identity = pki.server.identity().expect("an identity");
     let mut config = BankConfig::new(clock.clone(), Arc::new(SystemEntropy), identity, roots, data);
+    if let Some(change) = options.habits {
+        change(&mut config.policy);
+    }
     config.clients = vec![RegisteredClient {
         client_id: "PSDDE-BAFIN-000001".to_owned(),
         name: "Test TPP".to_owned(),
@@ -321,9 +335,9 @@ async fn start_database(dir: &Path) -> Private {
 
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
-    let profiles = if options.signed_responses { path("profiles") } else { String::new() };
-    if options.signed_responses {
-        write_signing_profile(&dir.join("profiles"));
+    let profiles = if options.security.is_empty() { String::new() } else { path("profiles") };
+    if !options.security.is_empty() {
+        write_profile(&dir.join("profiles"), options.security);
     }
     let text = format!(
         "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
@@ -339,14 +353,15 @@ fn write_settings(dir: &Path, options: Options) {
     std::fs::write(dir.join("config.toml"), text).expect("settings");
 }
 
-/// The bank's profile, but for what it says about the form of authorisation responses.
-fn write_signing_profile(folder: &Path) {
+/// The bank's profile, but for what it says about its security profile and the form of authorisation responses.
+fn write_profile(folder: &Path, security: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/de/{BANK}.toml"));
     let plain = std::fs::read_to_string(source).expect("the bank's profile");
-    let signing = plain.replace("response = \"query\"", "response = \"jarm\"");
-    assert_ne!(plain, signing, "the profile says how responses come");
+    let mut changed = plain.replacen("profile = \"fapi2-message-signing\"", security, 1);
+    let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
+    changed = changed.replacen(&usual.expect("the profile says how responses come"), "", 1);
     std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(folder.join(format!("{BANK}.toml")), signing).expect("a profile");
+    std::fs::write(folder.join(format!("{BANK}.toml")), changed).expect("a profile");
 }
 
 async fn application(dir: &Path, clock: &Arc<TestClock>, private: &Private) -> (Arc<App>, ProductId, SecretString) {

@@ -26,6 +26,9 @@ use vault::DataKey;
 /// What the sweep of a stray consent sends, with the consent's id at the end.
 const SWEEP: [&str; 3] = ["GET /.well-known/openid-configuration", "POST /token", "DELETE /v1/consents/"];
 
+/// A bank that signs its answers to logins (JARM).
+const SIGNED: &str = "profile = \"fapi2-message-signing\"";
+
 /// Somebody whom the bank has just sent back to us.
 struct Returning {
     consent: ConsentId,
@@ -384,7 +387,7 @@ async fn a_return_counts_once() {
     let connected = [&one, &two].into_iter().filter(|arrival| matches!(arrival, Arrival::Connected(_))).count();
     let twice = [&one, &two].into_iter().filter(|arrival| matches!(arrival, Arrival::CameTwice(_))).count();
     assert_eq!((connected, twice), (1, 1), "{one:?} {two:?}");
-    let exchanged = "token.issued: a code was exchanged for a certificate-bound token";
+    let exchanged = "token.issued: a code was exchanged for a bound token";
     assert_eq!(log_since(&world, lines), [exchanged], "one redemption, and nothing refused");
 
     let requests = world.bank.requests().len();
@@ -485,7 +488,7 @@ async fn refresh_without_key(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_answer_is_believed_for_its_signature_alone() {
-    let world = World::made(Options { signed_responses: true, ..Options::default() }, |_| {}).await;
+    let world = World::made(Options { security: SIGNED, ..Options::default() }, |_| {}).await;
     world.connect(NEIGHBOUR).await;
     let other = Returning::from_bank(&world, NEIGHBOUR, Decision::ApproveAll).await;
     let plain = |pairs: &mut Pairs, state: &str, issuer: &str| {

@@ -8,3 +8,4 @@ mod crash;
 mod journey;
 mod logins;
 mod pages;
+mod profiles;

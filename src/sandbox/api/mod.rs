@@ -17,7 +17,10 @@ use uuid::Uuid;
 use self::problem::Problem;
 use crate::bank::{Inner, Shared};
 use crate::books::{AccessToken, Books, Consent, ConsentStatus, Resource};
+use crate::config::Binding;
 use crate::data::Account;
+use crate::dpop::{self, Proven};
+use crate::fault::Fault;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONSENT_ID: HeaderName = HeaderName::from_static("consent-id");
@@ -40,7 +43,7 @@ pub(crate) fn router(bank: Shared) -> Router {
 }
 
 /// What holds for every call: a UUID in `X-Request-ID`, echoed; an answer in JSON; refusals in the log.
-async fn around(State(bank): State<Shared>, request: Request, next: Next) -> Response {
+async fn around(State(bank): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = request.headers().get(&X_REQUEST_ID).cloned();
     let wants_json = accepts_json(request.headers());
     let endpoint = endpoint_of(request.uri().path());
@@ -52,7 +55,11 @@ async fn around(State(bank): State<Shared>, request: Request, next: Next) -> Res
     } else if !wants_json {
         problem::REQUEST_ACCEPT_INVALID.into_response()
     } else {
-        next.run(request).await
+        let proven = if bank.policy.binding == Binding::Certificate { Ok(()) } else { prove(&bank, &mut request) };
+        match proven {
+            Ok(()) => next.run(request).await,
+            Err(fault) => challenge(&bank, &fault),
+        }
     };
     if let Some(problem) = response.extensions().get::<Problem>() {
         bank.refuse(endpoint, problem.reason, problem.text);
@@ -94,6 +101,43 @@ fn psu_is_present(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
+/// The scheme of a token (RFC 6750 §2.1, RFC 9449 §7.1).
+const fn scheme_of(bank: &Inner) -> &'static str {
+    match bank.policy.binding {
+        Binding::Certificate => "Bearer",
+        Binding::Key { .. } => "DPoP",
+    }
+}
+
+/// Lets the key that a request proves stand where the certificate's thumbprint stands: it holds the token.
+fn prove(bank: &Inner, request: &mut Request) -> Result<(), Fault> {
+    let path = format!("{}{}", bank.interface, request.uri().path());
+    let headers = request.headers();
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value.and_then(|value| value.split_once(' ')).map(|(_, token)| token);
+    let proven = Proven { method: request.method().as_str(), url: &path, token };
+    let thumbprint = dpop::holder(bank, headers, &proven)?;
+    if let Some(peer) = request.extensions_mut().get_mut::<PeerCertificate>() {
+        peer.thumbprint = thumbprint;
+    }
+    Ok(())
+}
+
+/// RFC 9449 §7.1, §9.
+fn challenge(bank: &Inner, fault: &Fault) -> Response {
+    bank.refuse("accounts", &fault.code, &fault.detail);
+    let mut response = problem::TOKEN_PROOF_INVALID.into_response();
+    // It is written down here, by its own code.
+    response.extensions_mut().remove::<Problem>();
+    let headers = response.headers_mut();
+    let value = HeaderValue::try_from(format!("DPoP error=\"{}\", algs=\"ES256\"", fault.error));
+    headers.extend(value.ok().map(|value| (header::WWW_AUTHENTICATE, value)));
+    if fault.error == dpop::USE_NONCE {
+        headers.extend(HeaderValue::try_from(bank.nonce()).ok().map(|nonce| (dpop::DPOP_NONCE, nonce)));
+    }
+    response
+}
+
 /// The token of a call, if it is one of ours, still good, and shown with the certificate it was issued to.
 fn token<'k>(
     bank: &Inner,
@@ -104,7 +148,7 @@ fn token<'k>(
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let text = value
         .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(scheme_of(bank)))
         .map(|(_, token)| token)
         .ok_or(problem::TOKEN_MISSING)?;
     let token = books.access.get(text).ok_or(problem::TOKEN_UNKNOWN)?;

@@ -123,6 +123,8 @@ pub(super) const TOKEN_EXPIRED: Problem =
     Problem::new(401, "TOKEN_EXPIRED", "token.expired", "the access token has expired");
 pub(super) const TOKEN_MISSING: Problem =
     Problem::new(401, "TOKEN_UNKNOWN", "token.missing", "there is no bearer token");
+pub(super) const TOKEN_PROOF_INVALID: Problem =
+    Problem::new(401, "TOKEN_INVALID", "token.proof.invalid", "the proof of possession is missing or not good");
 pub(super) const TOKEN_SCOPE_MISMATCH: Problem =
     Problem::new(401, "CONSENT_INVALID", "token.scope.mismatch", "the token was not issued for this consent");
 pub(super) const TOKEN_UNKNOWN: Problem =

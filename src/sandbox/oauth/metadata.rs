@@ -4,15 +4,34 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::bank::Shared;
+use crate::bank::{Inner, Shared};
+use crate::config::{Binding, RequestWay};
 
 /// Algorithms of FAPI 2.0 Security Profile §5.4.1.
 const ALGORITHMS: [&str; 3] = ["PS256", "ES256", "EdDSA"];
 
 pub(super) async fn metadata(State(bank): State<Shared>) -> Json<Value> {
+    let pushed = bank.policy.request == RequestWay::Pushed;
+    let (types, modes) = if pushed {
+        (json!(["code"]), json!(["query", "jwt"]))
+    } else {
+        (json!(["code id_token", "code"]), json!(["form_post", "jwt"]))
+    };
+    let mut metadata = describe(&bank, &types, &modes);
+    if !pushed {
+        metadata["require_pushed_authorization_requests"] = json!(false);
+    }
+    if bank.policy.binding != Binding::Certificate {
+        metadata["dpop_signing_alg_values_supported"] = json!(["ES256"]);
+        metadata["tls_client_certificate_bound_access_tokens"] = json!(false);
+    }
+    Json(metadata)
+}
+
+fn describe(bank: &Inner, types: &Value, modes: &Value) -> Value {
     let at = |base: &str, path: &str| format!("{base}{path}");
     let (issuer, interface, front) = (&bank.issuer, &bank.interface, &bank.front);
-    Json(json!({
+    json!({
         "issuer": issuer,
         "authorization_endpoint": at(front, "/authorize"),
         "pushed_authorization_request_endpoint": at(issuer, "/par"),
@@ -28,8 +47,8 @@ pub(super) async fn metadata(State(bank): State<Shared>) -> Json<Value> {
         "require_signed_request_object": true,
         "request_object_signing_alg_values_supported": ALGORITHMS,
         "authorization_response_iss_parameter_supported": true,
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "jwt"],
+        "response_types_supported": types,
+        "response_modes_supported": modes,
         "authorization_signing_alg_values_supported": ["ES256"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "code_challenge_methods_supported": ["S256"],
@@ -41,7 +60,7 @@ pub(super) async fn metadata(State(bank): State<Shared>) -> Json<Value> {
         "revocation_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth"],
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "tls_client_certificate_bound_access_tokens": true,
-    }))
+    })
 }
 
 pub(super) async fn jwks(State(bank): State<Shared>) -> Json<Value> {

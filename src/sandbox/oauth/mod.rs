@@ -2,8 +2,8 @@
 
 mod client;
 mod metadata;
-mod request;
-mod token;
+pub(crate) mod request;
+pub(crate) mod token;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +15,8 @@ use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 
 use crate::bank::{Inner, Shared};
+use crate::config::Binding;
+use crate::dpop::{self, Proven};
 use crate::fault::Fault;
 
 /// The endpoints that both listeners have. Those that act want a client certificate and so work on the interface alone.
@@ -40,7 +42,7 @@ async fn par(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: B
 
 async fn token(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
     let answer = Form::read(&headers, &body)
-        .and_then(|form| token::grant(&bank, peer_of(&peer)?, &form))
+        .and_then(|form| token::grant(&bank, &holder_of(&bank, &peer, &headers)?, &form))
         .map(|body| (StatusCode::OK, body));
     answered(&bank, "token", answer)
 }
@@ -62,7 +64,18 @@ fn peer_of(peer: &Peer) -> Result<&PeerCertificate, Fault> {
     }
 }
 
+/// Who is to hold a token: the certificate, or with proofs the key in the place of its thumbprint.
+fn holder_of(bank: &Inner, peer: &Peer, headers: &HeaderMap) -> Result<PeerCertificate, Fault> {
+    let mut holder = peer_of(peer)?.clone();
+    if bank.policy.binding != Binding::Certificate {
+        let url = format!("{}/token", bank.issuer);
+        holder.thumbprint = dpop::holder(bank, headers, &Proven { method: "POST", url: &url, token: None })?;
+    }
+    Ok(holder)
+}
+
 fn answered(bank: &Inner, endpoint: &'static str, answer: Result<(StatusCode, Value), Fault>) -> Response {
+    let challenge = answer.as_ref().is_err_and(|fault| fault.error == dpop::USE_NONCE).then(|| bank.nonce());
     let (status, body) = answer.unwrap_or_else(|fault| {
         bank.refuse(endpoint, &fault.code, &fault.detail);
         (fault.status(), json!({ "error": fault.error, "error_description": fault.detail }))
@@ -70,6 +83,8 @@ fn answered(bank: &Inner, endpoint: &'static str, answer: Result<(StatusCode, Va
     let mut response = (status, axum::Json(body)).into_response();
     // RFC 6749 §5.1: answers with tokens are not stored.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nonce = challenge.and_then(|nonce| HeaderValue::try_from(nonce).ok());
+    response.headers_mut().extend(nonce.map(|nonce| (dpop::DPOP_NONCE, nonce)));
     response
 }
 

@@ -1,11 +1,12 @@
-//! Pushed authorisation requests (RFC 9126) with signed request objects (RFC 9101).
+//! Authorisation requests: signed request objects (RFC 9101), pushed (RFC 9126) or brought by the browser.
 
 use jiff::Timestamp;
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 
 use crate::bank::{Client, Inner};
-use crate::books::{ConsentStatus, Pushed};
+use crate::books::{AnswerWay, ConsentStatus, Pushed};
+use crate::config::{Binding, RequestWay};
 use crate::fault::Fault;
 use crate::jose::{Claims, Kind};
 use crate::oauth::{Form, client};
@@ -20,6 +21,9 @@ const TYP: &str = "oauth-authz-req+jwt";
 /// Takes in a pushed request and answers with its `request_uri`.
 pub(super) fn push(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
     let client = client::authenticate(bank, peer, form)?;
+    if bank.policy.request != RequestWay::Pushed {
+        return Err(Fault::request("request.way.invalid", "requests come through the browser"));
+    }
     if form.get("request_uri").is_some() {
         return Err(Fault::request("request.request_uri.unexpected", "a pushed request may not refer to another"));
     }
@@ -31,14 +35,7 @@ pub(super) fn push(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<
     let object = form.get("request").ok_or_else(|| {
         Fault::new("invalid_request", "request_object.missing", "this bank accepts signed request objects alone")
     })?;
-    let (header, claims) = client.keys.verify(Kind::RequestObject, object)?;
-    match header.token_type() {
-        Some(typ) if typ.eq_ignore_ascii_case(TYP) => {}
-        Some(_) => return Err(claims.fault("typ", "mismatch", "is of another typ than oauth-authz-req+jwt")),
-        None => return Err(claims.fault("typ", "missing", "has no typ in its header")),
-    }
-    check_envelope(bank, client, &claims)?;
-    let pushed = read_request(bank, client, &claims)?;
+    let pushed = read_object(bank, client, object)?;
 
     let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", bank.secret());
     let mut books = bank.books();
@@ -47,6 +44,43 @@ pub(super) fn push(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<
     drop(books);
     bank.note("par", "request.pushed", "an authorisation request was accepted");
     Ok(json!({ "request_uri": request_uri, "expires_in": bank.policy.request_uri_seconds }))
+}
+
+/// A request that the browser brings (FAPI 1.0 Advanced §5.2.2): what stands outside the object repeats what is inside.
+pub(crate) fn brought(bank: &Inner, parameters: &[(String, String)]) -> Result<Pushed, Fault> {
+    if bank.policy.request != RequestWay::Browser {
+        return Err(Fault::request("request.way.invalid", "requests are pushed"));
+    }
+    let get = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let client = get("client_id").and_then(|id| bank.client(id));
+    let client =
+        client.ok_or_else(|| Fault::client("client.unknown", "no client is registered under this client_id"))?;
+    let object =
+        get("request").ok_or_else(|| Fault::request("request_object.missing", "there is no request object"))?;
+    let (_, claims) = client.keys.verify(Kind::RequestObject, object)?;
+    let repeats = |(name, value): &(String, String)| match name.as_str() {
+        "request" => Ok(true),
+        "client_id" | "response_type" | "scope" => Ok(claims.text(name)? == value),
+        _ => Ok(false),
+    };
+    for parameter in parameters {
+        if !repeats(parameter)? {
+            return Err(Fault::request("request.parameter.outside", "a parameter is not that of the request object"));
+        }
+    }
+    read_object(bank, client, object)
+}
+
+/// A request object after every check.
+fn read_object(bank: &Inner, client: &Client, object: &str) -> Result<Pushed, Fault> {
+    let (header, claims) = client.keys.verify(Kind::RequestObject, object)?;
+    match header.token_type() {
+        Some(typ) if typ.eq_ignore_ascii_case(TYP) => {}
+        Some(_) => return Err(claims.fault("typ", "mismatch", "is of another typ than oauth-authz-req+jwt")),
+        None => return Err(claims.fault("typ", "missing", "has no typ in its header")),
+    }
+    check_envelope(bank, client, &claims)?;
+    read_request(bank, client, &claims)
 }
 
 /// Who wrote the object, for whom, and when.
@@ -85,13 +119,7 @@ fn check_envelope(bank: &Inner, client: &Client, claims: &Claims) -> Result<(), 
 
 /// The authorisation request itself.
 fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed, Fault> {
-    if claims.text("response_type")? != "code" {
-        return Err(Fault::new(
-            "unsupported_response_type",
-            "request_object.response_type.mismatch",
-            "response_type must be code",
-        ));
-    }
+    let answer = answer_way(bank, claims)?;
     let redirect_uri = claims.text("redirect_uri")?;
     if !client.registered.redirect_uris.iter().any(|known| known == redirect_uri) {
         return Err(Fault::request(
@@ -99,11 +127,6 @@ fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed
             "redirect_uri is not, letter by letter, a registered one",
         ));
     }
-    let jarm = match claims.optional_text("response_mode")? {
-        None | Some("query") => false,
-        Some("jwt" | "query.jwt") => true,
-        Some(_) => return Err(Fault::request("request_object.response_mode.invalid", "response_mode is not offered")),
-    };
     if claims.text("code_challenge_method")? != "S256" {
         return Err(Fault::request("request_object.code_challenge_method.mismatch", "PKCE must use S256"));
     }
@@ -113,7 +136,11 @@ fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed
     }
     let scope = claims.text("scope")?;
     let consent_id = consent_of(bank, client, scope)?;
-    let openid = scope.split(' ').any(|one| one == "openid");
+    let key = claims.optional_text("dpop_jkt")?.map(str::to_owned);
+    if matches!(bank.policy.binding, Binding::Key { .. }) && key.is_none() {
+        return Err(Fault::request("request_object.dpop_jkt.missing", "tokens are bound to a key from the start"));
+    }
+    let openid = answer == AnswerWay::HybridForm || scope.split(' ').any(|one| one == "openid");
     let nonce = claims.optional_text("nonce")?;
     if openid && nonce.is_none() {
         return Err(Fault::request("request_object.nonce.missing", "openid needs a nonce"));
@@ -127,9 +154,27 @@ fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed
         state: claims.optional_text("state")?.map(str::to_owned),
         nonce: nonce.map(str::to_owned),
         code_challenge: challenge.to_owned(),
-        jarm,
+        answer,
+        key,
         expires: bank.after(bank.policy.request_uri_seconds),
     })
+}
+
+/// What comes back and how: a code in the address or in a JWT, and where requests come through the browser also a code
+/// with an ID token, in a form.
+fn answer_way(bank: &Inner, claims: &Claims) -> Result<AnswerWay, Fault> {
+    let (kind, mode) = (claims.text("response_type")?, claims.optional_text("response_mode")?);
+    match (kind, mode) {
+        ("code", Some("jwt" | "query.jwt")) => Ok(AnswerWay::Jarm),
+        ("code", None | Some("query")) if bank.policy.request == RequestWay::Pushed => Ok(AnswerWay::Query),
+        ("code id_token", Some("form_post")) if bank.policy.request == RequestWay::Browser => Ok(AnswerWay::HybridForm),
+        ("code", _) => Err(Fault::request("request_object.response_mode.invalid", "response_mode is not offered")),
+        _ => Err(Fault::new(
+            "unsupported_response_type",
+            "request_object.response_type.mismatch",
+            "response_type must be code",
+        )),
+    }
 }
 
 /// `AIS:<consentId>` names the consent that is to be authorised (Berlin Group, integrated OAuth).

@@ -1,4 +1,4 @@
-//! Tokens: short, bound to the certificate they were issued to; refresh tokens that stay; revocation.
+//! Tokens: short, bound to the certificate or the key they were issued to; refresh tokens; revocation.
 
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::bank::{Client, Inner};
 use crate::books::{AccessToken, Books, Code, ConsentStatus, RefreshToken};
+use crate::config::Binding;
 use crate::fault::Fault;
 use crate::jose::{base64url, sha256_base64url};
 use crate::oauth::{Form, client};
@@ -51,6 +52,9 @@ fn by_code(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -
     if sha256_base64url(verifier) != found.request.code_challenge {
         return Err(Fault::grant("code.code_verifier.mismatch", "code_verifier does not match the challenge"));
     }
+    if found.request.key.as_ref().is_some_and(|key| *key != peer.thumbprint) {
+        return Err(Fault::grant("code.dpop_jkt.mismatch", "the proof is of another key than that of the request"));
+    }
     let (request, psu, authenticated_at) = (found.request.clone(), found.psu, found.authenticated_at);
     let recurring = usable_consent(bank, &mut books, &request.consent_id)?;
 
@@ -63,6 +67,7 @@ fn by_code(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -
             consent_id: request.consent_id.clone(),
             scope: request.scope.clone(),
             family,
+            replaced_until: None,
         };
         books.refresh.insert(refresh.clone(), bound);
         answer["refresh_token"] = json!(refresh);
@@ -70,13 +75,14 @@ fn by_code(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -
     drop(books);
     if request.openid {
         let code = Code { request, psu, authenticated_at, expires: now, family: Some(family) };
-        answer["id_token"] = json!(id_token(bank, client, &code, &access)?);
+        answer["id_token"] = json!(id_token(bank, &code, &[("at_hash", &access)])?);
     }
-    bank.note("token", "token.issued", "a code was exchanged for a certificate-bound token");
+    bank.note("token", "token.issued", "a code was exchanged for a bound token");
     Ok(answer)
 }
 
-/// RFC 6749 §6. The refresh token stays as it is: FAPI 2.0 Security Profile §5.3.2.1 forbids rotation.
+/// RFC 6749 §6. The refresh token stays as it is, since FAPI 2.0 Security Profile §5.3.2.1 forbids rotation, unless the
+/// policy rotates: then the old one works for a while, and its use after that ends the whole grant (RFC 9700 §4.14.2).
 fn by_refresh_token(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
     let token = form.require("refresh_token")?;
     let mut books = bank.books();
@@ -88,11 +94,26 @@ fn by_refresh_token(bank: &Inner, client: &Client, peer: &PeerCertificate, form:
     if form.get("scope").is_some_and(|scope| scope != found.scope) {
         return Err(Fault::new("invalid_scope", "request.scope.mismatch", "scope differs from what was granted"));
     }
+    if found.replaced_until.is_some_and(|until| until <= bank.now()) {
+        books.revoke_family(found.family);
+        return Err(Fault::grant("refresh_token.replayed", "the refresh token was replaced; its tokens are revoked"));
+    }
     usable_consent(bank, &mut books, &found.consent_id)?;
-    let access = issue_access(bank, &mut books, client, peer, Some(found.consent_id), found.family);
+    let access = issue_access(bank, &mut books, client, peer, Some(found.consent_id.clone()), found.family);
+    let fresh = bank.policy.refresh_rotation.map(|grace| (bank.secret(), bank.after(grace)));
+    if let Some((fresh, until)) = &fresh {
+        books.refresh.insert(fresh.clone(), RefreshToken { replaced_until: None, ..found.clone() });
+        if let Some(old) = books.refresh.get_mut(token) {
+            old.replaced_until.get_or_insert(*until);
+        }
+    }
     drop(books);
-    bank.note("token", "token.refreshed", "a refresh token gave a new certificate-bound token");
-    Ok(token_response(bank, &access, &found.scope))
+    bank.note("token", "token.refreshed", "a refresh token gave a new bound token");
+    let mut answer = token_response(bank, &access, &found.scope);
+    if let Some((fresh, _)) = fresh {
+        answer["refresh_token"] = json!(fresh);
+    }
+    Ok(answer)
 }
 
 /// RFC 6749 §4.4: the client's own token, for the consent resource.
@@ -135,20 +156,19 @@ fn issue_access(
 }
 
 fn token_response(bank: &Inner, access: &str, scope: &str) -> Value {
+    let kind = if bank.policy.binding == Binding::Certificate { "Bearer" } else { "DPoP" };
     json!({
         "access_token": access,
-        "token_type": "Bearer",
+        "token_type": kind,
         "expires_in": bank.policy.access_token_seconds,
         "scope": scope,
     })
 }
 
-/// OpenID Connect Core §2 and §3.1.3.6. The subject is pairwise (§8.1).
-fn id_token(bank: &Inner, client: &Client, code: &Code, access: &str) -> Result<String, Fault> {
-    let client_id = &client.registered.client_id;
+/// OpenID Connect Core §2 with hashes of what comes beside it (§3.1.3.6, §3.3.2.11). The subject is pairwise (§8.1).
+pub(crate) fn id_token(bank: &Inner, code: &Code, beside: &[(&str, &str)]) -> Result<String, Fault> {
+    let client_id = &code.request.client_id;
     let username = bank.data.psus.get(code.psu).map_or("", |psu| psu.username.as_str());
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, access.as_bytes());
-    let at_hash = hash.as_ref().get(..16).map(base64url).unwrap_or_default();
     let now = bank.now().as_second();
     let mut claims = json!({
         "iss": bank.issuer,
@@ -157,8 +177,11 @@ fn id_token(bank: &Inner, client: &Client, code: &Code, access: &str) -> Result<
         "iat": now,
         "exp": now + ID_TOKEN_SECONDS,
         "auth_time": code.authenticated_at.as_second(),
-        "at_hash": at_hash,
     });
+    for (name, value) in beside {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, value.as_bytes());
+        claims[*name] = json!(hash.as_ref().get(..16).map(base64url).unwrap_or_default());
+    }
     if let Some(nonce) = &code.request.nonce {
         claims["nonce"] = json!(nonce);
     }

@@ -6,7 +6,7 @@
 //! the bank refuses for one account never costs the others.
 
 use bank_adapters::answer::{AccountRow, ConsentState, Continuation, Row};
-use bank_adapters::ask::{BankConsentId, CallContext, PageAsk, PsuPresent, ResourceId, Window};
+use bank_adapters::ask::{BankConsentId, PageAsk, PsuPresent, ResourceId, Window};
 use bank_adapters::error::{BankError, Breach};
 use domain::consent::Event;
 use domain::grant::{self, Event as GrantEvent, Observed};
@@ -33,7 +33,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::app::App;
-use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
@@ -92,7 +92,7 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let connection = logins::connection(app, &grant.registration)?;
     let psu = app.present(about.consent);
     let basis = if psu.is_some() { Basis::PsuPresent } else { Basis::Unattended };
-    let occasion = Occasion { connection, about, basis };
+    let occasion = Occasion { connection: &connection, about, basis };
     let bank_consent = logins::bank_consent(&grant, about.tenant, &key)?;
     let tokens = match live_tokens(app, &occasion, &grant, &key).await {
         Ok(tokens) => tokens,
@@ -230,13 +230,13 @@ async fn refresh(
 }
 
 impl Fetch<'_> {
-    fn context(&self) -> Result<CallContext, CallError> {
-        self.occasion.context(Some(&self.tokens.access_token), self.psu.as_ref(), &self.app.world())
+    fn context(&self) -> Context {
+        self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world())
     }
 
     /// Every account; what fails for one is noted and the others go on.
     async fn all(&self) -> Result<RunState, ServiceError> {
-        let context = self.context()?;
+        let context = self.context();
         let call = self.occasion.connection.bank.accounts(&self.bank_consent, &context);
         let accounts = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
         let rows = accounts.rows.into_iter().take(limits::ACCOUNTS_PER_CONSENT_MAX);
@@ -348,7 +348,7 @@ impl Fetch<'_> {
     }
 
     async fn balances(&self, resource: &Resource, key: &DataKey, id: &ResourceId) -> Result<(), ServiceError> {
-        let context = self.context()?;
+        let context = self.context();
         let call = self.occasion.connection.bank.balances(&self.bank_consent, id, &context);
         let answer = bank_calls::to_bank(self.app, &self.occasion, "balances", &context, call).await?;
         let records: Vec<NormalizedBalance> =
@@ -388,7 +388,7 @@ impl Fetch<'_> {
                 if page >= limits::PAGES_PER_FETCH_MAX {
                     return Err(CallError::Bank(BankError::Contract(Breach::TooLong("_links.next"))).into());
                 }
-                let context = self.context()?;
+                let context = self.context();
                 let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
                 let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
                 self.store_page(resource, key, &holder, &mut identities, &answer.rows).await?;
@@ -567,8 +567,8 @@ async fn settle(
 /// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
 async fn observe(app: &App, occasion: &Occasion<'_>, consent: &BankConsentId) -> Result<bool, ServiceError> {
     let metadata = logins::discover(app, occasion).await?;
-    let token = logins::client_token(app, occasion, &metadata).await?;
-    let context = occasion.context(token.as_ref(), None, &app.world())?;
+    let tokens = logins::client_tokens(app, occasion, &metadata).await?;
+    let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = occasion.connection.bank.consent_status(consent, &context);
     let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
     let seen = observed(&state);

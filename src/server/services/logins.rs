@@ -3,8 +3,10 @@
 //! An intent is stored before every call that creates or uses up something at the bank, so a crash leaves something to
 //! sweep and never a second try with the same code.
 
+use std::sync::Arc;
+
 use bank_adapters::answer::Granted;
-use bank_adapters::ask::{Access, BankConsentId, CallContext, Clusters, ConsentAsk, PsuPresent};
+use bank_adapters::ask::{Access, BankConsentId, Clusters, ConsentAsk, PsuPresent};
 use bank_adapters::error::BankError;
 use bank_adapters::profile::Profile;
 use domain::consent::{Event, State};
@@ -13,10 +15,9 @@ use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
 use domain::limits;
 use domain::policy::{self, ClockFacts, Clocks, Policy};
 use fapi::keys::KeySet;
-use fapi::login::{Callback, PendingLogin};
+use fapi::login::{Callback, PendingLogin, RedeemableCode};
 use fapi::metadata::Metadata;
-use fapi::profile::ResponseForm;
-use fapi::request::AuthorizationRequest;
+use fapi::request::{AuthorizationRequest, Begun};
 use fapi::token::{Redeemed, Tokens};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -33,7 +34,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::app::App;
-use crate::bank_calls::{self, Basis, CallError, Occasion};
+use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
@@ -91,10 +92,10 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
     let (consent, grant, key) = store_intent(app, about, acceptance).await?;
     fault::point("login.intent_stored");
     let connection = connection(app, &grant.registration)?;
-    let occasion = Occasion { connection, about, basis: Basis::PsuPresent };
+    let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
     let metadata = discover(app, &occasion).await?;
-    let token = client_token(app, &occasion, &metadata).await?;
-    let context = occasion.context(token.as_ref(), Some(&acceptance.psu), &app.world())?;
+    let tokens = client_tokens(app, &occasion, &metadata).await?;
+    let context = occasion.context(tokens.as_ref(), Some(&acceptance.psu), &app.world());
     let bank_consent = open_at_bank(app, &occasion, &context, &consent, &grant, &key).await?;
     fault::point("login.bank_consent_stored");
     let authorization = connection.bank.authorization(&bank_consent);
@@ -105,12 +106,15 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
-        ..AuthorizationRequest::default()
+        intent: Some(bank_consent.expose().to_owned()),
     };
-    let call = connection.oauth.push(&metadata, &request, &app.world());
-    let pushed = bank_calls::to_issuer(app, &occasion, "push", call).await?;
-    let browser = bind(app, about, acceptance, &grant, &key, &pushed.login).await?;
-    Ok(Departure { redirect: pushed.redirect, browser })
+    let begun = connection.oauth.begin(&metadata, &request, &app.world()).map_err(CallError::from)?;
+    let ready = match begun {
+        Begun::Push(call) => bank_calls::to_issuer(app, &occasion, "push", Ok(call)).await?,
+        Begun::Ready(departure) => departure,
+    };
+    let browser = bind(app, about, acceptance, &grant, &key, &ready.login).await?;
+    Ok(Departure { redirect: ready.redirect, browser })
 }
 
 async fn store_intent(
@@ -172,7 +176,7 @@ async fn store_intent(
 async fn open_at_bank(
     app: &App,
     occasion: &Occasion<'_>,
-    context: &CallContext,
+    context: &Context,
     consent: &Consent,
     grant: &Grant,
     key: &DataKey,
@@ -305,9 +309,9 @@ pub async fn arrive(
     };
     fault::point("login.code_claimed");
     let about = About { tenant: app.tenant.id, consent: claimed.login.consent };
-    let occasion = Occasion { connection, about, basis: Basis::PsuPresent };
+    let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
     let consent = claimed.login.consent;
-    match complete(app, &occasion, claimed, callback, psu).await {
+    match complete(app, &occasion, claimed, query, psu).await {
         Ok(()) => {
             app.note_present(consent, psu.clone());
             app.work.notify_waiters();
@@ -409,18 +413,17 @@ async fn complete(
     app: &App,
     occasion: &Occasion<'_>,
     claimed: Claimed,
-    callback: Callback,
+    query: &str,
     psu: &PsuPresent,
 ) -> Result<(), ServiceError> {
     let Claimed { login, pending, key } = claimed;
     let connection = occasion.connection;
     // Signed responses need the server's keys before they can be read; plain ones are judged before anything is sent.
-    let signed = connection.oauth.security().response == ResponseForm::Jarm;
-    let (code, metadata) = if signed {
+    let (code, metadata) = if connection.oauth.security().response.is_signed() {
         let metadata = discover(app, occasion).await?;
-        let keys = key_set(app, occasion, &metadata).await?;
-        (pending.finish(callback, &keys, app.clock.now()).map_err(CallError::from)?, metadata)
+        (vouched(app, occasion, &metadata, pending, query).await?, metadata)
     } else {
+        let callback = Callback::parse(query).map_err(CallError::from)?;
         let code = pending.finish(callback, &KeySet::empty(), app.clock.now()).map_err(CallError::from)?;
         (code, discover(app, occasion).await?)
     };
@@ -432,16 +435,38 @@ async fn complete(
     store_tokens(app, occasion, &login, &key, &tokens, &granted).await
 }
 
-/// The ID token against the server's keys; an unknown key is looked for once more, before the verdict.
+/// The code of a response that the server signs; an unknown key is looked for once more, before the verdict.
+async fn vouched(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    pending: PendingLogin,
+    query: &str,
+) -> Result<RedeemableCode, ServiceError> {
+    let again = pending.to_bytes();
+    let keys = key_set(app, occasion, metadata).await?;
+    let callback = || Callback::parse(query).map_err(CallError::from);
+    match pending.finish(callback()?, &keys, app.clock.now()) {
+        Err(refusal) if refusal.is_unknown_key() => {
+            let pending = PendingLogin::from_bytes(&again).map_err(|error| ServiceError::Ours(error.into()))?;
+            let keys = key_set(app, occasion, metadata).await?;
+            Ok(pending.finish(callback()?, &keys, app.clock.now()).map_err(CallError::from)?)
+        }
+        other => Ok(other.map_err(CallError::from)?),
+    }
+}
+
+/// The ID token, where one was asked for, against the server's keys; an unknown key is looked for once more, before the
+/// verdict.
 async fn check(
     app: &App,
     occasion: &Occasion<'_>,
     metadata: &Metadata,
     redeemed: &Redeemed,
 ) -> Result<Tokens, ServiceError> {
-    let keys = key_set(app, occasion, metadata).await?;
+    let keys = if redeemed.needs_keys() { key_set(app, occasion, metadata).await? } else { KeySet::empty() };
     match redeemed.check(&keys, app.clock.now()) {
-        Err(refusal) if refusal.code == "id_token.kid.untrusted" => {
+        Err(refusal) if refusal.is_unknown_key() => {
             let keys = key_set(app, occasion, metadata).await?;
             Ok(redeemed.check(&keys, app.clock.now()).map_err(CallError::from)?)
         }
@@ -461,7 +486,7 @@ async fn read_grant(
     let grant = grants::get(&mut tx, login.grant).await?;
     tx.commit().await?;
     let bank_consent = bank_consent(&grant, occasion.about.tenant, key)?;
-    let context = occasion.context(Some(&tokens.access_token), Some(psu), &app.world())?;
+    let context = occasion.context(Some(tokens), Some(psu), &app.world());
     let call = occasion.connection.bank.read_consent(&bank_consent, &context);
     Ok(bank_calls::to_bank(app, occasion, "read_consent", &context, call).await?)
 }
@@ -524,7 +549,7 @@ fn clocks(app: &App, connection: &Connection, consent: &Consent, granted: &Grant
 ///
 /// # Errors
 /// Names the registration.
-pub(crate) fn connection<'a>(app: &'a App, registration: &RegistrationId) -> Result<&'a Connection, ServiceError> {
+pub(crate) fn connection(app: &App, registration: &RegistrationId) -> Result<Arc<Connection>, ServiceError> {
     app.connections
         .get(registration)
         .ok_or_else(|| ServiceError::Ours(anyhow::anyhow!("there is no registration {registration}")))
@@ -543,19 +568,19 @@ pub(crate) async fn discover(app: &App, occasion: &Occasion<'_>) -> Result<Metad
 }
 
 async fn key_set(app: &App, occasion: &Occasion<'_>, metadata: &Metadata) -> Result<KeySet, CallError> {
-    bank_calls::to_issuer(app, occasion, "jwks", fapi::metadata::jwks(metadata)).await
+    bank_calls::to_issuer(app, occasion, "jwks", occasion.connection.oauth.keys(metadata)).await
 }
 
-/// A token of our own, where the bank's consents are managed with one.
-pub(crate) async fn client_token(
+/// Tokens of our own, where the bank's consents are managed with one.
+pub(crate) async fn client_tokens(
     app: &App,
     occasion: &Occasion<'_>,
     metadata: &Metadata,
-) -> Result<Option<SecretString>, CallError> {
+) -> Result<Option<Tokens>, CallError> {
     let connection = occasion.connection;
     let Some(scope) = &connection.bank.profile().security.client_scope else { return Ok(None) };
     let call = connection.oauth.client_credentials(metadata, scope, &app.world());
-    Ok(Some(bank_calls::to_issuer(app, occasion, "client_credentials", call).await?.access_token))
+    Ok(Some(bank_calls::to_issuer(app, occasion, "client_credentials", call).await?))
 }
 
 /// The bank's id of the consent, opened.

@@ -157,21 +157,21 @@ pub async fn run(app: &App, tenant: TenantId, capsule: Uuid) -> Result<Verdict, 
 async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&'static str>, ServiceError> {
     let connection = logins::connection(app, &capsule.registration)?;
     let about = About { tenant, consent: capsule.consent };
-    let occasion = Occasion { connection, about, basis: Basis::Revocation };
+    let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
     let key = app.vault.open_key(tenant, &capsule.key)?;
     let plain = Place::capsule(tenant, capsule.id).open(&key, &capsule.sealed)?;
     let content: Content = serde_json::from_slice(&plain).context("a capsule cannot be read")?;
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
-    let token = logins::client_token(app, &occasion, &metadata).await?;
-    let context = occasion.context(token.as_ref(), None, &app.world())?;
+    let tokens = logins::client_tokens(app, &occasion, &metadata).await?;
+    let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = connection.bank.end_consent(&consent, &context);
     let ended = bank_calls::to_bank(app, &occasion, "end_consent", &context, call).await?;
     let basis = match ended {
         Ended::Gone => Some("gone"),
         // A 401 or 403 proves nothing, a 202 not yet: the status tells.
         Ended::Accepted | Ended::Unproven(_) => {
-            let context = occasion.context(token.as_ref(), None, &app.world())?;
+            let context = occasion.context(tokens.as_ref(), None, &app.world());
             let call = connection.bank.consent_status(&consent, &context);
             let state: ConsentState = bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
             state.is_terminal().then_some("status_terminal")

@@ -96,7 +96,7 @@ fn term(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> T
 }
 
 /// The bank to go to, as long as the consent waits for its person; else the page on which the journey goes on.
-fn waiting<'a>(app: &'a App, scene: &Scene) -> Result<&'a Connection, &'static str> {
+fn waiting(app: &App, scene: &Scene) -> Result<Arc<Connection>, &'static str> {
     let connection = scene.consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
     match (scene.consent.machine.state, connection) {
         (ConsentState::Initiated, Some(connection)) => Ok(connection),
@@ -108,7 +108,7 @@ fn waiting<'a>(app: &'a App, scene: &Scene) -> Result<&'a Connection, &'static s
 /// The text.
 pub(super) async fn text(State(app): State<Arc<App>>, scene: Scene) -> Response {
     match waiting(&app, &scene) {
-        Ok(connection) => build(&app, &scene, connection).page(&app, StatusCode::OK),
+        Ok(connection) => build(&app, &scene, &connection).page(&app, StatusCode::OK),
         Err(elsewhere) => reply::see_other(elsewhere),
     }
 }
@@ -124,7 +124,7 @@ pub(super) async fn accept(
         Ok(connection) => connection,
         Err(elsewhere) => return reply::see_other(elsewhere),
     };
-    let mut shown = build(&app, &scene, connection);
+    let mut shown = build(&app, &scene, &connection);
     if named(query.as_deref().unwrap_or_default()) != shown.hash() {
         return shown.page(&app, StatusCode::CONFLICT);
     }

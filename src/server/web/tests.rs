@@ -91,7 +91,7 @@ impl Site {
             created_at: world.now,
         };
         let psu = psus::find_or_create(&mut tx, &psu).await.unwrap();
-        let connection = self.app.connections.iter().next().unwrap();
+        let connection = self.app.connections.all().remove(0);
         let link_ends = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap();
         let consent = Consent {
             id: ConsentId::new(&world),
