@@ -98,6 +98,10 @@ ids! {
     JobId => "job",
     /// One event for a product.
     EventId => "evt",
+    /// One address of a product that events are sent to.
+    EndpointId => "whe",
+    /// One attempt to send an event to an endpoint.
+    AttemptId => "wha",
     /// One erasure, of a consent or of an account.
     DeletionId => "del",
     /// One entry of the evidence log.

@@ -6,6 +6,7 @@
 
 pub mod consent;
 pub mod error;
+pub mod event;
 pub mod grant;
 pub mod ids;
 pub mod limits;
@@ -13,4 +14,5 @@ pub mod money;
 pub mod policy;
 pub mod records;
 pub mod rules;
+pub mod webhook;
 pub mod world;

@@ -61,3 +61,17 @@ pub const CONSENTS_PER_OVERVIEW_MAX: u32 = 100;
 /// How long data stay after a consent ended by itself, in days: long enough to renew without a gap in history, no longer
 /// than a person would expect.
 pub const EXPIRED_RETENTION_DAYS: i64 = 30;
+/// Longest time that the receiver of a webhook may take to answer, in seconds.
+pub const NOTIFY_SECONDS_MAX: u64 = 10;
+/// Endpoints that one product may have.
+pub const WEBHOOK_ENDPOINTS_MAX: usize = 20;
+/// Longest address of an endpoint, in bytes.
+pub const WEBHOOK_URL_BYTES_MAX: usize = 2048;
+/// Deliveries that one claim of an endpoint sends before the others get their turn.
+pub const WEBHOOK_BATCH: u32 = 50;
+/// How long deliveries and attempts stay for a replay, in days.
+pub const WEBHOOK_LOG_DAYS: i64 = 90;
+/// How long the old secret of an endpoint signs beside the new one where a product does not say, in hours.
+pub const WEBHOOK_OVERLAP_HOURS: i64 = 24;
+/// The longest such overlap, in hours.
+pub const WEBHOOK_OVERLAP_HOURS_MAX: i64 = 7 * 24;

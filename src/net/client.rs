@@ -36,6 +36,12 @@ impl Limits {
         total: Duration::from_secs(limits::BANK_CALL_SECONDS_MAX),
         body_bytes_max: limits::BANK_BODY_BYTES_MAX,
     };
+    /// For telling somebody something: only the head of the answer is read.
+    pub const NOTIFY: Self = Self {
+        connect: Duration::from_secs(limits::NOTIFY_SECONDS_MAX),
+        total: Duration::from_secs(limits::NOTIFY_SECONDS_MAX),
+        body_bytes_max: 0,
+    };
     /// For calls to an authorisation server.
     pub const AUTH: Self = Self { body_bytes_max: limits::AUTH_BODY_BYTES_MAX, ..Self::BANK };
 }
@@ -117,20 +123,25 @@ impl Client {
         Ok(Self { http, egress, limits, identified, answered: Arc::default() })
     }
 
+    /// Where it may send.
+    pub const fn egress(&self) -> Egress {
+        self.egress
+    }
+
     /// Sends one request and reads its whole answer, whatever its status. Redirects come back as they are.
     ///
     /// # Errors
     /// See [`TransportError`]: each variant says whether the request may be repeated.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
-        let started = Instant::now();
         let method = request.method().clone();
-        let url = Url::parse(&request.uri().to_string()).map_err(|_| TransportError::NotSent(Unsent::Request))?;
+        let url = target(&request)?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let outcome = match self.egress.check(&url) {
-            Ok(()) => self.exchange(request, url).await,
-            Err(reason) => Err(TransportError::NotSent(reason)),
+        let started = Instant::now();
+        let outcome = match self.exchange(request, url).await {
+            Ok(answer) => self.read(answer).await,
+            Err(error) => Err(error),
         };
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ms = millis(started);
         match &outcome {
             Ok(answer) => {
                 let (status, bytes) = (answer.status().as_u16(), answer.body().len());
@@ -141,7 +152,34 @@ impl Client {
         outcome
     }
 
-    async fn exchange(&self, request: http::Request<Bytes>, url: Url) -> Result<http::Response<Bytes>, TransportError> {
+    /// Sends one request and reads no more of its answer than the head. The body is dropped unread, however long it would
+    /// be. Gives how long it took beside what came.
+    ///
+    /// For servers that we tell something and want to hear nothing from.
+    pub async fn notify(&self, request: http::Request<Bytes>) -> (Duration, Result<Head, TransportError>) {
+        let method = request.method().clone();
+        let started = Instant::now();
+        let url = match target(&request) {
+            Ok(url) => url,
+            Err(error) => return (Duration::ZERO, Err(error)),
+        };
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let outcome = self.exchange(request, url).await;
+        let ms = millis(started);
+        match &outcome {
+            Ok(answer) => tracing::info!(%method, host, status = answer.status().as_u16(), ms, "notified"),
+            Err(error) => tracing::warn!(%method, host, code = error.code(), ms, "request failed"),
+        }
+        let head = outcome.map(|mut answer| Head {
+            status: answer.status(),
+            headers: std::mem::take(answer.headers_mut()),
+        });
+        (started.elapsed(), head)
+    }
+
+    /// Sends a request if the egress policy lets it, and gives the answer with its body unread.
+    async fn exchange(&self, request: http::Request<Bytes>, url: Url) -> Result<reqwest::Response, TransportError> {
+        self.egress.check(&url).map_err(TransportError::NotSent)?;
         let authority = url.authority().to_owned();
         let (parts, body) = request.into_parts();
         let mut outgoing = reqwest::Request::new(parts.method, url);
@@ -154,7 +192,7 @@ impl Client {
         if !seen {
             self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(authority);
         }
-        self.read(answer).await
+        Ok(answer)
     }
 
     /// Reads the body chunk by chunk, so that a small compressed answer cannot grow past the limit unseen.
@@ -172,6 +210,23 @@ impl Client {
         *read.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(read)
     }
+}
+
+/// The head of an answer.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The status.
+    pub status: http::StatusCode,
+    /// The header fields.
+    pub headers: http::HeaderMap,
+}
+
+fn target(request: &http::Request<Bytes>) -> Result<Url, TransportError> {
+    Url::parse(&request.uri().to_string()).map_err(|_| TransportError::NotSent(Unsent::Request))
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Once the head of an answer is here, only time and a broken body remain.

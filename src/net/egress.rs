@@ -40,6 +40,11 @@ impl Egress {
         Self(Reach::LoopbackAlone)
     }
 
+    /// Whether a URL may be asked for at all, as far as it can be told before its host is resolved.
+    pub fn admits(self, url: &Url) -> bool {
+        self.check(url).is_ok()
+    }
+
     /// Whether requests may go out without TLS. Never beyond loopback.
     pub(crate) fn permits_plain(self) -> bool {
         self.0 == Reach::LoopbackAlone

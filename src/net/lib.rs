@@ -15,7 +15,7 @@ mod qc;
 pub mod serve;
 mod tls;
 
-pub use client::{Client, ClientConfig, Limits};
+pub use client::{Client, ClientConfig, Head, Limits};
 pub use egress::Egress;
 pub use error::{ClientError, Loss, TransportError, Unsent};
 pub use qc::Psd2Role;

@@ -208,6 +208,35 @@ async fn an_answer_may_not_outgrow_its_limit_not_even_by_decompression() {
 }
 
 #[tokio::test]
+async fn whoever_is_only_told_something_gets_no_memory_of_ours() {
+    let pki = pki();
+    let endless = || async { axum::body::Body::new(Endless) };
+    let router = Router::new().route("/", axum::routing::post(endless));
+    let (serving, _running) = serve_tls(&pki, router).await;
+    let limits = Limits { total: Duration::from_secs(5), ..Limits::NOTIFY };
+    let client = Client::new(ClientConfig { limits, ..settings(&pki) }).unwrap();
+    let request = || http::Request::post(format!("https://{}/", serving.address)).body(Bytes::from("{}")).unwrap();
+    let (_, head) = client.notify(request()).await;
+    assert_eq!(head.unwrap().status, http::StatusCode::OK);
+    assert_eq!(client.send(request()).await.unwrap_err(), TransportError::TooLarge { limit: 0 });
+}
+
+/// An answer without an end.
+struct Endless;
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(&[0; 65_536])))))
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer() {
     let pki = pki();
     let router = Router::new().route("/", get(|| async { axum::response::Redirect::temporary("/elsewhere") }));

@@ -65,7 +65,7 @@ pub enum IdentityError {
 }
 
 /// The certification authorities that one client or listener trusts. There are no others behind it: the system's list is
-/// not consulted.
+/// consulted by [`Roots::system`] alone.
 #[derive(Clone)]
 pub struct Roots(pub(crate) Arc<RootCertStore>);
 
@@ -80,6 +80,16 @@ impl Roots {
             store.add(certificate).map_err(|_| IdentityError::Certificate)?;
         }
         Ok(Self(Arc::new(store)))
+    }
+
+    /// The authorities that this machine trusts: for servers of anybody, never for banks. A machine without a list trusts
+    /// nobody.
+    pub fn system() -> Self {
+        let found = rustls_native_certs::load_native_certs();
+        let mut store = RootCertStore::empty();
+        let (trusted, unreadable) = store.add_parsable_certificates(found.certs);
+        tracing::debug!(trusted, unreadable, "the machine's certification authorities");
+        Self(Arc::new(store))
     }
 }
 

@@ -18,6 +18,7 @@ use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
 
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::services::delivery::Receivers;
 
 /// How long a person counts as present after the request that they made, in seconds.
 const PRESENT_SECONDS: i64 = 10 * 60;
@@ -36,6 +37,8 @@ pub struct App {
     pub directory: Directory,
     /// The banks we can reach.
     pub connections: Connections,
+    /// The way to products' endpoints.
+    pub receivers: Receivers,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -61,6 +64,7 @@ impl App {
             Connections::read(&config.banks.registrations_dir, &directory, config.banks.allow_loopback, &clock)?;
         let provider = FileProvider::open(&config.keys.dir)
             .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
+        let receivers = receivers(&config, &clock)?;
         let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
         Ok(Self {
             tenant,
@@ -69,6 +73,7 @@ impl App {
             store,
             directory,
             connections,
+            receivers,
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
@@ -102,6 +107,18 @@ impl App {
         let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
         World { now, entropy: self.entropy.as_ref() }
     }
+}
+
+fn receivers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Receivers> {
+    let file = &config.webhooks.ca_file;
+    let roots = if file.as_os_str().is_empty() {
+        net::Roots::system()
+    } else {
+        let pem = std::fs::read(file).with_context(|| format!("webhooks.ca_file: {}", file.display()))?;
+        net::Roots::from_pem(&pem).context("webhooks.ca_file")?
+    };
+    let here = config.webhooks.receivers_on_loopback;
+    Ok(Receivers::new(roots, here, net::Limits::NOTIFY, clock.clone())?)
 }
 
 fn is_recent(since: Timestamp, now: Timestamp) -> bool {

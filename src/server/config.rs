@@ -23,6 +23,8 @@ pub struct Config {
     pub keys: Keys,
     /// Banks and who we are there.
     pub banks: Banks,
+    /// Where events are sent.
+    pub webhooks: Webhooks,
     /// Who runs it.
     pub tenant: Tenant,
     /// The evidence log.
@@ -87,6 +89,16 @@ pub struct Banks {
     pub profiles_dir: PathBuf,
     /// Development switch for banks on this machine.
     pub allow_loopback: bool,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// PEM of the authorities whose servers are trusted; empty = those that this machine trusts.
+    pub ca_file: PathBuf,
+    /// Development switch for receivers on this machine.
+    pub receivers_on_loopback: bool,
 }
 
 /// `[tenant]`
@@ -253,6 +265,13 @@ impl Config {
                     ("registrations_dir", path(&self.banks.registrations_dir)),
                     ("profiles_dir", path(&self.banks.profiles_dir)),
                     ("allow_loopback", self.banks.allow_loopback.into()),
+                ]),
+            ),
+            (
+                "webhooks".to_owned(),
+                table([
+                    ("ca_file", path(&self.webhooks.ca_file)),
+                    ("receivers_on_loopback", self.webhooks.receivers_on_loopback.into()),
                 ]),
             ),
             (

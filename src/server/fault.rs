@@ -1,4 +1,5 @@
-//! Named points at which a test may stop a node: every commit and effect boundary of a fetch and of a deletion.
+//! Named points at which a test may stop a node: every commit and effect boundary of a fetch, of a deletion and of a
+//! delivery.
 //!
 //! With the feature `faults` the environment variable `TRIBUTARY_FAULT` names a point. `name` or `name:n` aborts the
 //! process the first (or n-th) time it is passed, as `kill -9` would: no destructor runs. `name:hold` holds the task that
@@ -68,4 +69,6 @@ pub const POINTS: &[&str] = &[
     "deletion.shredded",
     "deletion.receipt_before_commit",
     "deletion.receipted",
+    "delivery.sent",
+    "delivery.settled",
 ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::consent::{Event, State};
-use domain::ids::{ConsentId, DeletionId, TenantId};
+use domain::ids::{ConsentId, DeletionId, EndpointId, TenantId};
 use domain::limits;
 use evidence::{EpochDestroyed, Subject};
 use jiff::SignedDuration;
@@ -12,6 +12,7 @@ use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
     StoreError, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages, tenants,
+    webhooks,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +21,16 @@ use crate::app::App;
 use crate::evidence_log;
 use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
-use crate::services::{ServiceError, consents as moves, deletion, revocation};
+use crate::services::{ServiceError, consents as moves, deletion, delivery, events as telling, revocation};
 
 /// Between two looks at the queue when nobody rang.
 const QUEUE_PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks at clocks, retentions and epochs.
 const CLOCK_PAUSE: Duration = Duration::from_secs(1);
-/// Jobs that this node works on at a time.
+/// Jobs with banks and of erasures that this node works on at a time.
 const JOBS_AT_A_TIME: i64 = 8;
+/// Endpoints that this node sends to at a time: apart from the others, so that slow receivers hold up no erasure.
+const DELIVERIES_AT_A_TIME: i64 = 32;
 /// Jobs of one bank, over all nodes.
 const JOBS_PER_LANE: i64 = 4;
 /// An intent that is older than this was left behind by a node that died, in seconds.
@@ -37,7 +40,16 @@ const BATCH: u32 = 500;
 
 /// Runs every reconciler until `stop`; then waits for the work under way.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    tokio::join!(queue(&app, &stop), log(&app, &stop), clocks(&app, &stop));
+    let kinds = |deliver: bool| -> Vec<String> {
+        let wanted = Work::ALL.into_iter().filter(|work| (*work == Work::Deliver) == deliver);
+        wanted.map(|work| work.word().to_owned()).collect()
+    };
+    tokio::join!(
+        queue(&app, &stop, kinds(false), JOBS_AT_A_TIME),
+        queue(&app, &stop, kinds(true), DELIVERIES_AT_A_TIME),
+        log(&app, &stop),
+        clocks(&app, &stop)
+    );
 }
 
 /// Waits for a ring, a pause or the end; gives whether to go on.
@@ -49,12 +61,12 @@ async fn next(app: &App, stop: &CancellationToken, pause: Duration) -> bool {
     }
 }
 
-async fn queue(app: &Arc<App>, stop: &CancellationToken) {
+async fn queue(app: &Arc<App>, stop: &CancellationToken, kinds: Vec<String>, at_a_time: i64) {
     let mut running = JoinSet::new();
     loop {
         while running.try_join_next().is_some() {}
-        let room = JOBS_AT_A_TIME - i64::try_from(running.len()).unwrap_or(JOBS_AT_A_TIME);
-        let claimed = if room > 0 { claim(app, room).await } else { Ok(Vec::new()) };
+        let room = at_a_time - i64::try_from(running.len()).unwrap_or(at_a_time);
+        let claimed = if room > 0 { claim(app, &kinds, room).await } else { Ok(Vec::new()) };
         match claimed {
             Ok(jobs) => {
                 for job in jobs {
@@ -71,11 +83,10 @@ async fn queue(app: &Arc<App>, stop: &CancellationToken) {
     while running.join_next().await.is_some() {}
 }
 
-async fn claim(app: &App, room: i64) -> Result<Vec<Job>, StoreError> {
+async fn claim(app: &App, kinds: &[String], room: i64) -> Result<Vec<Job>, StoreError> {
     let world = app.world();
-    let kinds = Work::ALL.map(|work| work.word().to_owned());
     let offer = Offer {
-        kinds: &kinds,
+        kinds,
         limit: room,
         lane_cap: JOBS_PER_LANE,
         lease_seconds: limits::JOB_LEASE_SECONDS,
@@ -121,6 +132,7 @@ async fn perform(app: &App, job: &Job) -> Result<Verdict, ServiceError> {
         Some(Work::Fetch) => fetch::run_job(app, job).await,
         Some(Work::Erase) => deletion::run(app, job.tenant, DeletionId::from_uuid(job.subject)).await,
         Some(Work::EndAtBank) => revocation::run(app, job.tenant, job.subject).await,
+        Some(Work::Deliver) => delivery::run(app, job.tenant, EndpointId::from_uuid(job.subject)).await,
         None => Ok(Verdict::Done),
     }
 }
@@ -168,9 +180,7 @@ async fn place(app: &App) -> Result<(), ServiceError> {
         while evidence_log::sequence(app, tenant).await? > 0 {}
     }
     for tenant in with_events {
-        let mut tx = app.store.tenant_tx(tenant).await?;
-        events::number(&mut tx).await?;
-        tx.commit().await?;
+        telling::number(app, tenant).await?;
     }
     Ok(())
 }
@@ -276,6 +286,8 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let mut tx = app.store.tenant_tx(tenant).await?;
     raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
     page_sessions::sweep(&mut tx, now).await?;
+    let log_begins = now.saturating_add(SignedDuration::from_hours(-24 * limits::WEBHOOK_LOG_DAYS)).unwrap_or(now);
+    webhooks::expire(&mut tx, now, log_begins, i64::from(BATCH)).await?;
     idempotency::expire(&mut tx, now).await?;
     tx.commit().await?;
     Ok(())

@@ -19,6 +19,7 @@ pub mod capsules;
 pub mod consent_texts;
 pub mod consents;
 pub mod data_map;
+pub mod deliveries;
 pub mod deletions;
 mod error;
 pub mod events;
@@ -46,6 +47,7 @@ mod tests;
 mod time;
 pub mod transactions;
 mod tx;
+pub mod webhooks;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use domain::ids::{BalanceId, ConsentId, EntryId, GrantId, LineId, LoginId, PsuId, RawPageId, TenantId, TransactionId};
+use domain::ids::{BalanceId, ConsentId, EndpointId, EntryId, GrantId, LineId, LoginId, PsuId, RawPageId, TenantId, TransactionId};
 use domain::money::Money;
 use domain::records::{BalanceKind, Counterparty, Issue, Normalized, NormalizedBalance, Provenance, Status};
 use domain::world::Entropy;
@@ -70,6 +70,9 @@ places! {
     /// The answer to a request with an idempotency key, under the tenant's key of that purpose. `request` is made of the
     /// first 16 bytes of the key's hash.
     pub answer(request: Uuid) => "idempotency", "sealed_answer", subject request, row request;
+    /// A secret of an endpoint, under the tenant's key of the purpose `webhook`.
+    pub webhook_secret(endpoint: EndpointId, secret: Uuid) =>
+        "webhook_secret", "sealed", subject endpoint.uuid(), row secret;
     pub(crate) resource_id(line: LineId, consent: ConsentId) =>
         "consent_line", "sealed_resource_id", subject line.uuid(), row consent.uuid();
     pub(crate) line(line: LineId) => "line", "sealed", subject line.uuid(), row line.uuid();

@@ -19,19 +19,22 @@ pub enum Scope {
     Consents,
     /// Read accounts, balances and transactions.
     Data,
+    /// Read events and say where they are sent.
+    Events,
     /// Read receipts and the log.
     Evidence,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Consents, Self::Data, Self::Evidence];
+    pub const ALL: [Self; 4] = [Self::Consents, Self::Data, Self::Events, Self::Evidence];
 
     /// The word in a key.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Consents => "consents",
             Self::Data => "data",
+            Self::Events => "events",
             Self::Evidence => "evidence",
         }
     }

@@ -5,10 +5,13 @@ pub mod auth;
 pub mod body;
 pub mod consents;
 pub mod cursor;
+pub mod events;
 pub mod evidence;
 mod idempotency;
 pub mod institutions;
 pub mod query;
+pub mod webhook_body;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -53,6 +56,15 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::read))
         .routes(routes!(accounts::read_balances))
         .routes(routes!(accounts::read_transactions))
+        .routes(routes!(events::list))
+        .routes(routes!(events::types))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::resume))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::attempts))
         .routes(routes!(evidence::keys))
         .routes(routes!(evidence::consent))
         .routes(routes!(evidence::receipt))

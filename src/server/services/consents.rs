@@ -22,11 +22,13 @@ pub enum Work {
     Erase,
     /// End a grant at the bank, with a capsule.
     EndAtBank,
+    /// Send what waits in the stream of an endpoint.
+    Deliver,
 }
 
 impl Work {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Fetch, Self::Erase, Self::EndAtBank];
+    pub const ALL: [Self; 4] = [Self::Fetch, Self::Erase, Self::EndAtBank, Self::Deliver];
 
     /// The word in the database.
     pub const fn word(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Work {
             Self::Fetch => "fetch",
             Self::Erase => "erase",
             Self::EndAtBank => "end_at_bank",
+            Self::Deliver => "deliver",
         }
     }
 }

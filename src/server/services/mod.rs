@@ -3,10 +3,13 @@
 
 pub mod consents;
 pub mod deletion;
+pub mod delivery;
+pub mod events;
 pub mod fetch;
 pub mod logins;
 pub mod restart;
 pub mod revocation;
+pub mod signatures;
 
 use store::StoreError;
 use vault::KeyError;

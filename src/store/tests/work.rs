@@ -176,7 +176,7 @@ async fn events_are_numbered_without_gaps_in_the_order_they_happened() {
     };
     let number = || async {
         let mut tx = fixture.tx().await;
-        let done = events::number(&mut tx).await.unwrap();
+        let done = events::number(&mut tx).await.unwrap().events;
         tx.commit().await.unwrap();
         done
     };
@@ -215,7 +215,7 @@ async fn events_of_one_instant_keep_their_order() {
         };
         events::append(&mut tx, &event).await.unwrap();
     }
-    assert_eq!(events::number(&mut tx).await.unwrap(), 12);
+    assert_eq!(events::number(&mut tx).await.unwrap().events, 12);
     let stream = events::after(&mut tx, fixture.product, 0, 100).await.unwrap();
     let kinds: Vec<String> = stream.into_iter().map(|(_, event)| event.kind).collect();
     assert_eq!(kinds, (0..12).map(|n| format!("test.{n}")).collect::<Vec<_>>());

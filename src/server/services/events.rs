@@ -1,0 +1,115 @@
+//! Telling products: an event is written in the transaction of what happened, by its name in the catalogue.
+
+use domain::event::EventType;
+use domain::ids::{ConsentId, EndpointId, EventId, JobId, ProductId, TenantId};
+use domain::world::World;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use store::events::Event;
+use store::{TenantTx, events, jobs};
+
+use crate::app::App;
+use crate::services::ServiceError;
+use crate::services::consents::Work;
+
+/// The version of the envelope, and of what stands in `data`.
+pub const SPEC_VERSION: &str = "1.0";
+
+/// Writes an event about a consent. `data` holds no bank data: states, counts, ids, moments.
+///
+/// # Errors
+/// The database's.
+pub async fn emit(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    to: ProductId,
+    kind: EventType,
+    about: Option<ConsentId>,
+    data: Value,
+) -> Result<(), ServiceError> {
+    Ok(events::append(tx, &event(world, to, kind, about, data)).await?)
+}
+
+/// Writes an event for one endpoint alone.
+///
+/// # Errors
+/// The database's.
+pub async fn emit_to(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    to: (ProductId, EndpointId),
+    kind: EventType,
+    data: Value,
+) -> Result<EventId, ServiceError> {
+    let event = event(world, to.0, kind, None, data);
+    events::append_for(tx, &event, to.1).await?;
+    Ok(event.id)
+}
+
+fn event(world: &World<'_>, to: ProductId, kind: EventType, about: Option<ConsentId>, data: Value) -> Event {
+    Event {
+        id: EventId::new(world),
+        product: to,
+        kind: kind.as_str().to_owned(),
+        consent: about,
+        payload: data,
+        recorded_at: world.now,
+    }
+}
+
+/// Numbers a tenant's new events and asks for their delivery, in one transaction.
+///
+/// # Errors
+/// The database's.
+pub async fn number(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let numbered = events::number(&mut tx).await?;
+    for (endpoint, product) in &numbered.endpoints {
+        request_delivery(&mut tx, &world, *product, *endpoint, world.now).await?;
+    }
+    tx.commit().await?;
+    if !numbered.endpoints.is_empty() {
+        app.work.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Asks for an endpoint to be looked at. Endpoints of one product share a lane, so that one product's slow receivers do
+/// not hold up another's.
+///
+/// # Errors
+/// The database's.
+pub async fn request_delivery(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    product: ProductId,
+    endpoint: EndpointId,
+    due_at: Timestamp,
+) -> Result<(), ServiceError> {
+    let lane = format!("webhooks {}", product.uuid());
+    jobs::request(tx, JobId::new(world), Work::Deliver.word(), endpoint.uuid(), &lane, due_at).await?;
+    Ok(())
+}
+
+/// An event on the wire: a CloudEvents 1.0 object (JSON event format) with the number that it has in the stream it is
+/// read from.
+pub fn envelope(app: &App, tenant: TenantId, seq: i64, event: &Event) -> Value {
+    let source = format!("{}v1", app.config.listen.public_url);
+    let mut envelope = json!({
+        "specversion": SPEC_VERSION,
+        "id": event.id.to_string(),
+        "source": source,
+        "type": event.kind,
+        "time": event.recorded_at.to_string(),
+        "seq": seq,
+        "tenantid": tenant.to_string(),
+        "datacontenttype": "application/json",
+        "data": event.payload,
+    });
+    if let Some(consent) = event.consent {
+        envelope["subject"] = consent.to_string().into();
+        envelope["data"]["links"] = json!({ "self": format!("{source}/consents/{consent}") });
+    }
+    envelope
+}
