@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod node;
+pub mod receiver;
 pub mod search;
 pub mod site;
 pub mod world;

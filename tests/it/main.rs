@@ -9,3 +9,4 @@ mod journey;
 mod logins;
 mod pages;
 mod profiles;
+mod webhooks;
