@@ -131,7 +131,10 @@ mod tests {
     fn names_are_dotted_lower_case_and_read_back() {
         for kind in EventType::ALL {
             let name = kind.as_str();
-            assert!(name.contains('.') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'_'), "{name}");
+            assert!(
+                name.contains('.') && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'_'),
+                "{name}"
+            );
             assert_eq!(EventType::parse(name), Some(*kind));
             assert!(kind.meaning().ends_with('.'), "{name}: {}", kind.meaning());
         }

@@ -134,7 +134,8 @@ impl Health {
         let wanted = retry_after.map(|after| after.as_secs().clamp(0, RETRY_AFTER_SECONDS_MAX));
         let millis = pause.max(wanted.unwrap_or(0) * 1000);
         // The last attempt is made when the seven days are over, not up to half a day later.
-        let last = self.failing_since.and_then(|since| since.checked_add(SignedDuration::from_secs(GIVEN_UP_SECONDS)).ok());
+        let last =
+            self.failing_since.and_then(|since| since.checked_add(SignedDuration::from_secs(GIVEN_UP_SECONDS)).ok());
         let next = now.saturating_add(SignedDuration::from_millis(millis)).unwrap_or(now);
         let retry_at = Some(last.map_or(next, |last| next.min(last)));
         match self.state {

@@ -170,10 +170,8 @@ impl Client {
             Ok(answer) => tracing::info!(%method, host, status = answer.status().as_u16(), ms, "notified"),
             Err(error) => tracing::warn!(%method, host, code = error.code(), ms, "request failed"),
         }
-        let head = outcome.map(|mut answer| Head {
-            status: answer.status(),
-            headers: std::mem::take(answer.headers_mut()),
-        });
+        let head =
+            outcome.map(|mut answer| Head { status: answer.status(), headers: std::mem::take(answer.headers_mut()) });
         (started.elapsed(), head)
     }
 

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use domain::ids::{BalanceId, ConsentId, EndpointId, EntryId, GrantId, LineId, LoginId, PsuId, RawPageId, TenantId, TransactionId};
+use domain::ids::{
+    BalanceId, ConsentId, EndpointId, EntryId, GrantId, LineId, LoginId, PsuId, RawPageId, TenantId, TransactionId,
+};
 use domain::money::Money;
 use domain::records::{BalanceKind, Counterparty, Issue, Normalized, NormalizedBalance, Provenance, Status};
 use domain::world::Entropy;

@@ -142,7 +142,9 @@ pub async fn save(tx: &mut TenantTx, endpoint: &Endpoint) -> Result<(), StoreErr
 /// Removes an endpoint with its secrets, its stream and its log.
 pub async fn remove(tx: &mut TenantTx, id: EndpointId) -> Result<(), StoreError> {
     let (tenant, id) = (tx.id(), id.uuid());
-    query!("delete from webhook_attempt where tenant_id = $1 and endpoint_id = $2", tenant, id).execute(tx.db()).await?;
+    query!("delete from webhook_attempt where tenant_id = $1 and endpoint_id = $2", tenant, id)
+        .execute(tx.db())
+        .await?;
     query!("delete from webhook_delivery where tenant_id = $1 and endpoint_id = $2", tenant, id)
         .execute(tx.db())
         .await?;
@@ -218,10 +220,9 @@ pub async fn secrets(tx: &mut TenantTx, endpoint: EndpointId, now: Timestamp) ->
 
 /// Removes secrets that are over, and what was settled or attempted before `log_begins`; gives how many rows went.
 pub async fn expire(tx: &mut TenantTx, now: Timestamp, log_begins: Timestamp, limit: i64) -> Result<u64, StoreError> {
-    let secrets =
-        query!("delete from webhook_secret where tenant_id = $1 and expires_at <= $2", tx.id(), at(now))
-            .execute(tx.db())
-            .await?;
+    let secrets = query!("delete from webhook_secret where tenant_id = $1 and expires_at <= $2", tx.id(), at(now))
+        .execute(tx.db())
+        .await?;
     let attempts = query!(
         "delete from webhook_attempt where tenant_id = $1 and (endpoint_id, attempt_id) in (
             select endpoint_id, attempt_id from webhook_attempt

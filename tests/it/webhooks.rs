@@ -184,7 +184,8 @@ async fn a_receiver_that_misbehaves_in_every_manner_loses_nothing_and_keeps_the_
     let stage = Stage::new().await;
     let endpoint = stage.endpoint("hook", &["sync.*"]).await;
     let script = manners(11, 60);
-    let failures = script.iter().filter(|manner| !matches!(manner, Manner::Status(200..=299) | Manner::Gigabyte)).count();
+    let failures =
+        script.iter().filter(|manner| !matches!(manner, Manner::Status(200..=299) | Manner::Gigabyte)).count();
     stage.receiver.answers([Manner::Stall]);
     stage.receiver.answers(script);
     stage.happen(EventType::SyncCompleted, 25).await;
@@ -300,7 +301,8 @@ async fn whoever_is_gone_is_left_alone_until_it_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_endpoint_has_a_stream_of_its_own_and_may_have_it_again() {
     let stage = Stage::new().await;
-    let (all, some) = (stage.endpoint("all", &[]).await, stage.endpoint("some", &["transaction.added", "deletion.*"]).await);
+    let (all, some) =
+        (stage.endpoint("all", &[]).await, stage.endpoint("some", &["transaction.added", "deletion.*"]).await);
     stage.happen(EventType::SyncCompleted, 2).await;
     stage.happen(EventType::TransactionAdded, 3).await;
     let ping = stage.post(&path(&some, "/test"), json!({}), 202).await;
@@ -332,7 +334,8 @@ async fn each_endpoint_has_a_stream_of_its_own_and_may_have_it_again() {
     one_id_each(&[first, again].concat());
     let ask = json!({ "from_seq": 1, "to_seq": 100, "types": ["deletion.*"] });
     assert_eq!(stage.post(&path(&all, "/replay"), ask, 202).await["queued"], 1);
-    for bad in [json!({ "from_seq": 0, "to_seq": 4 }), json!({ "from_seq": 5, "to_seq": 4 }), json!({ "from_seq": 5 })] {
+    for bad in [json!({ "from_seq": 0, "to_seq": 4 }), json!({ "from_seq": 5, "to_seq": 4 }), json!({ "from_seq": 5 })]
+    {
         let answer = stage.product.post(&path(&all, "/replay"), &bad).await;
         assert!([400, 422].contains(&answer.status.as_u16()), "{bad}: {}", answer.text());
     }

@@ -259,11 +259,8 @@ pub async fn rotate_secret(
     let old_expires_at = world.now.saturating_add(SignedDuration::from_hours(hours)).unwrap_or(world.now);
     let (secret, sealed) = SigningSecret::create(&app, &mut tx, &world, endpoint.id).await?;
     webhooks::rotate(&mut tx, &sealed, old_expires_at).await?;
-    let answer = SecretBody {
-        secret: secret.shared().expose_secret().to_owned(),
-        public_key: secret.public(),
-        old_expires_at,
-    };
+    let answer =
+        SecretBody { secret: secret.shared().expose_secret().to_owned(), public_key: secret.public(), old_expires_at };
     let answer = serde_json::to_value(&answer).map_err(anyhow::Error::new)?;
     repeatable.keep(&app, &mut tx, &world, &answer).await?;
     tx.commit().await?;
