@@ -178,6 +178,7 @@ fn a_token_of_our_own_has_a_key_of_its_own() {
     let key = proof(&call.request).0["jwk"].clone();
     let mut reply = token_reply();
     reply.body["token_type"] = json!("DPoP");
+    reply.body["scope"] = json!("accounts");
     let tokens = Tokens::from_bytes(&play.answer(call, reply).unwrap().to_bytes()).unwrap();
     assert_eq!(proof(&resource(&play, &tokens).request).0["jwk"], key);
 }

@@ -28,7 +28,7 @@ use crate::random;
 use crate::refusal::{self, Reason, Refusal};
 use crate::request::{self, AuthorizationRequest};
 use crate::sealed::{self, Unreadable};
-use crate::token::{self, Expected, Origin, Redeemed};
+use crate::token::{self, Expected, Origin, Redeemed, Terms};
 use crate::wire::{self, Endpoint};
 
 /// OIDC CIBA Core §10.1.
@@ -100,7 +100,8 @@ impl BackchannelRequest {
         add("acr_values", (!asked.acr_values.is_empty()).then(|| asked.acr_values.join(" ").into()));
         add("authorization_details", asked.authorization_details.clone());
         // The standard has no place for what is authorised; servers that name it in a claim read it where they do else.
-        add("claims", asked.intent.as_ref().and_then(|_| asked.claims()));
+        let named = asked.intent.is_some() || asked.arrangement.is_some();
+        add("claims", named.then(|| asked.claims()).flatten());
         parameters
     }
 }
@@ -117,7 +118,7 @@ impl fmt::Debug for BackchannelRequest {
 pub struct PendingAuthentication {
     issuer: String,
     client_id: String,
-    asked: Asked,
+    asked: Box<Asked>,
     #[serde(serialize_with = "sealed::secret")]
     auth_req_id: SecretString,
     #[serde(serialize_with = "sealed::optional")]
@@ -247,7 +248,7 @@ pub(crate) fn begin(
     metadata.accepts_backchannel(client.signer.alg(), delivery)?;
     refusal::CLIENT_SCOPE_INVALID.require(login::asks_for_id_token(&request.what.scope))?;
     binding_message_is_short(request.binding_message.as_deref())?;
-    let asked = Asked::new(client, metadata, &request.what, None, world)?;
+    let asked = Box::new(Asked::new(client, metadata, &request.what, None, world)?);
     let notification_token = match delivery {
         TokenDelivery::Poll => None,
         TokenDelivery::Ping => Some(SecretString::from(random::text::<32>(world))),
@@ -288,7 +289,7 @@ pub(crate) fn poll(
     poll_is_due(&pending, world.now)?;
     let form =
         vec![("grant_type", GRANT_TYPE.to_owned()), ("auth_req_id", pending.auth_req_id.expose_secret().to_owned())];
-    let binding = client.security.binding;
+    let terms = Terms::of_login(&client.security, &pending.asked);
     let dpop = pending.asked.dpop.clone();
     token::call(client, metadata, form, dpop, world, move |response, now| match error(&response).as_deref() {
         Some("authorization_pending") => Ok(Polled::Pending(Box::new(pending.waiting(0, now)))),
@@ -299,7 +300,7 @@ pub(crate) fn poll(
             let PendingAuthentication { issuer, client_id, asked, auth_req_id, .. } = pending;
             let origin = Origin::Backchannel(auth_req_id);
             let expected = Expected { issuer, client_id, asked, origin, id_token: true };
-            token::redeemed(response, now, binding, expected).map(|redeemed| Polled::Redeemed(Box::new(redeemed)))
+            token::redeemed(response, now, &terms, expected).map(|redeemed| Polled::Redeemed(Box::new(redeemed)))
         }
     })
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use domain::world::World;
 use secrecy::SecretString;
 
+use crate::arrangement;
 use crate::call::Call;
 use crate::ciba::{self, BackchannelRequest, PendingAuthentication, Polled};
 use crate::dpop::Nonces;
+use crate::introspection::{self, Introspection};
 use crate::keys::{Decrypter, KeySet, Signer};
 use crate::login::RedeemableCode;
 use crate::metadata::{self, Metadata};
 use crate::profile::Security;
 use crate::refusal::Refusal;
 use crate::request::{self, AuthorizationRequest, Begun, Departure};
-use crate::token::{self, Introspection, Redeemed, TokenHint, Tokens};
+use crate::token::{self, Redeemed, TokenHint, Tokens};
 
 /// One registered client at one authorization server.
 ///
@@ -28,7 +30,7 @@ pub struct Client {
     pub(crate) redirect_uri: String,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) nonces: Arc<Nonces>,
-    decrypter: Option<Arc<dyn Decrypter>>,
+    pub(crate) decrypter: Option<Arc<dyn Decrypter>>,
 }
 
 impl Client {
@@ -143,6 +145,16 @@ impl Client {
         token::revoke(self, metadata, token, hint, world)
     }
 
+    /// Ends an arrangement (CDR Arrangement Revocation End Point), and with it every token of its authorisations.
+    pub fn revoke_arrangement(
+        &self,
+        metadata: &Metadata,
+        arrangement: &str,
+        world: &World<'_>,
+    ) -> Result<Call<(), Refusal>, Refusal> {
+        arrangement::revoke(self, metadata, arrangement, world)
+    }
+
     /// Asks what the server knows of a token (RFC 7662).
     pub fn introspect(
         &self,
@@ -151,7 +163,20 @@ impl Client {
         hint: TokenHint,
         world: &World<'_>,
     ) -> Result<Call<Introspection, Refusal>, Refusal> {
-        token::introspect(self, metadata, token, hint, world)
+        introspection::introspect(self, metadata, token, hint, world)
+    }
+
+    /// The same with an answer that the server signs (RFC 9701), so that it can be shown to others. `keys` are those of
+    /// the server; after `introspection.kid.untrusted` fetch them once more and ask again.
+    pub fn introspect_signed(
+        &self,
+        metadata: &Metadata,
+        token: &SecretString,
+        hint: TokenHint,
+        keys: KeySet,
+        world: &World<'_>,
+    ) -> Result<Call<Introspection, Refusal>, Refusal> {
+        introspection::introspect_signed(self, metadata, token, hint, keys, world)
     }
 
     /// Shows the access token with a request to a resource server; the answer comes back as it is. A token that is bound to

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::jws::{self, Signed};
-use crate::keys::KeySet;
+use crate::keys::{Decrypter, KeySet};
 use crate::login::Asked;
 use crate::profile::Alg;
 use crate::refusal::{self, Reason, Refusal};
@@ -95,6 +95,7 @@ pub(crate) fn verify(
 ) -> Result<Identity, Refusal> {
     let asked = context.asked;
     let verified = jws::verify(jwt, keys, &asked.id_token_algs, &SIGNED)?;
+    token_is_encrypted(verified.encrypted, asked.encrypted)?;
     let (all, alg) = (&verified.claims, verified.alg);
     let claims = claims(all)?;
     issuer_matches(&claims, context.issuer)?;
@@ -120,7 +121,7 @@ pub(crate) fn verify(
             request_matches(all, auth_req_id)?;
         }
     }
-    user_signed_in_strongly(&claims, &asked.acr_values)?;
+    user_signed_in_strongly(&claims, asked)?;
     intent_matches(all, asked.intent.as_ref())?;
     identity(&claims)
 }
@@ -133,6 +134,23 @@ fn claims(all: &Map<String, Value>) -> Result<Claims, Refusal> {
     let read = |name: &str| OPTIONAL.contains(&name) || REQUIRED.iter().any(|(required, _)| *required == name);
     let known = all.iter().filter(|(name, _)| read(name)).map(|(name, value)| (name.clone(), value.clone()));
     serde_json::from_value(Value::Object(known.collect())).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse())
+}
+
+/// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user and client as the one of the login.
+/// It came from the token endpoint itself, whose TLS certificate vouches for it (OIDC Core §3.1.3.7 (6)). One that cannot
+/// be read says nothing, like one that does not come.
+pub(crate) fn is_of_the_same_login(
+    jwt: &str,
+    before: &Identity,
+    issuer: &str,
+    client_id: &str,
+    decrypter: Option<&dyn Decrypter>,
+) -> Result<(), Refusal> {
+    let Some(all) = jws::unverified(jwt, decrypter, &SIGNED) else { return Ok(()) };
+    let Ok(claims) = claims(&all) else { return Ok(()) };
+    issuer_matches(&claims, issuer)?;
+    audience_is_ours(&claims, client_id)?;
+    subject_is_the_same(&claims, Some(&before.subject))
 }
 
 /// OIDC Core §3.1.3.7 (2).
@@ -208,18 +226,24 @@ fn state_matches(all: &Map<String, Value>, state: &str, alg: Alg) -> Result<(), 
     refusal::ID_TOKEN_S_HASH_MISMATCH.require(*hash == half_hash(state, alg))
 }
 
-/// OIDC Core §3.3.3.6: both ID tokens of a hybrid login name one user.
+/// OIDC Core §3.3.3.6, §12.2: all ID tokens of a login name one user.
 fn subject_is_the_same(claims: &Claims, before: Option<&str>) -> Result<(), Refusal> {
     refusal::ID_TOKEN_SUB_MISMATCH.require(before.is_none_or(|before| claims.subject().as_str() == before))
 }
 
-/// OIDC Core §5.5.1.1: an essential `acr` is one of the values that were asked for.
-fn user_signed_in_strongly(claims: &Claims, asked: &[String]) -> Result<(), Refusal> {
-    if asked.is_empty() {
+/// OIDC Core §5.5.1.1: an essential `acr` is there, and one of the values that were asked for where values were.
+fn user_signed_in_strongly(claims: &Claims, asked: &Asked) -> Result<(), Refusal> {
+    if asked.acr_values.is_empty() && !asked.acr_required {
         return Ok(());
     }
     let acr = claims.auth_context_ref().ok_or_else(|| refusal::ID_TOKEN_ACR_MISSING.refuse())?;
-    refusal::ID_TOKEN_ACR_MISMATCH.require(asked.iter().any(|value| value == acr.as_str()))
+    let good = asked.acr_values.is_empty() || asked.acr_values.iter().any(|value| value == acr.as_str());
+    refusal::ID_TOKEN_ACR_MISMATCH.require(good)
+}
+
+/// Open Finance Brasil Security Profile §5.2.2: an ID token comes encrypted, where the profile says so.
+fn token_is_encrypted(encrypted: bool, required: bool) -> Result<(), Refusal> {
+    refusal::ID_TOKEN_ENCRYPTION_MISSING.require(encrypted || !required)
 }
 
 /// UK Open Banking Security Profile: what was authorised is what was asked for.

@@ -30,6 +30,10 @@ pub(crate) struct Signed {
 pub(crate) struct Verified {
     pub(crate) alg: Alg,
     pub(crate) claims: Map<String, Value>,
+    /// The type that the header gives.
+    pub(crate) typ: Option<String>,
+    /// Whether it came encrypted.
+    pub(crate) encrypted: bool,
 }
 
 /// Signs claims. `typ` guards against one kind of JWT being taken for another (RFC 8725 §3.11).
@@ -53,7 +57,8 @@ pub(crate) fn sign_with_header(signer: &dyn Signer, header: &Value, claims: &Val
 /// others encrypt to, the JWS may come inside a JWE (RFC 7519 §5.2).
 pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed) -> Result<Verified, Refusal> {
     let format = || signed.format.refuse();
-    let nested = decrypted(compact, keys, signed)?;
+    let nested = decrypted(compact, keys.decrypter(), signed)?;
+    let encrypted = nested.is_some();
     let compact = nested.as_deref().map_or(compact, String::as_str);
     let (message, signature) = compact.rsplit_once('.').ok_or_else(format)?;
     let (header, payload) = message.split_once('.').ok_or_else(format)?;
@@ -63,12 +68,28 @@ pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| format())?;
     let alg = allowed_alg(&header, algs, &signed.alg)?;
     signature_fits(message, &signature, &keys.fitting(key_id(&header, signed)?, alg), signed)?;
-    Ok(Verified { alg, claims: object(payload).ok_or_else(format)? })
+    let typ = header.get("typ").and_then(Value::as_str).map(str::to_owned);
+    Ok(Verified { alg, claims: object(payload).ok_or_else(format)?, typ, encrypted })
+}
+
+/// What a JWS claims, without its signature: for what came over a connection that vouches for it.
+pub(crate) fn unverified(
+    compact: &str,
+    decrypter: Option<&dyn Decrypter>,
+    signed: &Signed,
+) -> Option<Map<String, Value>> {
+    let nested = decrypted(compact, decrypter, signed).ok()?;
+    let compact = nested.as_deref().map_or(compact, String::as_str);
+    object(compact.split('.').nth(1)?)
 }
 
 /// The JWS inside a JWE; nothing where the text is no JWE or we have no key to open one.
-fn decrypted(compact: &str, keys: &KeySet, signed: &Signed) -> Result<Option<Zeroizing<String>>, Refusal> {
-    let Some(decrypter) = keys.decrypter().filter(|_| compact.split('.').count() == JWE_PARTS) else { return Ok(None) };
+fn decrypted(
+    compact: &str,
+    decrypter: Option<&dyn Decrypter>,
+    signed: &Signed,
+) -> Result<Option<Zeroizing<String>>, Refusal> {
+    let Some(decrypter) = decrypter.filter(|_| compact.split('.').count() == JWE_PARTS) else { return Ok(None) };
     let header = compact.split('.').next().and_then(object).ok_or_else(|| signed.format.refuse())?;
     encryption_is_ours(&header, decrypter, signed)?;
     let plain = decrypter.decrypt(compact).map_err(|_| signed.encryption.refuse())?;

@@ -9,7 +9,7 @@
 //! requests (RFC 9396), PKCE (RFC 7636), the issuer in the response (RFC 9207), signed responses (JARM), the hybrid flow,
 //! `private_key_jwt` (RFC 7523), `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705), access tokens bound to a
 //! certificate (RFC 8705) or to a key (DPoP, RFC 9449), ID tokens (OIDC Core), also encrypted, revocation (RFC 7009),
-//! introspection (RFC 7662), decoupled logins by poll and ping (OIDC CIBA, FAPI-CIBA), dynamic registration (RFC 7591,
+//! introspection (RFC 7662, signed RFC 9701), decoupled logins by poll and ping (OIDC CIBA, FAPI-CIBA), dynamic registration (RFC 7591,
 //! RFC 7592) with software statements. Which of these apply is data: [`profile::Security`].
 //!
 //! # Reading order
@@ -111,12 +111,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod arrangement;
 pub mod call;
 pub mod ciba;
 pub mod client;
 mod client_auth;
 mod dpop;
 pub mod id_token;
+pub mod introspection;
 mod jarm;
 mod jws;
 pub mod keys;
@@ -137,6 +139,8 @@ mod accepted;
 mod bound;
 #[cfg(test)]
 mod decoupled;
+#[cfg(test)]
+mod ecosystems;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

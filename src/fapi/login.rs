@@ -21,7 +21,7 @@ use crate::id_token::{self, About, Context, Identity};
 use crate::jarm;
 use crate::keys::KeySet;
 use crate::metadata::Metadata;
-use crate::profile::{Alg, IssuerParameter, ResponseForm, TokenBinding};
+use crate::profile::{Alg, IdTokenEncryption, IssuerParameter, ResponseForm, TokenBinding};
 use crate::random;
 use crate::refusal::{self, Refusal};
 use crate::request::{self, AuthorizationRequest};
@@ -38,7 +38,7 @@ pub struct PendingLogin {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     redirect_uri: String,
-    asked: Asked,
+    asked: Box<Asked>,
     #[serde(serialize_with = "sealed::secret")]
     state: SecretString,
     #[serde(serialize_with = "sealed::secret")]
@@ -60,6 +60,18 @@ pub(crate) struct Asked {
     pub(crate) acr_values: Vec<String>,
     /// Claim and value.
     pub(crate) intent: Option<(String, String)>,
+    /// Whether `acr` must come where no values are named.
+    #[serde(default)]
+    pub(crate) acr_required: bool,
+    /// What the token response names the arrangement by, and the one that is changed, if one is.
+    #[serde(default)]
+    pub(crate) arrangement: Option<(String, Option<String>)>,
+    /// Claim and seconds.
+    #[serde(default)]
+    duration: Option<(String, u32)>,
+    /// Whether the ID token must be encrypted.
+    #[serde(default)]
+    pub(crate) encrypted: bool,
     /// There where tokens are bound to a key.
     pub(crate) dpop: Option<DpopKey>,
     pub(crate) id_token_algs: Vec<Alg>,
@@ -80,7 +92,14 @@ impl Asked {
             Some(claim) => Some((claim.clone(), request.intent.clone().ok_or_else(missing)?)),
             None => None,
         };
+        let unknown = request.arrangement.is_some() && security.arrangement_claim.is_none()
+            || request.sharing_seconds.is_some() && security.duration_claim.is_none();
+        refusal::CLIENT_ARRANGEMENT_INVALID.require(!unknown)?;
         Ok(Self {
+            acr_required: security.acr_required,
+            arrangement: security.arrangement_claim.clone().map(|claim| (claim, request.arrangement.clone())),
+            duration: security.duration_claim.clone().zip(request.sharing_seconds),
+            encrypted: security.id_token_encryption == IdTokenEncryption::Required,
             scope: request.scope.clone(),
             authorization_details: request.authorization_details.clone(),
             nonce,
@@ -92,7 +111,8 @@ impl Asked {
         })
     }
 
-    /// The `claims` parameter of OIDC Core §5.5: essential claims with the values that are good.
+    /// The `claims` parameter of OIDC Core §5.5: essential claims with the values that are good, and beside the ID token's
+    /// what an ecosystem wants to be told of the sharing (CDR Security Profile, request object).
     pub(crate) fn claims(&self) -> Option<Value> {
         let mut wanted = Map::new();
         if let Some((claim, value)) = &self.intent {
@@ -100,8 +120,20 @@ impl Asked {
         }
         if !self.acr_values.is_empty() {
             wanted.insert("acr".to_owned(), json!({ "essential": true, "values": self.acr_values }));
+        } else if self.acr_required {
+            wanted.insert("acr".to_owned(), json!({ "essential": true }));
         }
-        (!wanted.is_empty()).then(|| json!({ "id_token": wanted }))
+        let mut claims = Map::new();
+        if let Some((claim, seconds)) = &self.duration {
+            claims.insert(claim.clone(), (*seconds).into());
+        }
+        if let Some((claim, Some(arrangement))) = &self.arrangement {
+            claims.insert(claim.clone(), arrangement.as_str().into());
+        }
+        if !wanted.is_empty() {
+            claims.insert("id_token".to_owned(), wanted.into());
+        }
+        (!claims.is_empty()).then_some(claims.into())
     }
 
     /// RFC 9449 §10: ties the code to the key from the start.
@@ -130,7 +162,7 @@ impl PendingLogin {
             issuer: metadata.issuer().to_owned(),
             client_id: client.client_id.clone(),
             redirect_uri: client.redirect_uri.clone(),
-            asked: Asked::new(client, metadata, request, nonce, world)?,
+            asked: Box::new(Asked::new(client, metadata, request, nonce, world)?),
             state: random::text::<32>(world).into(),
             verifier: request::verifier(world),
             response: client.security.response,
@@ -163,7 +195,7 @@ impl PendingLogin {
         self.asked.nonce.as_ref().map(ExposeSecret::expose_secret)
     }
 
-    pub(crate) const fn asked(&self) -> &Asked {
+    pub(crate) fn asked(&self) -> &Asked {
         &self.asked
     }
 
@@ -302,7 +334,7 @@ pub struct RedeemableCode {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
-    pub(crate) asked: Asked,
+    pub(crate) asked: Box<Asked>,
     /// The subject of the ID token that came with the code.
     pub(crate) voucher: Option<SecretString>,
     pub(crate) verifier: SecretString,

@@ -51,10 +51,12 @@ pub struct Metadata {
     introspection_endpoint: Option<Url>,
     backchannel_authentication_endpoint: Option<Url>,
     registration_endpoint: Option<Url>,
+    cdr_arrangement_revocation_endpoint: Option<Url>,
     jwks_uri: Option<JsonWebKeySetUrl>,
     issuer_parameter_announced: bool,
     id_token_algs: Vec<Alg>,
     jarm_algs: Vec<Alg>,
+    introspection_algs: Vec<Alg>,
     assertion_algs: Option<Vec<String>>,
     request_algs: Option<Vec<String>>,
     backchannel_algs: Option<Vec<String>>,
@@ -97,6 +99,11 @@ impl Metadata {
         self.registration_endpoint.as_ref()
     }
 
+    /// Where arrangements end, if the server knows them (CDR OpenID Provider Configuration).
+    pub fn cdr_arrangement_revocation_endpoint(&self) -> Option<&Url> {
+        self.cdr_arrangement_revocation_endpoint.as_ref()
+    }
+
     /// Where tokens are revoked, if the server offers it.
     pub fn revocation_endpoint(&self) -> Option<&Url> {
         self.revocation_endpoint.as_ref().map(RevocationUrl::url)
@@ -122,6 +129,10 @@ impl Metadata {
 
     pub(crate) fn jarm_algs(&self) -> &[Alg] {
         &self.jarm_algs
+    }
+
+    pub(crate) fn introspection_algs(&self) -> &[Alg] {
+        &self.introspection_algs
     }
 
     /// RFC 8414 §2: a client assertion has an algorithm that the server announces, where it announces any.
@@ -179,6 +190,7 @@ struct Published {
     authorization_response_iss_parameter_supported: bool,
     id_token_signing_alg_values_supported: Option<Vec<String>>,
     authorization_signing_alg_values_supported: Option<Vec<String>>,
+    introspection_signing_alg_values_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     request_object_signing_alg_values_supported: Option<Vec<String>>,
@@ -197,6 +209,7 @@ struct Endpoints {
     introspection_endpoint: Option<Url>,
     backchannel_authentication_endpoint: Option<Url>,
     registration_endpoint: Option<Url>,
+    cdr_arrangement_revocation_endpoint: Option<Url>,
 }
 
 impl Endpoints {
@@ -213,6 +226,9 @@ impl Endpoints {
                 .backchannel_authentication_endpoint
                 .or(other.backchannel_authentication_endpoint),
             registration_endpoint: self.registration_endpoint.or(other.registration_endpoint),
+            cdr_arrangement_revocation_endpoint: self
+                .cdr_arrangement_revocation_endpoint
+                .or(other.cdr_arrangement_revocation_endpoint),
         }
     }
 }
@@ -234,10 +250,12 @@ impl Published {
             revocation_endpoint: called.revocation_endpoint,
             backchannel_authentication_endpoint: called.backchannel_authentication_endpoint,
             registration_endpoint: called.registration_endpoint,
+            cdr_arrangement_revocation_endpoint: called.cdr_arrangement_revocation_endpoint,
             jwks_uri: self.jwks_uri,
             issuer_parameter_announced: self.authorization_response_iss_parameter_supported,
             id_token_algs: usable(self.id_token_signing_alg_values_supported, security),
             jarm_algs: usable(self.authorization_signing_alg_values_supported, security),
+            introspection_algs: usable(self.introspection_signing_alg_values_supported, security),
             assertion_algs: self.token_endpoint_auth_signing_alg_values_supported,
             request_algs: self.request_object_signing_alg_values_supported,
             backchannel_algs: self.backchannel_authentication_request_signing_alg_values_supported,
@@ -296,6 +314,7 @@ fn endpoints_are_https(metadata: &Metadata, environment: Environment) -> Result<
         metadata.introspection_endpoint(),
         metadata.backchannel_authentication_endpoint(),
         metadata.registration_endpoint(),
+        metadata.cdr_arrangement_revocation_endpoint(),
         metadata.jwks_uri(),
     ];
     let browser = metadata.authorization_endpoint();

@@ -206,6 +206,26 @@ words! {
 }
 
 words! {
+    /// What is thought of a scope that was granted and not asked for (RFC 6749 §3.3).
+    GrantedScope {
+        /// It is refused: a token must not stand for more than the user was told.
+        Asked => "asked",
+        /// It is told to the caller and no more.
+        Any => "any",
+    }
+}
+
+words! {
+    /// Whether an ID token must be encrypted to us (OIDC Registration §2).
+    IdTokenEncryption {
+        /// It may be: servers that know no key of ours do not encrypt.
+        Accepted => "accepted",
+        /// It must be, as in Brazil, where it carries personal data.
+        Required => "required",
+    }
+}
+
+words! {
     /// In what form we register with a server (RFC 7591).
     RegistrationForm {
         /// A JSON object (RFC 7591 §3.1), with a software statement inside where a directory vouches for us.
@@ -248,9 +268,21 @@ pub struct Security {
     /// How strongly the user must have signed in: one of these `acr` values, asked for as an essential claim and compared
     /// on return (OIDC Core §5.5.1.1). Empty: it is not asked.
     pub acr_values: Cow<'static, [String]>,
+    /// Whether the server must say how strongly the user signed in where no values are named: `acr` is asked for as an
+    /// essential claim without values.
+    pub acr_required: bool,
     /// The ID token claim that names what is authorised, asked for as an essential claim and compared on return
     /// (`openbanking_intent_id` in the UK). Absent: the server ties the token to it in another way.
     pub intent_claim: Option<String>,
+    /// The claim of the request, and the member of the token response, that names the arrangement which successive
+    /// authorisations belong to (`cdr_arrangement_id` in Australia). Absent: there are no arrangements.
+    pub arrangement_claim: Option<String>,
+    /// The claim of the request that says for how many seconds data are shared (`sharing_duration` in Australia).
+    pub duration_claim: Option<String>,
+    /// What is thought of a scope that nobody asked for.
+    pub granted_scope: GrantedScope,
+    /// Whether ID tokens must be encrypted.
+    pub id_token_encryption: IdTokenEncryption,
     /// How a decoupled login ends.
     pub token_delivery: TokenDelivery,
     /// How we register.
@@ -310,6 +342,16 @@ pub struct Settings {
     pub acr_values: Option<Vec<String>>,
     /// [`Security::intent_claim`].
     pub intent_claim: Option<String>,
+    /// [`Security::acr_required`].
+    pub acr_required: Option<bool>,
+    /// [`Security::arrangement_claim`].
+    pub arrangement_claim: Option<String>,
+    /// [`Security::duration_claim`].
+    pub duration_claim: Option<String>,
+    /// [`Security::granted_scope`].
+    pub granted_scope: Option<GrantedScope>,
+    /// [`Security::id_token_encryption`].
+    pub id_token_encryption: Option<IdTokenEncryption>,
     /// [`Security::token_delivery`].
     pub token_delivery: Option<TokenDelivery>,
     /// [`Security::registration`].
@@ -330,6 +372,11 @@ impl Settings {
             algs: self.algs.map_or(base.algs, Cow::Owned),
             acr_values: self.acr_values.map_or(base.acr_values, Cow::Owned),
             intent_claim: self.intent_claim.or(base.intent_claim),
+            acr_required: self.acr_required.unwrap_or(base.acr_required),
+            arrangement_claim: self.arrangement_claim.or(base.arrangement_claim),
+            duration_claim: self.duration_claim.or(base.duration_claim),
+            granted_scope: self.granted_scope.unwrap_or(base.granted_scope),
+            id_token_encryption: self.id_token_encryption.unwrap_or(base.id_token_encryption),
             token_delivery: self.token_delivery.unwrap_or(base.token_delivery),
             registration: self.registration.unwrap_or(base.registration),
             ..base
@@ -347,7 +394,12 @@ pub const FAPI2_SECURITY: Security = Security {
     binding: TokenBinding::Mtls,
     algs: Cow::Borrowed(Alg::ALL),
     acr_values: Cow::Borrowed(&[]),
+    acr_required: false,
     intent_claim: None,
+    arrangement_claim: None,
+    duration_claim: None,
+    granted_scope: GrantedScope::Asked,
+    id_token_encryption: IdTokenEncryption::Accepted,
     token_delivery: TokenDelivery::Poll,
     registration: RegistrationForm::Json,
     client_assertion_seconds: 60,
@@ -381,6 +433,7 @@ pub const OAUTH_PKCE: Security = Security {
     issuer_parameter: IssuerParameter::IfAnnounced,
     client_auth: ClientAuth::TlsClientAuth,
     binding: TokenBinding::Unbound,
+    granted_scope: GrantedScope::Any,
     ..FAPI2_SECURITY
 };
 
@@ -422,7 +475,8 @@ mod tests {
             r#"{ "profile": "fapi1-advanced", "request": "signed", "response": "jarm", "client_auth": "tls_client_auth",
                  "binding": "dpop", "audience": "token_endpoint", "algs": ["PS256"], "acr_values": ["a"],
                  "issuer_parameter": "required", "intent_claim": "openbanking_intent_id",
-                 "token_delivery": "ping", "registration": "jose" }"#,
+                 "token_delivery": "ping", "registration": "jose", "acr_required": true, "duration_claim": "d",
+                 "arrangement_claim": "a", "granted_scope": "any", "id_token_encryption": "required" }"#,
         );
         let expected = Security {
             request: RequestForm::SignedJar,
@@ -434,6 +488,11 @@ mod tests {
             algs: Cow::Owned(vec![Alg::Ps256]),
             acr_values: Cow::Owned(vec!["a".to_owned()]),
             intent_claim: Some("openbanking_intent_id".to_owned()),
+            acr_required: true,
+            duration_claim: Some("d".to_owned()),
+            arrangement_claim: Some("a".to_owned()),
+            granted_scope: GrantedScope::Any,
+            id_token_encryption: IdTokenEncryption::Required,
             token_delivery: TokenDelivery::Ping,
             registration: RegistrationForm::Jose,
             ..FAPI1_ADVANCED

@@ -80,7 +80,7 @@ impl Refusal {
     /// Whether a header named a key that is not among the server's: fetch the keys once more and ask again, before the
     /// verdict. Keys may change at any time.
     pub fn is_unknown_key(&self) -> bool {
-        [JARM_KID_UNTRUSTED.code, ID_TOKEN_KID_UNTRUSTED.code].contains(&self.code)
+        [JARM_KID_UNTRUSTED.code, ID_TOKEN_KID_UNTRUSTED.code, INTROSPECTION_KID_UNTRUSTED.code].contains(&self.code)
     }
 }
 
@@ -157,6 +157,8 @@ reasons! {
         "a decoupled login asks for openid among its scopes";
     CLIENT_BINDING_MESSAGE_INVALID = "client.binding_message.invalid", "OIDC CIBA Core §7.1", Operator,
         "the message that both screens show is not short plain text";
+    CLIENT_ARRANGEMENT_INVALID = "client.arrangement.invalid", "CDR Security Profile, request object", Operator,
+        "the request names an arrangement or a time of sharing, and the profile knows no claim for it";
     CLIENT_SOFTWARE_STATEMENT_MISSING = "client.software_statement.missing", "UK Open Banking DCR; CDR Register",
         Operator, "a signed registration is made in the name that a software statement gives us";
     CLIENT_REGISTRATION_ACCESS_TOKEN_MISSING = "client.registration_access_token.missing", "RFC 7592 §2", Operator,
@@ -199,6 +201,8 @@ reasons! {
         "the server offers challenge methods, but not S256";
     METADATA_REGISTRATION_ENDPOINT_MISSING = "metadata.registration_endpoint.missing", "RFC 8414 §2; RFC 7591 §3", Bank,
         "the server does not say where clients register";
+    METADATA_ARRANGEMENT_ENDPOINT_MISSING = "metadata.cdr_arrangement_revocation_endpoint.missing",
+        "CDR OpenID Provider Configuration", Bank, "the server does not say where arrangements end";
     METADATA_BACKCHANNEL_ENDPOINT_MISSING = "metadata.backchannel_authentication_endpoint.missing",
         "OIDC CIBA Core §4", Bank, "the server does not say where decoupled logins are asked for";
     METADATA_BACKCHANNEL_ALGS_MISMATCH =
@@ -360,6 +364,12 @@ reasons! {
         "the granted details are not a list of objects with a type";
     TOKEN_AUTHORIZATION_DETAILS_MISMATCH = "token.authorization_details.mismatch", "RFC 9396 §7", Bank,
         "details of a type were granted that nobody asked for";
+    TOKEN_SCOPE_MISMATCH = "token.scope.mismatch", "RFC 6749 §3.3, §5.1, §6", Bank,
+        "a scope was granted that nobody asked for";
+    TOKEN_ARRANGEMENT_MISSING = "token.cdr_arrangement_id.missing", "CDR Security Profile, token end point", Bank,
+        "the token response does not name the arrangement";
+    TOKEN_ARRANGEMENT_MISMATCH = "token.cdr_arrangement_id.mismatch", "CDR Security Profile, token end point", Bank,
+        "the token response names another arrangement";
     TOKEN_ID_TOKEN_MISSING = "token.id_token.missing", "OIDC Core §3.1.3.3", Bank,
         "openid was asked for and no ID token came";
 
@@ -373,6 +383,8 @@ reasons! {
         "the signature of the ID token does not verify";
     ID_TOKEN_ENC_MISMATCH = "id_token.enc.mismatch", "FAPI 1.0 Advanced §8.6.1; OIDC Core §3.1.3.7 (1)", Bank,
         "the ID token is not encrypted in the way that we registered";
+    ID_TOKEN_ENCRYPTION_MISSING = "id_token.encryption.missing", "Open Finance Brasil Security Profile §5.2.2", Bank,
+        "the ID token is not encrypted, and the profile wants it to be";
     ID_TOKEN_ENCRYPTION_INVALID = "id_token.encryption.invalid", "OIDC Core §3.1.3.7 (1); RFC 7516 §5.2", Bank,
         "the ID token cannot be decrypted";
     ID_TOKEN_ISS_MISSING = "id_token.iss.missing", "OIDC Core §2", Bank, "the ID token has no issuer";
@@ -430,10 +442,29 @@ reasons! {
     REVOCATION_TOKEN_REFUSED = "revocation.token.refused", "RFC 7009 §2.2.1", Operator,
         "the server refused the revocation";
 
+    ARRANGEMENT_STATUS_INVALID = "arrangement.status.invalid", "CDR Arrangement Revocation End Point", Bank,
+        "the end of an arrangement was not answered with status 204";
+    ARRANGEMENT_REVOCATION_REFUSED = "arrangement.revocation.refused", "CDR Arrangement Revocation End Point", Operator,
+        "the server refused to end an arrangement";
+
     INTROSPECTION_STATUS_INVALID = "introspection.status.invalid", "RFC 7662 §2.2", Bank,
         "the introspection was not answered with status 200";
     INTROSPECTION_TOKEN_REFUSED = "introspection.token.refused", "RFC 7662 §2.3", Operator,
         "the server refused the introspection";
+    INTROSPECTION_FORMAT_INVALID = "introspection.format.invalid", "RFC 9701 §5, §8.1", Bank,
+        "the answer is not a signed introspection response";
+    INTROSPECTION_ALG_MISMATCH = "introspection.alg.mismatch", "RFC 9701 §7; FAPI 2.0 Security Profile §5.4.1", Bank,
+        "the introspection response is not signed with an algorithm that is announced and allowed";
+    INTROSPECTION_KID_UNTRUSTED = "introspection.kid.untrusted", "RFC 9701 §5; RFC 7515 §4.1.4", Bank,
+        "no key of the server fits the header of the introspection response";
+    INTROSPECTION_SIGNATURE_INVALID = "introspection.signature.invalid", "RFC 9701 §5; RFC 7515 §5.2", Bank,
+        "the signature of the introspection response does not verify";
+    INTROSPECTION_ISS_MISMATCH = "introspection.iss.mismatch", "RFC 9701 §5", Nobody,
+        "the introspection response was issued by another server";
+    INTROSPECTION_AUD_MISMATCH = "introspection.aud.mismatch", "RFC 9701 §5", Nobody,
+        "the introspection response is meant for another client";
+    INTROSPECTION_IAT_EXPIRED = "introspection.iat.expired", "RFC 9701 §5", Nobody,
+        "the introspection response was not made now";
     INTROSPECTION_RESPONSE_INVALID = "introspection.response.invalid", "RFC 7662 §2.2", Bank,
         "the answer does not say whether the token is active, or a member is not of the type it must have";
 }

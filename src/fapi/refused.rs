@@ -21,7 +21,7 @@ use crate::token::{TokenHint, Tokens};
 pub(crate) type Row = (&'static str, Refusal);
 
 /// The refusal of a whole login.
-fn refused(code: &'static str, play: Play) -> Row {
+pub(crate) fn refused(code: &'static str, play: Play) -> Row {
     match play.run() {
         Ok(_) => panic!("{code}: the login went through"),
         Err(refusal) => (code, refusal),
@@ -52,7 +52,7 @@ fn uk() -> Play {
 }
 
 /// With what the server signs also encrypted.
-fn encrypted(security: Security) -> Play {
+pub(crate) fn encrypted(security: Security) -> Play {
     let mut play = play(security);
     play.encryption = Some(KeyEncryption::RsaOaep);
     play
@@ -461,6 +461,7 @@ fn token_rows() -> Vec<Row> {
         token("token.grant.refused", |reply| reply.error(401, "invalid_client")),
         token("token.response.invalid", |reply| reply.raw = Some(b"\"text\"".to_vec())),
         token_member("token.response.invalid", "scope", json!(["accounts"])),
+        token_member("token.scope.mismatch", "scope", json!("openid accounts payments")),
         token_member("token.response.invalid", "padding", json!("x".repeat(domain::limits::AUTH_BODY_BYTES_MAX))),
         token("token.access_token.missing", |reply| reply.without("access_token")),
         token_member("token.access_token.invalid", "access_token", json!("")),
@@ -530,6 +531,19 @@ fn later_rows() -> Vec<Row> {
     burnt.error(400, "invalid_grant");
     let mut unsupported = empty_reply(0);
     unsupported.error(400, "unsupported_token_type");
+    let wider = |scope: &str| {
+        let mut reply = token_reply();
+        reply.body["scope"] = json!(scope);
+        reply
+    };
+    let again = |name: &'static str, value: Value| {
+        let before = play.id_token_claims(&Map::new());
+        let mut jwt = play.jwt(before);
+        jwt.claims[name] = value;
+        let mut reply = token_reply();
+        reply.body["id_token"] = jwt.compact().into();
+        refresh(reply).unwrap_err()
+    };
     let mut dpop = token_reply();
     dpop.body["token_type"] = json!("dpop");
     let without_refresh = Tokens { refresh_token: None, ..tokens.clone() };
@@ -547,6 +561,10 @@ fn later_rows() -> Vec<Row> {
         ("token.grant.refused", refresh(burnt).unwrap_err()),
         ("token.status.invalid", refresh(empty_reply(500)).unwrap_err()),
         ("token.token_type.mismatch", refresh(dpop).unwrap_err()),
+        ("token.scope.mismatch", refresh(wider("openid accounts payments")).unwrap_err()),
+        ("id_token.sub.mismatch", again("sub", json!("somebody else"))),
+        ("id_token.iss.mismatch", again("iss", json!("https://other.example/"))),
+        ("id_token.aud.mismatch", again("aud", json!("tpp-2"))),
         ("token.refresh_token.missing", nothing_to_refresh),
         ("metadata.revocation_endpoint.missing", nowhere.map(drop).unwrap_err()),
         ("revocation.status.invalid", revoke(empty_reply(503))),
@@ -599,6 +617,7 @@ fn every_check_refuses_what_it_is_for() {
         mix_up_rows(),
         crate::decoupled::rows(),
         crate::registered::rows(),
+        crate::ecosystems::rows(),
     ]
     .concat();
     for (index, (code, refusal)) in rows.iter().enumerate() {

@@ -38,6 +38,12 @@ pub struct AuthorizationRequest {
     /// The server's id of what is to be authorised, for profiles that name it in a claim
     /// ([`crate::profile::Security::intent_claim`]).
     pub intent: Option<String>,
+    /// The arrangement that this authorisation changes, for profiles that know arrangements
+    /// ([`crate::profile::Security::arrangement_claim`]). Absent: a new one begins.
+    pub arrangement: Option<String>,
+    /// For how many seconds data are shared, for profiles that ask for it
+    /// ([`crate::profile::Security::duration_claim`]). Absent: once.
+    pub sharing_seconds: Option<u32>,
 }
 
 impl AuthorizationRequest {

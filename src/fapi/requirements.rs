@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use Met::{Left, NotOurs, Refused, Shown};
+use Met::{Left, NotOurs, Refused, Shown, Void};
 
 use crate::reasons;
 
@@ -16,15 +16,18 @@ enum Met {
     Shown(&'static [&'static str]),
     /// By another crate, or by whoever calls this one: where.
     NotOurs(&'static str),
-    /// Not yet, or not for us: why.
+    /// By nothing, since what it is about does not occur here: why.
+    Void(&'static str),
+    /// Not yet: why.
     Left(&'static str),
 }
 
 /// The tests of this crate, for their names.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     include_str!("accepted.rs"),
     include_str!("bound.rs"),
     include_str!("decoupled.rs"),
+    include_str!("ecosystems.rs"),
     include_str!("registered.rs"),
     include_str!("refused.rs"),
     include_str!("hostile.rs"),
@@ -60,9 +63,13 @@ const WAITING: &str = "the_server_is_asked_as_often_as_it_allows_until_the_user_
 const PINGED: &str = "a_ping_is_believed_by_its_token_and_makes_the_next_poll_possible";
 const FORMS: &str = "each_form_of_response_is_asked_for_by_its_mode";
 
+const UK: &str = "in_the_uk_a_consent_is_named_in_claims_and_compared_on_return";
+const CDR: &str = "in_australia_the_sharing_is_told_and_the_arrangement_comes_back";
+const BRAZIL: &str = "in_brazil_the_request_is_pushed_and_the_id_token_comes_encrypted";
+const REGISTERED: &str = "where_a_directory_vouches_the_whole_registration_may_be_signed";
+const SIGNED_ANSWER: &str = "a_server_signs_what_it_knows_of_a_token";
+
 /// What no code here can do by itself.
-const BRAZIL: Met = Left("Open Finance Brasil is not built yet");
-const AUSTRALIA: Met = Left("the Australian extras are not built yet");
 const NET: Met = NotOurs("net: TLS, certificates, pools");
 const SERVER: Met = NotOurs("server: one call per step, tokens, keys and logins in the store");
 const ADAPTERS: Met = NotOurs("bank_adapters: headers of account calls");
@@ -70,7 +77,7 @@ const ADAPTERS: Met = NotOurs("bank_adapters: headers of account calls");
 /// Our rules, by section.
 const RULES: &[(&str, Met)] = &[
     ("A1", NET),
-    ("A2", Left("the DHE suites: TLS 1.3 and ECDHE are offered, and every bank known takes one")),
+    ("A2", NotOurs("net: TLS 1.3, and of the suites for TLS 1.2 those with ECDHE")),
     ("A3", NotOurs("net: roots belong to one registration")),
     ("A4", NotOurs("net: resumption is a setting of one registration")),
     ("A5", ADAPTERS),
@@ -78,7 +85,7 @@ const RULES: &[(&str, Met)] = &[
     ("A7", ADAPTERS),
     ("A8", Shown(&[BEARER, PROOF])),
     ("A9", NotOurs("net: no redirect is followed; server: no open redirector")),
-    ("A10", AUSTRALIA),
+    ("A10", ADAPTERS),
     ("B1", Refused(&["metadata.configured_issuer.invalid"])),
     ("B2", Refused(&["metadata.issuer.mismatch"])),
     ("B3", Shown(&[ALIASES])),
@@ -99,7 +106,7 @@ const RULES: &[(&str, Met)] = &[
         "D6",
         Refused(&["par.status.invalid", "par.request_uri.missing", "par.expires_in.missing", "par.expires_in.invalid"]),
     ),
-    ("D7", Shown(&[FORMS])),
+    ("D7", Shown(&[FORMS, CDR])),
     ("D8", Refused(&["id_token.acr.missing", "id_token.acr.mismatch"])),
     (
         "D9",
@@ -107,6 +114,9 @@ const RULES: &[(&str, Met)] = &[
             "id_token.openbanking_intent_id.missing",
             "id_token.openbanking_intent_id.mismatch",
             "client.intent.missing",
+            "token.cdr_arrangement_id.missing",
+            "token.cdr_arrangement_id.mismatch",
+            "client.arrangement.invalid",
         ]),
     ),
     (
@@ -117,7 +127,7 @@ const RULES: &[(&str, Met)] = &[
             "token.authorization_details.mismatch",
         ]),
     ),
-    ("D11", BRAZIL),
+    ("D11", Shown(&[BRAZIL])),
     ("D12", SERVER),
     ("E1", Refused(&["callback.state.missing", "callback.state.mismatch"])),
     ("E2", Refused(&["callback.iss.missing", "callback.iss.mismatch"])),
@@ -186,7 +196,7 @@ const RULES: &[(&str, Met)] = &[
     ("I2", NET),
     ("J1", Shown(&[SIGNED_REQUEST])),
     ("J2", Shown(&[FORMS])),
-    ("J3", Left("signed introspection responses are not built yet")),
+    ("J3", Shown(&[SIGNED_ANSWER])),
     ("J4", Left("HTTP message signatures are not built yet")),
     ("J5", Shown(&[ENCRYPTED])),
     ("K1", Shown(&[ELSEWHERE, HINTS])),
@@ -244,12 +254,12 @@ const SUITE: &[Section] = &[
             (4, Shown(&[PLAIN_REQUEST, SIGNED_REQUEST])),
             (5, Shown(&[SIGNED_REQUEST])),
             (6, Shown(&[PLAIN_REQUEST])),
-            (7, Left("ConnectID is no ecosystem of ours")),
+            (7, Void("ConnectID is no ecosystem of ours")),
             (8, Shown(&[REDIRECT])),
             (9, Shown(&[REDIRECT])),
             (10, Shown(&[SIGNED_REQUEST])),
             (11, Refused(&["par.status.invalid", "par.request_uri.missing", "par.expires_in.invalid"])),
-            (12, Left("no proof is sent with the request; `dpop_jkt` ties the code to the key")),
+            (12, Shown(&[PROOF])),
         ],
     ),
     (
@@ -268,7 +278,7 @@ const SUITE: &[Section] = &[
             (10, Shown(&[SIGNED_REQUEST])),
             (11, Shown(&[SIGNED_REQUEST])),
             (12, Shown(&[SIGNED_REQUEST])),
-            (13, Left("max_age is not asked")),
+            (13, Void("max_age is never sent")),
             (14, Shown(&[SIGNED_REQUEST])),
             (15, Shown(&[BY_VALUE])),
             (16, Shown(&[BY_VALUE])),
@@ -278,8 +288,8 @@ const SUITE: &[Section] = &[
             (20, Shown(&[BY_VALUE])),
             (21, Shown(&[SIGNED_REQUEST])),
             (22, Shown(&[CLAIMS])),
-            (23, Left("request objects are not encrypted")),
-            (24, Shown(&[CLAIMS])),
+            (23, Void("request objects are signed and never encrypted: those that would need it are pushed")),
+            (24, Shown(&[CLAIMS, UK])),
             (25, Shown(&[FORMS])),
         ],
     ),
@@ -409,7 +419,7 @@ const SUITE: &[Section] = &[
             (14, Shown(&[NONCE])),
             (15, Shown(&[NONCE])),
             (16, Shown(&[NONCE])),
-            (17, Left("the suite has no such number")),
+            (17, Void("the suite has no such number")),
             (18, Shown(&[NONCE])),
             (19, Shown(&[PROOF])),
         ],
@@ -455,15 +465,15 @@ const SUITE: &[Section] = &[
         "R-BR",
         9,
         &[
-            (1, BRAZIL),
-            (2, BRAZIL),
-            (3, BRAZIL),
-            (4, BRAZIL),
-            (5, BRAZIL),
-            (6, BRAZIL),
-            (7, Left("the suite has no such number")),
-            (8, BRAZIL),
-            (9, BRAZIL),
+            (1, Refused(&["id_token.encryption.missing", "id_token.enc.mismatch"])),
+            (2, Shown(&[BRAZIL])),
+            (3, Shown(&[BRAZIL, "our_own_token_is_asked_for_by_scope"])),
+            (4, Shown(&[BRAZIL])),
+            (5, ADAPTERS),
+            (6, Void("payments are not initiated")),
+            (7, Void("the suite has no such number")),
+            (8, ADAPTERS),
+            (9, Shown(&["a_client_is_what_its_profile_says_and_the_server_knows_it_before", REGISTERED])),
         ],
     ),
 ];
@@ -489,6 +499,7 @@ fn line(id: &str, met: &Met, known: &BTreeSet<&str>) -> String {
             ("shown", tests.join(", "))
         }
         NotOurs(place) => ("elsewhere", (*place).to_owned()),
+        Void(why) => ("void", (*why).to_owned()),
         Left(why) => ("left", (*why).to_owned()),
     };
     format!("{id:<10} {kind:<10} {what}")

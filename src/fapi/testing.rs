@@ -37,6 +37,7 @@ pub(crate) const ACCESS_TOKEN: &str = "opaque.access-token_1";
 pub(crate) const SUBJECT: &str = "pairwise-7";
 pub(crate) const CODE: &str = "code-1";
 pub(crate) const INTENT: &str = "consent-42";
+pub(crate) const ARRANGEMENT: &str = "arrangement-1";
 
 /// The moment at which every play begins.
 pub(crate) fn start() -> Timestamp {
@@ -210,6 +211,8 @@ pub(crate) struct Play {
     pub(crate) scope: String,
     pub(crate) details: Option<Value>,
     pub(crate) intent: Option<String>,
+    pub(crate) arrangement: Option<String>,
+    pub(crate) sharing_seconds: Option<u32>,
     /// How the server encrypts to us, if it does.
     pub(crate) encryption: Option<KeyEncryption>,
     pub(crate) signer: Arc<dyn Signer>,
@@ -239,6 +242,8 @@ pub(crate) fn play(security: Security) -> Play {
         scope: "openid accounts".to_owned(),
         details: None,
         intent: None,
+        arrangement: None,
+        sharing_seconds: None,
         encryption: None,
         signer: Arc::new(signer(Alg::Es256, "ours")),
         alg: Alg::Es256,
@@ -319,6 +324,8 @@ impl Play {
                 "introspection_endpoint": "https://as.example/introspect",
                 "backchannel_authentication_endpoint": "https://as.example/bc-authorize",
                 "registration_endpoint": "https://as.example/register",
+                "cdr_arrangement_revocation_endpoint": "https://as.example/arrangements/revoke",
+                "introspection_signing_alg_values_supported": [self.alg.as_str()],
                 "jwks_uri": "https://as.example/jwks",
                 "mtls_endpoint_aliases": {
                     "token_endpoint": "https://mtls.as.example/token",
@@ -327,6 +334,7 @@ impl Play {
                     "introspection_endpoint": "https://mtls.as.example/introspect",
                     "backchannel_authentication_endpoint": "https://mtls.as.example/bc-authorize",
                     "registration_endpoint": "https://mtls.as.example/register",
+                    "cdr_arrangement_revocation_endpoint": "https://mtls.as.example/arrangements/revoke",
                 },
                 "authorization_response_iss_parameter_supported": true,
                 "id_token_signing_alg_values_supported": [self.alg.as_str()],
@@ -360,6 +368,8 @@ impl Play {
             scope: self.scope.clone(),
             authorization_details: self.details.clone(),
             intent: self.intent.clone(),
+            arrangement: self.arrangement.clone(),
+            sharing_seconds: self.sharing_seconds,
         };
         let mut reply =
             Reply::new(201, json!({ "request_uri": "urn:ietf:params:oauth:request_uri:abc+/=", "expires_in": 60 }));
@@ -415,6 +425,10 @@ impl Play {
         if let Some(details) = &self.details {
             reply.body["authorization_details"] = details.clone();
         }
+        if let Some(member) = &self.security.arrangement_claim {
+            reply.body[member] = self.arrangement.as_deref().unwrap_or(ARRANGEMENT).into();
+        }
+        reply.body["scope"] = self.scope.as_str().into();
         reply.body["id_token"] = jwt.compact().into();
         (self.token)(&mut reply);
         self.answer(self.client().redeem(metadata, code, &self.world())?, reply)

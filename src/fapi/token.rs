@@ -19,7 +19,7 @@ use crate::id_token::{self, About, Context, Identity};
 use crate::keys::KeySet;
 use crate::login::{Asked, RedeemableCode};
 use crate::metadata::Metadata;
-use crate::profile::TokenBinding;
+use crate::profile::{GrantedScope, Security, TokenBinding};
 use crate::refusal::{self, Refusal};
 use crate::sealed::{self, Unreadable};
 use crate::wire::{self, Endpoint, Form};
@@ -40,6 +40,12 @@ pub struct Tokens {
     pub expires_at: Option<Timestamp>,
     /// The granted scope; what was asked for where the server did not say (RFC 6749 §5.1).
     pub scope: String,
+    /// Scopes that were asked for and not granted (RFC 6749 §3.3): what the caller must do without.
+    #[serde(default)]
+    pub not_granted: Vec<String>,
+    /// The arrangement that the authorisation belongs to, where the profile knows arrangements.
+    #[serde(default)]
+    pub arrangement: Option<String>,
     /// The granted rich authorization (RFC 9396 §7), which may be less than what was asked for.
     pub authorization_details: Option<Value>,
     /// What the ID token says, where one was asked for.
@@ -79,7 +85,7 @@ struct IdTokenToCheck {
     jwt: SecretString,
     issuer: String,
     client_id: String,
-    asked: Asked,
+    asked: Box<Asked>,
     origin: Origin,
 }
 
@@ -143,7 +149,7 @@ pub(crate) fn redeem(
         ("redirect_uri", code.redirect_uri),
         ("code_verifier", code.verifier.expose_secret().to_owned()),
     ];
-    let binding = client.security.binding;
+    let terms = Terms::of_login(&client.security, &code.asked);
     let expected = Expected {
         issuer: code.issuer,
         client_id: code.client_id,
@@ -153,14 +159,40 @@ pub(crate) fn redeem(
         origin: Origin::Code(code.voucher),
     };
     let dpop = expected.asked.dpop.clone();
-    call(client, metadata, form, dpop, world, move |response, now| redeemed(response, now, binding, expected))
+    call(client, metadata, form, dpop, world, move |response, now| redeemed(response, now, &terms, expected))
+}
+
+/// What a token response must keep to, whatever it answers.
+pub(crate) struct Terms {
+    binding: TokenBinding,
+    scope: String,
+    wider: GrantedScope,
+    /// The member that names the arrangement, and the one that it must name, if it is known.
+    arrangement: Option<(String, Option<String>)>,
+}
+
+impl Terms {
+    fn of(security: &Security, scope: &str) -> Self {
+        let (binding, wider) = (security.binding, security.granted_scope);
+        Self { binding, wider, scope: scope.to_owned(), arrangement: None }
+    }
+
+    pub(crate) fn of_login(security: &Security, asked: &Asked) -> Self {
+        Self { arrangement: asked.arrangement.clone(), ..Self::of(security, &asked.scope) }
+    }
+
+    fn of_refresh(security: &Security, kept: &Tokens) -> Self {
+        let claim = security.arrangement_claim.clone().filter(|_| kept.arrangement.is_some());
+        let arrangement = claim.map(|claim| (claim, kept.arrangement.clone()));
+        Self { arrangement, ..Self::of(security, &kept.scope) }
+    }
 }
 
 /// What the answer to a login must match.
 pub(crate) struct Expected {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
-    pub(crate) asked: Asked,
+    pub(crate) asked: Box<Asked>,
     pub(crate) origin: Origin,
     /// Whether an ID token must come.
     pub(crate) id_token: bool,
@@ -170,11 +202,11 @@ pub(crate) struct Expected {
 pub(crate) fn redeemed(
     response: http::Response<Bytes>,
     now: Timestamp,
-    binding: TokenBinding,
+    terms: &Terms,
     expected: Expected,
 ) -> Result<Redeemed, Refusal> {
     let Expected { issuer, client_id, asked, origin, id_token: wanted } = expected;
-    let Granted { mut tokens, id_token } = granted(response, now, binding, asked.scope.clone())?;
+    let Granted { mut tokens, id_token } = granted(response, now, terms)?;
     details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref())?;
     tokens.dpop = asked.dpop.clone();
     let id_token = match wanted {
@@ -199,7 +231,7 @@ fn types(details: &Value) -> Option<Vec<&str>> {
     details.as_array()?.iter().map(|detail| detail.get("type")?.as_str()).collect()
 }
 
-/// RFC 6749 §6. A new ID token in the answer is not read: it can say nothing that the first did not (OIDC Core §12.2).
+/// RFC 6749 §6. A new ID token in the answer is of the same login, or the answer is refused (OIDC Core §12.2).
 pub(crate) fn refresh(
     client: &Client,
     metadata: &Metadata,
@@ -210,12 +242,19 @@ pub(crate) fn refresh(
     let refresh_token = kept.refresh_token.as_ref().ok_or_else(|| refusal::TOKEN_REFRESH_TOKEN_MISSING.refuse())?;
     let form =
         vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.expose_secret().to_owned())];
-    let binding = client.security.binding;
+    let terms = Terms::of_refresh(&client.security, &kept);
+    let (issuer, us) = (metadata.issuer().to_owned(), client.clone());
     call(client, metadata, form, kept.dpop.clone(), world, move |response, now| {
-        let fresh = granted(response, now, binding, kept.scope)?.tokens;
+        let Granted { tokens: fresh, id_token } = granted(response, now, &terms)?;
+        if let (Some(jwt), Some(identity)) = (id_token, &kept.identity) {
+            let decrypter = us.decrypter.as_deref();
+            id_token::is_of_the_same_login(jwt.expose_secret(), identity, &issuer, &us.client_id, decrypter)?;
+        }
         Ok(Tokens {
             refresh_token: fresh.refresh_token.or(kept.refresh_token),
             authorization_details: fresh.authorization_details.or(kept.authorization_details),
+            not_granted: [kept.not_granted, fresh.not_granted].concat(),
+            arrangement: kept.arrangement,
             identity: kept.identity,
             dpop: kept.dpop,
             ..fresh
@@ -231,11 +270,11 @@ pub(crate) fn client_credentials(
     world: &World<'_>,
 ) -> Result<Call<Tokens, Refusal>, Refusal> {
     let form = vec![("grant_type", "client_credentials".to_owned()), ("scope", scope.to_owned())];
-    let (binding, scope) = (client.security.binding, scope.to_owned());
-    let dpop = (binding == TokenBinding::Dpop).then(|| DpopKey::generate(world));
+    let terms = Terms::of(&client.security, scope);
+    let dpop = (terms.binding == TokenBinding::Dpop).then(|| DpopKey::generate(world));
     let key = dpop.clone();
     call(client, metadata, form, key, world, move |response, now| {
-        Ok(Tokens { dpop, ..granted(response, now, binding, scope)?.tokens })
+        Ok(Tokens { dpop, ..granted(response, now, &terms)?.tokens })
     })
 }
 
@@ -249,7 +288,7 @@ pub enum TokenHint {
 }
 
 impl TokenHint {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",
@@ -273,62 +312,6 @@ pub(crate) fn revoke(
             Endpoint { status: refusal::REVOCATION_STATUS_INVALID, refused: refusal::REVOCATION_TOKEN_REFUSED };
         wire::expect(response, StatusCode::OK, &endpoint).map(|_| ())
     }))
-}
-
-/// What a server says about a token (RFC 7662 §2.2).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Introspection {
-    /// Whether the token is good at this moment. Nothing else counts where it is not.
-    pub active: bool,
-    /// The scope that it stands for.
-    pub scope: Option<String>,
-    /// When it ends. In Australia the end of the sharing, where the token is a refresh token.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// A scope may name a consent: `Debug` leaves it out.
-impl fmt::Debug for Introspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Introspection");
-        shown.field("active", &self.active).field("expires_at", &self.expires_at).finish_non_exhaustive()
-    }
-}
-
-/// RFC 7662 §2.1.
-pub(crate) fn introspect(
-    client: &Client,
-    metadata: &Metadata,
-    token: &SecretString,
-    hint: TokenHint,
-    world: &World<'_>,
-) -> Result<Call<Introspection, Refusal>, Refusal> {
-    let url = metadata.introspection_endpoint();
-    let url = url.ok_or_else(|| refusal::METADATA_INTROSPECTION_ENDPOINT_MISSING.refuse())?;
-    let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
-    authenticate(client, metadata, world, &mut form)?;
-    Ok(Call::new(wire::post(url, &form), |response, _| {
-        let endpoint =
-            Endpoint { status: refusal::INTROSPECTION_STATUS_INVALID, refused: refusal::INTROSPECTION_TOKEN_REFUSED };
-        let body = wire::expect(response, StatusCode::OK, &endpoint)?;
-        introspected(&body).ok_or_else(|| refusal::INTROSPECTION_RESPONSE_INVALID.refuse())
-    }))
-}
-
-/// RFC 7662 §2.2: `active` is there and is a boolean; the rest is of its type where it is there.
-fn introspected(body: &[u8]) -> Option<Introspection> {
-    let body = wire::json_object(body)?;
-    let present = |name: &str| body.get(name).filter(|value| !value.is_null());
-    Some(Introspection {
-        active: body.get("active")?.as_bool()?,
-        scope: match present("scope") {
-            Some(scope) => Some(scope.as_str()?.to_owned()),
-            None => None,
-        },
-        expires_at: match present("exp") {
-            Some(exp) => Some(Timestamp::from_second(exp.as_i64()?).ok()?),
-            None => None,
-        },
-    })
 }
 
 /// Shows the access token to a resource server: in the header and nowhere else (RFC 6750 §2.1), with a proof where it is
@@ -416,29 +399,51 @@ struct Granted {
 }
 
 /// Reads a token response (RFC 6749 §5.1) for what was asked.
-fn granted(
-    response: http::Response<Bytes>,
-    now: Timestamp,
-    binding: TokenBinding,
-    asked_scope: String,
-) -> Result<Granted, Refusal> {
+fn granted(response: http::Response<Bytes>, now: Timestamp, terms: &Terms) -> Result<Granted, Refusal> {
     let endpoint = Endpoint { status: refusal::TOKEN_STATUS_INVALID, refused: refusal::TOKEN_GRANT_REFUSED };
     let body = wire::expect(response, StatusCode::OK, &endpoint)?;
     let body = wire::json_object(&body).ok_or_else(|| refusal::TOKEN_RESPONSE_INVALID.refuse())?;
-    token_type_fits(&body, binding)?;
-    let scope = text(&body, "scope")?.map_or(asked_scope, str::to_owned);
+    token_type_fits(&body, terms.binding)?;
+    let scope = text(&body, "scope")?.unwrap_or(&terms.scope);
+    scope_was_asked_for(scope, terms)?;
     Ok(Granted {
         tokens: Tokens {
             access_token: access_token(&body)?,
             refresh_token: refresh_token(&body)?,
             expires_at: expires_at(&body, now)?,
-            scope,
+            scope: scope.to_owned(),
+            not_granted: words(&terms.scope).filter(|word| !contains(scope, word)).map(str::to_owned).collect(),
+            arrangement: arrangement(&body, terms)?,
             authorization_details: body.get("authorization_details").cloned(),
             identity: None,
             dpop: None,
         },
         id_token: text(&body, "id_token")?.map(SecretString::from),
     })
+}
+
+/// RFC 6749 §3.3, §5.1, §6: a server may grant less than what was asked for, and says so. More is more than the user was
+/// told.
+fn scope_was_asked_for(granted: &str, terms: &Terms) -> Result<(), Refusal> {
+    let asked = words(granted).all(|word| contains(&terms.scope, word));
+    refusal::TOKEN_SCOPE_MISMATCH.require(asked || terms.wider == GrantedScope::Any)
+}
+
+fn words(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split(' ').filter(|word| !word.is_empty())
+}
+
+fn contains(scope: &str, word: &str) -> bool {
+    words(scope).any(|one| one == word)
+}
+
+/// CDR Security Profile, token end point: the arrangement is named, and is the one that was to be changed or is known.
+fn arrangement(body: &Map<String, Value>, terms: &Terms) -> Result<Option<String>, Refusal> {
+    let Some((member, known)) = &terms.arrangement else { return Ok(None) };
+    let named = text(body, member)?.filter(|named| !named.is_empty());
+    let named = named.or(known.as_deref()).ok_or_else(|| refusal::TOKEN_ARRANGEMENT_MISSING.refuse())?;
+    refusal::TOKEN_ARRANGEMENT_MISMATCH.require(known.as_deref().is_none_or(|known| known == named))?;
+    Ok(Some(named.to_owned()))
 }
 
 /// A member that is text where it is there at all; `null` is not there.

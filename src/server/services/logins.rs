@@ -107,6 +107,7 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
             .transpose()
             .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
         intent: Some(bank_consent.expose().to_owned()),
+        ..AuthorizationRequest::default()
     };
     let begun = connection.oauth.begin(&metadata, &request, &app.world()).map_err(CallError::from)?;
     let ready = match begun {

@@ -122,6 +122,7 @@ fn request(
         scope: scopes.join(" "),
         authorization_details: details.context("security.authorization_details is not JSON")?,
         intent: intent.map(str::to_owned),
+        ..AuthorizationRequest::default()
     })
 }
 

@@ -1,0 +1,302 @@
+//! Ecosystems as what they are here: values of a profile. Each is written as in a profile file, and none is named by the
+//! code that it drives.
+
+use serde_json::{Map, Value, json};
+
+use crate::login::PendingLogin;
+use crate::profile::{Alg, FAPI2_SECURITY, IdTokenEncryption, KeyEncryption, RegistrationForm, Security, Settings};
+use crate::refusal::Refusal;
+use crate::refused::{Row, encrypted, refused};
+use crate::testing::{
+    ARRANGEMENT, CLIENT_ID, Hand, INTENT, ISSUER, Jwt, Play, Reply, SUBJECT, empty_reply, form, play, start,
+    token_reply,
+};
+use crate::token::{TokenHint, Tokens};
+
+fn profile(text: Value) -> Security {
+    serde_json::from_value::<Settings>(text).unwrap().resolve().unwrap()
+}
+
+/// UK Open Banking: FAPI 1.0 Advanced, hybrid, with the consent and the strength of the login in claims.
+fn uk() -> Play {
+    let mut play = play(profile(json!({
+        "profile": "fapi1-advanced",
+        "request": "signed_by_value",
+        "intent_claim": "openbanking_intent_id",
+        "acr_values": ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"],
+        "registration": "jose",
+    })));
+    play.intent = Some(INTENT.to_owned());
+    play
+}
+
+/// Consumer Data Right: FAPI 1.0 Advanced, pushed, with JARM.
+fn cdr() -> Play {
+    let mut play = play(profile(json!({
+        "profile": "fapi1-advanced",
+        "request": "signed",
+        "response": "jarm",
+        "acr_values": ["urn:openbanking:psd2:sca", "urn:cds.au:cdr:2", "urn:cds.au:cdr:3"],
+        "duration_claim": "sharing_duration",
+        "arrangement_claim": "cdr_arrangement_id",
+        "registration": "jwt",
+    })));
+    play.sharing_seconds = Some(7_776_000);
+    play
+}
+
+/// Open Finance Brasil: FAPI 1.0 Advanced, pushed, with encrypted ID tokens and one algorithm.
+fn brazil() -> Play {
+    let mut play = play(profile(json!({
+        "profile": "fapi1-advanced",
+        "request": "signed",
+        "algs": ["PS256"],
+        "acr_required": true,
+        "id_token_encryption": "required",
+    })));
+    play.alg = Alg::Ps256;
+    play.signer = std::sync::Arc::new(crate::testing::signer(Alg::Ps256, "ours"));
+    play.encryption = Some(KeyEncryption::RsaOaep);
+    play.scope = "openid consent:urn:bank:C1 accounts".to_owned();
+    play
+}
+
+#[test]
+fn in_the_uk_a_consent_is_named_in_claims_and_compared_on_return() {
+    let play = uk();
+    let identity = play.run().unwrap().identity.unwrap();
+    assert_eq!(identity.acr.as_deref(), Some("urn:openbanking:psd2:sca"));
+    assert_eq!(
+        play.pushed_parameters()["claims"]["id_token"]["openbanking_intent_id"],
+        json!({ "essential": true, "value": INTENT })
+    );
+    assert_eq!(play.security.registration, RegistrationForm::Jose);
+}
+
+#[test]
+fn in_australia_the_sharing_is_told_and_the_arrangement_comes_back() {
+    let new = cdr();
+    let (metadata, tokens) = new.run_with_metadata().unwrap();
+    assert_eq!(tokens.arrangement.as_deref(), Some(ARRANGEMENT));
+    let parameters = new.pushed_parameters();
+    assert_eq!((&parameters["response_type"], &parameters["response_mode"]), (&json!("code"), &json!("jwt")));
+    assert_eq!(
+        parameters["claims"],
+        json!({
+            "sharing_duration": 7_776_000,
+            "id_token": { "acr": {
+                "essential": true, "values": ["urn:openbanking:psd2:sca", "urn:cds.au:cdr:2", "urn:cds.au:cdr:3"],
+            } },
+        })
+    );
+    let mut changed = cdr();
+    changed.arrangement = Some("arrangement-7".to_owned());
+    assert_eq!(changed.run().unwrap().arrangement.as_deref(), Some("arrangement-7"));
+    assert_eq!(changed.pushed_parameters()["claims"]["cdr_arrangement_id"], "arrangement-7");
+
+    // What is renewed stays in its arrangement, named or not.
+    for named in [Value::Null, json!(ARRANGEMENT)] {
+        let mut reply = token_reply();
+        reply.body["cdr_arrangement_id"] = named;
+        let call = new.client().refresh(&metadata, &tokens, &new.world()).unwrap();
+        assert_eq!(new.answer(call, reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
+    }
+    let call = new.client().introspect(
+        &metadata,
+        tokens.refresh_token.as_ref().unwrap(),
+        TokenHint::RefreshToken,
+        &new.world(),
+    );
+    let reply = Reply::new(200, json!({ "active": true, "cdr_arrangement_id": ARRANGEMENT }));
+    assert_eq!(new.answer(call.unwrap(), reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
+}
+
+#[test]
+fn an_arrangement_is_ended_by_its_name() {
+    let play = cdr();
+    let metadata = play.discover().unwrap();
+    let call = play.client().revoke_arrangement(&metadata, ARRANGEMENT, &play.world()).unwrap();
+    play.answer(call, empty_reply(204)).unwrap();
+    let sent = play.sent().pop().unwrap();
+    assert_eq!(sent.uri(), "https://mtls.as.example/arrangements/revoke");
+    let form = form(&sent);
+    assert_eq!(form["cdr_arrangement_id"], ARRANGEMENT);
+    assert!(form.contains_key("client_assertion"));
+}
+
+#[test]
+fn in_brazil_the_request_is_pushed_and_the_id_token_comes_encrypted() {
+    let play = brazil();
+    let tokens = play.run().unwrap();
+    assert_eq!(tokens.scope, "openid consent:urn:bank:C1 accounts");
+    let par = play.sent().into_iter().find(|request| request.uri().path() == "/par").unwrap();
+    assert_eq!(par.uri(), "https://mtls.as.example/par");
+    assert_eq!(play.pushed_parameters()["claims"], json!({ "id_token": { "acr": { "essential": true } } }));
+}
+
+#[test]
+fn less_than_was_asked_for_is_told_and_more_is_taken_only_without_fapi() {
+    let narrow = play(FAPI2_SECURITY).token(|reply| reply.body["scope"] = json!("openid"));
+    let (metadata, tokens) = narrow.run_with_metadata().unwrap();
+    assert_eq!((tokens.scope.as_str(), tokens.not_granted.as_slice()), ("openid", &["accounts".to_owned()][..]));
+    let mut reply = token_reply();
+    reply.without("scope");
+    let call = narrow.client().refresh(&metadata, &tokens, &narrow.world()).unwrap();
+    let refreshed = narrow.answer(call, reply).unwrap();
+    assert_eq!((refreshed.scope.as_str(), refreshed.not_granted), ("openid", tokens.not_granted));
+
+    let wide =
+        play(crate::profile::OAUTH_PKCE).token(|reply| reply.body["scope"] = json!(" openid  accounts payments"));
+    let tokens = wide.run().unwrap();
+    assert_eq!((tokens.scope.as_str(), tokens.not_granted.len()), (" openid  accounts payments", 0));
+}
+
+#[test]
+fn a_refreshed_id_token_of_the_same_user_is_fine_encrypted_or_not() {
+    for encryption in [None, Some(KeyEncryption::RsaOaep256)] {
+        let mut play = play(FAPI2_SECURITY);
+        play.encryption = encryption;
+        let (metadata, tokens) = play.run_with_metadata().unwrap();
+        let refresh = |subject: &str| {
+            let mut jwt = play.jwt(play.id_token_claims(&Map::new()));
+            jwt.claims["sub"] = json!(subject);
+            let mut reply = token_reply();
+            reply.body["id_token"] = jwt.compact().into();
+            play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), reply)
+        };
+        assert!(refresh(SUBJECT).is_ok());
+        assert_eq!(refresh("somebody else").unwrap_err().code, "id_token.sub.mismatch");
+    }
+}
+
+/// Asks for a signed answer about a token; a test may spoil it.
+fn introspected(change: impl Fn(&mut Jwt)) -> Result<crate::introspection::Introspection, Refusal> {
+    let play = play(FAPI2_SECURITY);
+    let metadata = play.discover()?;
+    let keys = play.keys(&metadata)?;
+    let told = json!({ "active": true, "scope": "accounts" });
+    let mut jwt = play.jwt(json!({
+        "iss": ISSUER, "aud": CLIENT_ID, "iat": start().as_second(), "token_introspection": told,
+    }));
+    jwt.header["typ"] = json!("token-introspection+jwt");
+    change(&mut jwt);
+    let token = "token".into();
+    let call = play.client().introspect_signed(&metadata, &token, TokenHint::AccessToken, keys, &play.world())?;
+    assert_eq!(call.request.headers()["accept"], "application/token-introspection+jwt");
+    let mut reply = empty_reply(200);
+    reply.raw = Some(jwt.compact().into_bytes());
+    play.answer(call, reply)
+}
+
+#[test]
+fn a_server_signs_what_it_knows_of_a_token() {
+    let known = introspected(|_| {}).unwrap();
+    assert_eq!((known.active, known.scope.as_deref()), (true, Some("accounts")));
+    assert!(introspected(|jwt| jwt.claims["aud"] = json!(["x", CLIENT_ID])).is_ok());
+    for skew in [-60, 60] {
+        assert!(introspected(|jwt| jwt.claims["iat"] = json!(start().as_second() + skew)).is_ok());
+    }
+}
+
+/// Every refusal that only some ecosystems know.
+pub(crate) fn rows() -> Vec<Row> {
+    [introspection_rows(), arrangement_rows(), encryption_rows()].concat()
+}
+
+fn introspection_rows() -> Vec<Row> {
+    let row = |code, change: fn(&mut Jwt)| (code, introspected(change).map(drop).expect_err(code));
+    vec![
+        row("introspection.format.invalid", |jwt| jwt.header["typ"] = json!("JWT")),
+        row("introspection.format.invalid", |jwt| jwt.header.as_object_mut().unwrap().retain(|name, _| name != "typ")),
+        row("introspection.alg.mismatch", |jwt| (jwt.header["alg"], jwt.hand) = (json!("none"), Hand::Nobody)),
+        row("introspection.kid.untrusted", |jwt| jwt.header["kid"] = json!("unknown")),
+        row("introspection.signature.invalid", |jwt| jwt.hand = Hand::Nobody),
+        row("introspection.iss.mismatch", |jwt| jwt.claims["iss"] = json!("https://other.example/")),
+        row("introspection.iss.mismatch", |jwt| jwt.without("iss")),
+        row("introspection.aud.mismatch", |jwt| jwt.claims["aud"] = json!(["tpp-2"])),
+        row("introspection.aud.mismatch", |jwt| jwt.without("aud")),
+        row("introspection.iat.expired", |jwt| jwt.claims["iat"] = json!(start().as_second() - 61)),
+        row("introspection.iat.expired", |jwt| jwt.claims["iat"] = json!(start().as_second() + 61)),
+        row("introspection.iat.expired", |jwt| jwt.without("iat")),
+        row("introspection.response.invalid", |jwt| jwt.without("token_introspection")),
+        row("introspection.response.invalid", |jwt| jwt.claims["token_introspection"] = json!({ "scope": "a" })),
+    ]
+}
+
+fn arrangement_rows() -> Vec<Row> {
+    let changing = || {
+        let mut play = cdr();
+        play.arrangement = Some("arrangement-7".to_owned());
+        play
+    };
+    let renamed = |reply: &mut Reply| reply.body["cdr_arrangement_id"] = json!("arrangement-8");
+    let mut unknown_claim = play(FAPI2_SECURITY);
+    unknown_claim.arrangement = Some(ARRANGEMENT.to_owned());
+    let mut unknown_duration = play(FAPI2_SECURITY);
+    unknown_duration.sharing_seconds = Some(1);
+    let renewed = || {
+        let play = cdr();
+        let (metadata, tokens) = play.run_with_metadata().unwrap();
+        let mut reply = token_reply();
+        renamed(&mut reply);
+        play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), reply).map(drop).unwrap_err()
+    };
+    let end = |play: Play, reply: Reply| {
+        let metadata = play.discover().unwrap();
+        let call = play.client().revoke_arrangement(&metadata, ARRANGEMENT, &play.world());
+        call.and_then(|call| play.answer(call, reply)).unwrap_err()
+    };
+    let nowhere = cdr().metadata(|reply| {
+        reply.without("cdr_arrangement_revocation_endpoint");
+        reply.without("mtls_endpoint_aliases");
+    });
+    let urn = "urn:au-cds:error:cds-all:Authorisation/InvalidArrangement";
+    let unknown = Reply::new(422, json!({ "errors": [{ "code": urn, "title": "words of the bank" }] }));
+    vec![
+        refused("client.arrangement.invalid", unknown_claim),
+        refused("client.arrangement.invalid", unknown_duration),
+        refused("token.cdr_arrangement_id.missing", cdr().token(|reply| reply.without("cdr_arrangement_id"))),
+        refused("token.cdr_arrangement_id.missing", cdr().token(|reply| reply.body["cdr_arrangement_id"] = json!(""))),
+        refused("token.cdr_arrangement_id.mismatch", changing().token(renamed)),
+        ("token.cdr_arrangement_id.mismatch", renewed()),
+        ("client.arrangement.invalid", end(play(FAPI2_SECURITY), empty_reply(204))),
+        ("metadata.cdr_arrangement_revocation_endpoint.missing", end(nowhere, empty_reply(204))),
+        ("arrangement.status.invalid", end(cdr(), empty_reply(200))),
+        ("arrangement.revocation.refused", end(cdr(), unknown)),
+        ("arrangement.revocation.refused", {
+            let mut reply = empty_reply(0);
+            reply.error(401, "invalid_client");
+            end(cdr(), reply)
+        }),
+    ]
+}
+
+fn encryption_rows() -> Vec<Row> {
+    let required = Security { id_token_encryption: IdTokenEncryption::Required, ..FAPI2_SECURITY };
+    vec![
+        refused("id_token.encryption.missing", play(required.clone())),
+        refused("id_token.encryption.missing", encrypted(required).id_token(|jwt| jwt.envelope = None)),
+        refused("id_token.encryption.missing", brazil().front(|jwt| jwt.envelope = None)),
+        refused("id_token.acr.missing", brazil().id_token(|jwt| jwt.without("acr"))),
+    ]
+}
+
+#[test]
+fn a_login_and_tokens_stored_before_there_were_ecosystems_are_still_read() {
+    let play = play(FAPI2_SECURITY);
+    let metadata = play.discover().unwrap();
+    let aged = |bytes: &[u8], added: &[&str]| {
+        let mut value: Value = serde_json::from_slice(bytes).unwrap();
+        for object in ["/asked", ""] {
+            if let Some(Value::Object(members)) = value.pointer_mut(object) {
+                members.retain(|name, _| !added.contains(&name.as_str()));
+            }
+        }
+        value.to_string().into_bytes()
+    };
+    let login = play.push(&metadata).unwrap().login.to_bytes();
+    assert!(PendingLogin::from_bytes(&aged(&login, &["acr_required", "arrangement", "duration", "encrypted"])).is_ok());
+    let tokens = play.run().unwrap().to_bytes();
+    let tokens = Tokens::from_bytes(&aged(&tokens, &["not_granted", "arrangement"])).unwrap();
+    assert!(tokens.not_granted.is_empty());
+}
