@@ -4,17 +4,20 @@ mod files;
 mod probe;
 mod walk;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
+use fapi::ciba::{BackchannelRequest, Hint};
+use fapi::request::AuthorizationRequest;
 use net::{Limits, Loss, TransportError, Unsent};
 use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
-use probe::{Probe, Report};
+use probe::{Asked, Probe, Report};
 
 /// The FAPI client
 #[derive(Debug, Subcommand)]
@@ -50,9 +53,44 @@ pub(crate) struct ProbeArgs {
     /// The bank's id of what is to be authorised, where its profile names it in a scope, in details or in a claim
     #[arg(long, value_name = "ID")]
     intent: Option<String>,
+    /// Become a client first (RFC 7591), whatever client id the registration names; afterwards read, replace and end what
+    /// was registered (RFC 7592)
+    #[arg(long)]
+    register: bool,
+    #[command(flatten)]
+    user: User,
     /// Longest time for one request and its answer
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::AUTH.total.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+}
+
+/// A user who is asked on a device of theirs, without a browser (CIBA).
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct User {
+    /// Ask this user elsewhere, without a browser: `login_hint=ada`, `login_hint_token=…` or `id_token_hint=…`
+    #[arg(long, value_name = "KIND=VALUE", value_parser = hint)]
+    hint: Option<(Kind, SecretString)>,
+    /// What both of the user's screens show
+    #[arg(long, value_name = "TEXT", requires = "hint")]
+    binding_message: Option<String>,
+    /// Where the server's notifications come in, where the profile has `token_delivery = "ping"`: plain HTTP on this
+    /// machine, TLS ends before it
+    #[arg(long, value_name = "ADDRESS", requires = "hint")]
+    ping: Option<SocketAddr>,
+    /// The address of that place as the server sees it, told with `--register`
+    #[arg(long, value_name = "URL", requires = "ping", value_parser = https)]
+    notification_endpoint: Option<Url>,
+}
+
+/// Makes a hint of its value.
+type Kind = fn(SecretString) -> Hint;
+
+impl User {
+    fn asked_for(&self, what: &AuthorizationRequest) -> Option<BackchannelRequest> {
+        let (kind, value) = self.hint.as_ref()?;
+        let request = BackchannelRequest::new(what.clone(), kind(value.clone()));
+        Some(BackchannelRequest { binding_message: self.binding_message.clone(), ..request })
+    }
 }
 
 /// Runs the command.
@@ -65,9 +103,10 @@ pub(crate) fn run(command: FapiCommand) -> anyhow::Result<()> {
 
 async fn probe(args: ProbeArgs) -> anyhow::Result<()> {
     let limits = Limits { total: Duration::from_secs(args.timeout), ..Limits::AUTH };
-    let setup = files::read(&args.profile, &args.registration, args.intent.as_deref(), limits)?;
+    let setup = files::read(&args.profile, &args.registration, args.intent.as_deref(), &args.user, limits)?;
     let mut probe = Probe::new(setup, args.trace.as_deref())?;
-    let report = probe.run(&args.form, args.resource.as_ref()).await;
+    let asked = Asked { answers: &args.form, resource: args.resource.as_ref(), register: args.register };
+    let report = probe.run(&asked).await;
     crate::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { sentences(&report) })?;
     ensure!(report.ok, "stopped at {}: {}", report.stage, report.reason.as_deref().unwrap_or_default());
     Ok(())
@@ -109,8 +148,18 @@ const TRANSPORT: [TransportError; 16] = [
 ];
 
 fn answer(text: &str) -> Result<(String, SecretString), String> {
-    let (name, value) = text.split_once('=').ok_or("an answer is written name=value")?;
+    let (name, value) = text.split_once('=').ok_or("must be written name=value")?;
     Ok((name.to_owned(), value.to_owned().into()))
+}
+
+fn hint(text: &str) -> Result<(Kind, SecretString), String> {
+    let (kind, value) = answer(text)?;
+    match kind.as_str() {
+        "login_hint" => Ok((Hint::Login, value)),
+        "login_hint_token" => Ok((Hint::LoginToken, value)),
+        "id_token_hint" => Ok((Hint::IdToken, value)),
+        _ => Err("a hint is a login_hint, a login_hint_token or an id_token_hint".to_owned()),
+    }
 }
 
 fn https(text: &str) -> Result<Url, String> {

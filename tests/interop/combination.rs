@@ -1,8 +1,9 @@
 //! What is combined: profiles, client authentication, algorithms, bindings, forms.
 
-use fapi::profile::{Alg, ClientAuth, KeyEncryption, ResponseForm, Security, TokenBinding};
+use fapi::profile::{Alg, ClientAuth, KeyEncryption, ResponseForm, Security, TokenBinding, TokenDelivery};
 use fapi::profile::{FAPI1_ADVANCED, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, OAUTH_PKCE};
 use serde_json::{Value, json};
+use tests::world::free_port;
 
 use crate::certificates;
 
@@ -10,6 +11,11 @@ use crate::certificates;
 pub(crate) const CLIENT_ID: &str = "tpp-1";
 /// Where it sends the browser; nobody listens there.
 pub(crate) const REDIRECT_URI: &str = "https://tpp.example/callback";
+
+/// Where a server notifies us, as it is registered; what stands there hands on to a port of this machine.
+pub(crate) const NOTIFICATION_ENDPOINT: &str = "https://tpp.example/ping";
+/// OIDC CIBA Core §4.
+const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
 /// One way of logging in.
 #[derive(Clone)]
@@ -24,6 +30,10 @@ pub(crate) struct Combination {
     pub(crate) encryption: Option<KeyEncryption>,
     /// Whether a rich request is made (RFC 9396).
     pub(crate) details: bool,
+    /// Whether the user is asked elsewhere (CIBA), and then where the server's notifications come in.
+    pub(crate) elsewhere: Option<Option<u16>>,
+    /// Whether we become a client first (RFC 7591).
+    pub(crate) registers: bool,
     /// What the server is told beside what follows from the profile.
     pub(crate) server: Value,
 }
@@ -32,12 +42,30 @@ impl Combination {
     fn new(name: &'static str, profile: &'static str, security: Security) -> Self {
         let server = json!({ "rotate": true });
         let scope = "openid accounts";
-        Self { name, profile, security, alg: Alg::Es256, scope, encryption: None, details: false, server }
+        let (alg, elsewhere) = (Alg::Es256, None);
+        Self {
+            name,
+            profile,
+            security,
+            alg,
+            scope,
+            encryption: None,
+            details: false,
+            elsewhere,
+            registers: false,
+            server,
+        }
     }
 
     fn server(mut self, name: &str, value: Value) -> Self {
         self.server[name] = value;
         self
+    }
+
+    /// The server tells us that the user is done, through a port of this machine.
+    fn pinged(self) -> Self {
+        let port = free_port();
+        Self { elsewhere: Some(Some(port)), ..self }.server("ping", port.into())
     }
 
     pub(crate) fn openid(&self) -> bool {
@@ -51,12 +79,13 @@ impl Combination {
         let details = "authorization_details = '[{ \"type\": \"account_information\" }]'\n";
         format!(
             "[security]\nprofile = \"{}\"\nclient_auth = \"{}\"\nbinding = \"{}\"\nrequest = \"{}\"\nresponse = \"{}\"\n\
-             algs = [\"{}\"]\n{}{}",
+             token_delivery = \"{}\"\nalgs = [\"{}\"]\n{}{}",
             self.profile,
             security.client_auth.as_str(),
             security.binding.as_str(),
             security.request.as_str(),
             security.response.as_str(),
+            security.token_delivery.as_str(),
             self.alg.as_str(),
             intent.unwrap_or_default(),
             if self.details { details } else { "" },
@@ -91,6 +120,15 @@ impl Combination {
             ClientAuth::TlsClientAuth => client["tls_client_auth_subject_dn"] = "CN=localhost".into(),
             ClientAuth::SelfSignedTlsClientAuth => {}
         }
+        if self.elsewhere.is_some() {
+            client["grant_types"] = json!([CIBA, "refresh_token"]);
+            client["response_types"] = json!([]);
+            client["backchannel_token_delivery_mode"] = security.token_delivery.as_str().into();
+            client["backchannel_authentication_request_signing_alg"] = alg.into();
+        }
+        if security.token_delivery == TokenDelivery::Ping {
+            client["backchannel_client_notification_endpoint"] = NOTIFICATION_ENDPOINT.into();
+        }
         if self.details {
             client["authorization_details_types"] = json!(["account_information"]);
         }
@@ -104,7 +142,7 @@ impl Combination {
 
 /// All of them.
 pub(crate) fn combinations() -> Vec<Combination> {
-    [fapi2(), message_signing(), bound_to_keys(), fapi1(), others()].concat()
+    [fapi2(), message_signing(), bound_to_keys(), fapi1(), elsewhere(), registering(), others()].concat()
 }
 
 /// FAPI 2.0 with certificates.
@@ -180,6 +218,43 @@ pub(crate) fn fapi1() -> Vec<Combination> {
         Combination { security: intent, ..base("FAPI 1, hybrid, UK intent", ResponseForm::Hybrid) },
         encrypted("FAPI 1, hybrid, ID token RSA-OAEP", KeyEncryption::RsaOaep),
         encrypted("FAPI 1, hybrid, ID token RSA-OAEP-256", KeyEncryption::RsaOaep256),
+    ]
+}
+
+/// The user is asked elsewhere, and the server is asked or tells.
+pub(crate) fn elsewhere() -> Vec<Combination> {
+    let base = |name, token_delivery| {
+        let security = Security { token_delivery, ..FAPI1_ADVANCED };
+        Combination { elsewhere: Some(None), ..Combination::new(name, "fapi1-advanced", security) }
+            .server("fapi", json!("1.0 Final"))
+            .server("signed", true.into())
+            .server("elsewhere", true.into())
+    };
+    let by_certificate = |base: Combination| {
+        let security = Security { client_auth: ClientAuth::TlsClientAuth, ..base.security.clone() };
+        Combination { security, ..base }
+    };
+    vec![
+        base("CIBA, poll, private_key_jwt, ES256", TokenDelivery::Poll),
+        Combination {
+            alg: Alg::Ps256,
+            ..by_certificate(base("CIBA, poll, tls_client_auth, PS256", TokenDelivery::Poll))
+        },
+        base("CIBA, ping, private_key_jwt, ES256", TokenDelivery::Ping).pinged(),
+    ]
+}
+
+/// A client that nobody set up before.
+pub(crate) fn registering() -> Vec<Combination> {
+    let new = |combination: &Combination, name| {
+        Combination { name, registers: true, ..combination.clone() }.server("registers", true.into())
+    };
+    let (fapi2, signing, fapi1, elsewhere) = (fapi2(), message_signing(), fapi1(), elsewhere());
+    vec![
+        new(&fapi2[0], "registered, FAPI 2, private_key_jwt, mTLS"),
+        new(&signing[1], "registered, Message Signing, JARM, PS256"),
+        new(&fapi1[6], "registered, FAPI 1, hybrid, RSA-OAEP-256"),
+        new(&elsewhere[2], "registered, CIBA, ping").pinged(),
     ]
 }
 

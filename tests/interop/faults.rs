@@ -7,7 +7,7 @@ use std::thread;
 use fapi::profile::KeyEncryption;
 
 use crate::certificates::{self, Pair};
-use crate::combination::{Combination, bound_to_keys, fapi1, fapi2, message_signing};
+use crate::combination::{Combination, bound_to_keys, elsewhere, fapi1, fapi2, message_signing, registering};
 use crate::planted::{self, Good, Row};
 use crate::probe;
 use crate::provider::{self, Front};
@@ -41,6 +41,8 @@ fn tables() -> Vec<Table> {
         Table::new(plain(), planted::PLAIN, planted::ODD),
         Table::new(hybrid(), planted::HYBRID, &[]),
         Table::new(plain(), planted::NETWORK, &[]),
+        Table::new(named(elsewhere(), "poll, private_key_jwt"), planted::ELSEWHERE, planted::ODD_ELSEWHERE),
+        Table::new(named(registering(), "FAPI 2"), planted::REGISTERING, &[]),
         Table::new(named(message_signing(), "private_key_jwt, ES256"), planted::SIGNED, &[]),
         Table { ours: wrapped, ..Table::new(hybrid(), planted::WRAPPED, planted::ODD_WRAPPED) },
         Table::new(named(fapi1(), "UK intent"), planted::INTENT, &[]),

@@ -22,12 +22,15 @@ fn the_probe_completes_with_every_combination() {
     for combination in combinations() {
         let (outcome, said) = attempt(&combination);
         println!("{:<48} {}", combination.name, outcome.summary());
-        if let Some(complaint) = complaint(&combination, &outcome) {
+        if let Some(complaint) = complaint(&combination, &outcome, &said) {
             failures.push(format!("{}: {complaint}\n{outcome:#?}\nthe server said:\n{said}", combination.name));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
+
+/// How the server's notifications were answered: the first was not its own (R-CIBA-07).
+const PINGED: [&str; 2] = [r#"{"ping":401}"#, r#"{"ping":204}"#];
 
 fn attempt(combination: &Combination) -> (Outcome, String) {
     let provider = provider::start(combination, None);
@@ -35,13 +38,16 @@ fn attempt(combination: &Combination) -> (Outcome, String) {
     (outcome, provider.said())
 }
 
-fn complaint(combination: &Combination, outcome: &Outcome) -> Option<String> {
+fn complaint(combination: &Combination, outcome: &Outcome, said: &str) -> Option<String> {
     let refreshed = outcome.step("refresh").is_some_and(|step| step.detail == "refreshed twice");
     let identified = outcome.step("id_token").is_some_and(|step| step.detail.starts_with("issued at"));
+    let pinged = combination.elsewhere.flatten().is_some();
     let complaints = [
         (!outcome.ok, "the login did not complete"),
         (outcome.step("resource").is_none() && !combination.details, "no resource was read"),
         (!refreshed, "nothing was refreshed"),
+        (combination.registers && outcome.step("management").is_none(), "the registration was not given up"),
+        (!PINGED.iter().all(|line| said.contains(line)) && pinged, "pings were not told from those of others"),
         (combination.openid() && !identified, "no ID token was checked"),
     ];
     complaints.iter().find(|(holds, _)| *holds).map(|(_, says)| (*says).to_owned())

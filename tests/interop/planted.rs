@@ -293,6 +293,142 @@ pub(crate) const PROVED: &[Row] = &[
     ),
 ];
 
+/// Users who are asked elsewhere.
+pub(crate) const ELSEWHERE: &[Row] = &[
+    (
+        "metadata, no endpoint for it",
+        Fault::Metadata(|b| {
+            take(b, "backchannel_authentication_endpoint");
+            take(&mut b["mtls_endpoint_aliases"], "backchannel_authentication_endpoint");
+        }),
+        "metadata.backchannel_authentication_endpoint.missing",
+    ),
+    (
+        "metadata, push alone",
+        Fault::Metadata(|b| b["backchannel_token_delivery_modes_supported"] = json!(["push"])),
+        "metadata.backchannel_token_delivery_modes_supported.mismatch",
+    ),
+    (
+        "R-CIBA-10 auth_req_id missing",
+        Fault::Answer(BACKCHANNEL, |r| r.json(|b| take(b, "auth_req_id"))),
+        "ciba.auth_req_id.missing",
+    ),
+    (
+        "R-CIBA-10 expires_in missing",
+        Fault::Answer(BACKCHANNEL, |r| r.json(|b| take(b, "expires_in"))),
+        "ciba.expires_in.missing",
+    ),
+    (
+        "interval of nothing",
+        Fault::Answer(BACKCHANNEL, |r| r.json(|b| b["interval"] = 0.into())),
+        "ciba.interval.invalid",
+    ),
+    ("backchannel, truncated", Fault::Answer(BACKCHANNEL, |r| r.body.truncate(20)), "ciba.response.invalid"),
+    (
+        "R-CIBA-11 unknown_user_id",
+        Fault::Answer(BACKCHANNEL, |r| r.refuse(400, "unknown_user_id")),
+        "ciba.request.refused",
+    ),
+    (
+        "R-CIBA-11 expired_login_hint_token",
+        Fault::Answer(BACKCHANNEL, |r| r.refuse(400, "expired_login_hint_token")),
+        "ciba.request.refused",
+    ),
+    ("R-CIBA-12 invalid_request", Fault::Answer("/token", |r| r.refuse(400, "invalid_request")), "token.grant.refused"),
+    (
+        "R-CIBA-12 access_denied",
+        Fault::Answer("/token", |r| r.refuse(400, "access_denied")),
+        "ciba.authorization.refused",
+    ),
+    (
+        "R-CIBA-12 expired_token",
+        Fault::Answer("/token", |r| r.refuse(400, "expired_token")),
+        "ciba.auth_req_id.expired",
+    ),
+    (
+        "R-IDT-01 iss wrong",
+        Fault::IdToken(|j| j.claims["iss"] = "https://other.example/".into()),
+        "id_token.iss.mismatch",
+    ),
+    ("R-IDT-03 aud wrong", Fault::IdToken(|j| j.claims["aud"] = "tpp-2".into()), "id_token.aud.mismatch"),
+    ("R-IDT-07 exp past", Fault::IdToken(|j| j.shift("exp", -2 * 60 * 60)), "id_token.exp.expired"),
+    ("R-IDT-09 iat old", Fault::IdToken(|j| j.shift("iat", -7 * 24 * 60 * 60)), "id_token.iat.expired"),
+    ("R-IDT-12 signature", Fault::IdToken(|j| j.hand = Hand::Stranger), "id_token.signature.invalid"),
+    ("R-IDT-13 alg none", Fault::IdToken(unsigned), "id_token.alg.mismatch"),
+    ("R-IDT-14 alg RS256", Fault::IdToken(by_rs256), "id_token.alg.mismatch"),
+    (
+        "K3 auth_req_id of another",
+        Fault::IdToken(|j| j.claims["urn:openid:params:jwt:claim:auth_req_id"] = "of-another".into()),
+        "id_token.auth_req_id.mismatch",
+    ),
+    (
+        "rt_hash of another",
+        Fault::IdToken(|j| j.claims["urn:openid:params:jwt:claim:rt_hash"] = "AAAAAAAAAAAAAAAAAAAAAA".into()),
+        "id_token.rt_hash.mismatch",
+    ),
+    ("no ID token", Fault::Token(|b| take(b, "id_token")), "token.id_token.missing"),
+];
+
+const BACKCHANNEL: &str = "/backchannel";
+
+/// Becoming a client.
+pub(crate) const REGISTERING: &[Row] = &[
+    (
+        "metadata, no endpoint for it",
+        Fault::Metadata(|b| take(b, "registration_endpoint")),
+        "metadata.registration_endpoint.missing",
+    ),
+    ("registration, status", Fault::Answer("/reg", |r| r.status = 200), "registration.status.invalid"),
+    (
+        "registration, refused",
+        Fault::Answer("/reg", |r| r.refuse(400, "invalid_software_statement")),
+        "registration.request.refused",
+    ),
+    ("registration, truncated", Fault::Answer("/reg", |r| r.body.truncate(60)), "registration.response.invalid"),
+    (
+        "registration, no client id",
+        Fault::Answer("/reg", |r| r.json(|b| take(b, "client_id"))),
+        "registration.client_id.missing",
+    ),
+    (
+        "registration, shared secret",
+        Fault::Answer("/reg", |r| r.json(|b| b["token_endpoint_auth_method"] = "client_secret_basic".into())),
+        "registration.token_endpoint_auth_method.mismatch",
+    ),
+    (
+        "registration, another redirect URI",
+        Fault::Answer("/reg", |r| {
+            r.json(|b| b["redirect_uris"].as_array_mut().expect("a list").push("https://other.example/".into()));
+        }),
+        "registration.redirect_uris.mismatch",
+    ),
+    (
+        "registration, tokens for anybody",
+        Fault::Answer("/reg", |r| r.json(|b| b["tls_client_certificate_bound_access_tokens"] = false.into())),
+        "registration.token_binding.mismatch",
+    ),
+    (
+        "registration, RS256",
+        Fault::Answer("/reg", |r| r.json(|b| b["id_token_signed_response_alg"] = "RS256".into())),
+        "registration.signing_algs.mismatch",
+    ),
+    (
+        "registration, managed over http",
+        Fault::Answer("/reg", |r| r.json(|b| b["registration_client_uri"] = "http://as.example/reg/1".into())),
+        "registration.registration_client_uri.invalid",
+    ),
+    (
+        "management, another client",
+        Fault::Answer("/reg/", |r| r.json(|b| b["client_id"] = "of-another".into())),
+        "registration.client_id.mismatch",
+    ),
+    (
+        "management, token refused",
+        Fault::Answer("/reg/", |r| r.refuse(401, "invalid_token")),
+        "registration.request.refused",
+    ),
+];
+
 /// What a network does. After each of these it is unknown what the server did, so nothing is tried again.
 pub(crate) const NETWORK: &[Row] = &[
     ("metadata, endless", Fault::Answer(METADATA, |r| r.way = Way::Endless), "answer.too_large"),
@@ -358,6 +494,10 @@ pub(crate) const ODD: &[Good] = &[
     ("R-IDT-18 no at_hash", Fault::IdToken(|j| j.without("at_hash"))),
     ("unknown parameter", Fault::Callback(|q| again(q, "session_state", "x"))),
 ];
+
+/// The same for users who are asked elsewhere.
+pub(crate) const ODD_ELSEWHERE: &[Good] =
+    &[("R-CIBA-09 slow_down", Fault::Once("/token", |r| r.refuse(400, "slow_down")))];
 
 /// The same for tokens that are bound to a key.
 pub(crate) const ODD_PROVED: &[Good] =

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::certificates::{self, ENCRYPTION_KEY, ENCRYPTION_KID, file};
-use crate::combination::{CLIENT_ID, Combination, REDIRECT_URI};
+use crate::combination::{CLIENT_ID, Combination, NOTIFICATION_ENDPOINT, REDIRECT_URI};
 
 /// The report of a probe.
 #[derive(Debug)]
@@ -84,6 +84,16 @@ pub(crate) fn run_with(combination: &Combination, issuer: &str, resource: Option
     let registration = registration(combination, issuer, &file("ca.pem"));
     let mut arguments = vec!["--form", "login=ada", "--form", "password=any"];
     arguments.extend(resource.iter().flat_map(|url| ["--resource", url]));
+    let port = combination.elsewhere.flatten().map(|port| format!("127.0.0.1:{port}"));
+    if combination.elsewhere.is_some() {
+        arguments.extend(["--hint", "login_hint=ada", "--binding-message", "W4SCT"]);
+    }
+    if let Some(port) = &port {
+        arguments.extend(["--ping", port, "--notification-endpoint", NOTIFICATION_ENDPOINT]);
+    }
+    if combination.registers {
+        arguments.push("--register");
+    }
     arguments.extend(more);
     if combination.security.intent_claim.is_some() {
         arguments.extend(["--intent", "consent-42"]);

@@ -153,7 +153,8 @@ impl Reply {
         response
     }
 
-    fn json(&mut self, change: impl FnOnce(&mut Value)) {
+    /// Changes a JSON body.
+    pub(crate) fn json(&mut self, change: impl FnOnce(&mut Value)) {
         let Ok(mut body) = serde_json::from_slice(&self.body) else { return };
         change(&mut body);
         self.body = body.to_string().into_bytes();
@@ -182,7 +183,9 @@ pub(crate) enum Fault {
     Token(fn(&mut Value)),
     /// How the key of the encrypted ID token beside the code is wrapped.
     Wrap(RsaesJweAlgorithm),
-    /// The answer of a path as a whole.
+    /// The first answer of a path, and no other.
+    Once(&'static str, fn(&mut Reply)),
+    /// The answer of a path as a whole, or of all below one that ends with a slash.
     Answer(&'static str, fn(&mut Reply)),
 }
 
@@ -354,8 +357,13 @@ impl Inner {
             "/token" => reply.json(|body| self.tokens(body, fault)),
             _ => self.way_home(reply, fault),
         }
-        if let Fault::Answer(at, change) = fault
-            && at == path
+        let whole = match fault {
+            Fault::Answer(at, change) => Some((at, change)),
+            Fault::Once(at, change) if !self.state().planted => Some((at, change)),
+            _ => None,
+        };
+        if let Some((at, change)) = whole
+            && (at == path || (at.ends_with('/') && path.starts_with(at)))
         {
             change(reply);
             self.planted();

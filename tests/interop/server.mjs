@@ -52,9 +52,31 @@ if (setup.client.token_endpoint_auth_method === 'self_signed_tls_client_auth') {
   setup.client.jwks.keys.push(key);
 }
 
+// A user who is asked elsewhere agrees: when somebody asks whether they are done, or, where the client is notified, at once.
+const agree = async (id) => {
+  const request = await provider.BackchannelAuthenticationRequest.find(id);
+  const grant = new provider.Grant({ accountId: request.accountId, clientId: request.clientId });
+  grant.addOIDCScope(request.scope);
+  await provider.backchannelResult(request, await grant.save());
+};
+
+// Stands before the client: hands notifications on to where it listens, after one that is not the server's own.
+const notify = async (url, { dispatcher, ...options }) => {
+  if (!setup.ping) return fetch(url, options);
+  const here = `http://127.0.0.1:${setup.ping}/`;
+  const stranger = await fetch(here, { ...options, headers: { ...options.headers, authorization: 'Bearer guessed' } });
+  say({ ping: stranger.status });
+  const answer = await fetch(here, options);
+  say({ ping: answer.status });
+  return answer;
+};
+
 const details = (source) => source?.rar;
 const provider = new Provider(issuer, {
-  clients: [setup.client],
+  clients: setup.registers ? [] : [setup.client],
+  // Its own default is an algorithm that is not offered here.
+  clientDefaults: { authorization_signed_response_alg: 'ES256' },
+  fetch: notify,
   cookies: { keys: ['only for this run'] },
   jwks: {
     keys: [
@@ -74,6 +96,7 @@ const provider = new Provider(issuer, {
       revocation_endpoint: `${aliased}/token/revocation`,
       introspection_endpoint: `${aliased}/token/introspection`,
       userinfo_endpoint: `${aliased}/me`,
+      backchannel_authentication_endpoint: `${aliased}/backchannel`,
     },
   },
   enabledJWA: {
@@ -85,6 +108,18 @@ const provider = new Provider(issuer, {
     idTokenEncryptionEncValues: ['A256GCM', 'A128CBC-HS256'],
   },
   features: {
+    ciba: {
+      enabled: Boolean(setup.elsewhere),
+      deliveryModes: ['poll', 'ping'],
+      processLoginHint: (ctx, hint) => (hint === 'ada' ? hint : undefined),
+      processLoginHintToken: () => undefined,
+      verifyUserCode: () => {},
+      validateBindingMessage: () => {},
+      validateRequestContext: () => {},
+      triggerAuthenticationDevice: (ctx, request) => {
+        if (setup.ping) ctx.res.on('finish', () => agree(request.jti).catch((error) => say({ error: error.message })));
+      },
+    },
     claimsParameter: { enabled: true },
     clientCredentials: { enabled: true },
     dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => Boolean(setup.nonces) },
@@ -103,6 +138,8 @@ const provider = new Provider(issuer, {
         property === 'tls_client_auth_subject_dn' && `CN=${ownName(certificateOf(ctx))}` === expected,
     },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: Boolean(setup.pushed) },
+    registration: { enabled: Boolean(setup.registers) },
+    registrationManagement: { enabled: Boolean(setup.registers), rotateRegistrationAccessToken: true },
     requestObjects: { enabled: true, requireSignedRequestObject: Boolean(setup.signed) },
     // Rich requests are about one resource server; without them tokens are for the user's own data.
     resourceIndicators: {
@@ -129,8 +166,16 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: () => Boolean(setup.rotate),
   ttl: { AccessToken: 300, RefreshToken: 3600 },
 });
+// The standard leaves the interval to the server; an hour of tests does not have five seconds for each.
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.body?.auth_req_id) ctx.body.interval = 1;
+});
+provider.on('grant.error', (ctx, error) => {
+  if (error.error === 'authorization_pending') agree(ctx.oidc.params.auth_req_id);
+});
 provider.proxy = Boolean(setup.behind);
-for (const event of ['server_error', 'authorization.error', 'grant.error', 'pushed_authorization_request.error', 'userinfo.error']) {
+for (const event of ['server_error', 'authorization.error', 'grant.error', 'pushed_authorization_request.error', 'userinfo.error', 'backchannel_authentication.error', 'registration_create.error', 'registration_update.error']) {
   provider.on(event, (ctx, error) => say({ error: error.message, detail: error.error_description, cause: error.cause?.message }));
 }
 

@@ -2,29 +2,68 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use bank_adapters::registration::{Registration, SigningKey};
+use fapi::ciba::BackchannelRequest;
 use fapi::client::Client;
-use fapi::keys::{PemDecrypter, PemSigner};
+use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::Environment;
-use fapi::profile::{Alg, KeyEncryption, Settings};
+use fapi::profile::{Alg, KeyEncryption, Security, Settings};
+use fapi::registration::{CertificateName, Description, PublishedKeys, Registrar};
 use fapi::request::AuthorizationRequest;
+use net::serve::PeerCertificate;
 use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use url::{Host, Url};
 
+use super::User;
 use crate::browser::Browser;
 use crate::clock::SystemClock;
 
 /// Stands for the bank's id of what is authorised, as in every profile.
 const INTENT: &str = "{consent_id}";
 
+/// Who we are, whatever a server calls us.
+#[derive(Clone)]
+pub(super) struct Us {
+    security: Security,
+    signer: Arc<dyn Signer>,
+    decrypter: Option<Arc<dyn Decrypter>>,
+    /// What a server is told that does not know us yet.
+    pub(super) description: Description,
+}
+
+impl Us {
+    /// Our client under an id.
+    pub(super) fn client(&self, client_id: &str) -> Client {
+        let redirect_uri = self.description.redirect_uris.first().map_or("", String::as_str);
+        let client = Client::new(self.security.clone(), client_id, redirect_uri, self.signer.clone());
+        match &self.decrypter {
+            Some(decrypter) => client.with_decrypter(decrypter.clone()),
+            None => client,
+        }
+    }
+
+    /// What registers us.
+    pub(super) fn registrar(&self) -> Registrar {
+        let registrar = Registrar::new(self.security.clone(), self.signer.clone());
+        match &self.decrypter {
+            Some(decrypter) => registrar.encrypted(decrypter.alg()),
+            None => registrar,
+        }
+    }
+}
+
 /// Everything that a probe needs.
 pub(super) struct Setup {
+    /// Who we are.
+    pub(super) us: Us,
     /// Our client at the server.
     pub(super) client: Client,
     /// The issuer, from our own files.
@@ -33,22 +72,32 @@ pub(super) struct Setup {
     pub(super) environment: Environment,
     /// What is asked of the user.
     pub(super) request: AuthorizationRequest,
+    /// Who is asked elsewhere, where no browser travels.
+    pub(super) elsewhere: Option<Elsewhere>,
     /// Moves calls, with our certificate.
     pub(super) http: net::Client,
     /// The user's browser, which stops at our redirect URI.
     pub(super) browser: Browser,
 }
 
+/// A decoupled login (OIDC CIBA).
+pub(super) struct Elsewhere {
+    /// Who is asked for what.
+    pub(super) request: BackchannelRequest,
+    /// Where the server's notifications come in.
+    pub(super) pings: Option<SocketAddr>,
+}
+
 /// The part of a profile that a login needs. What else a bank's profile says is not looked at.
 #[derive(Deserialize)]
 struct Profile {
-    security: Security,
+    security: Authorisation,
     #[serde(default)]
     endpoints: BTreeMap<String, Endpoints>,
 }
 
 #[derive(Deserialize)]
-struct Security {
+struct Authorisation {
     #[serde(flatten)]
     settings: Settings,
     #[serde(default)]
@@ -66,11 +115,18 @@ struct Endpoints {
 ///
 /// # Errors
 /// Says which file is wrong and how.
-pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>, limits: Limits) -> anyhow::Result<Setup> {
+pub(super) fn read(
+    profile: &Path,
+    registration: &Path,
+    intent: Option<&str>,
+    user: &User,
+    limits: Limits,
+) -> anyhow::Result<Setup> {
     let text = fs::read_to_string(profile).with_context(|| profile.display().to_string())?;
     let profile: Profile = toml::from_str(&text).with_context(|| profile.display().to_string())?;
     let registration = Registration::read(registration)?;
     let request = request(&profile.security, &registration, intent)?;
+    let elsewhere = user.asked_for(&request).map(|request| Elsewhere { request, pings: user.ping });
     let own = registration.own_endpoints().issuer.clone();
     let environment = profile.endpoints.get(registration.environment.as_str());
     let issuer = own.or_else(|| environment?.issuer.clone());
@@ -79,11 +135,12 @@ pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>, li
     let signing = registration.signing.as_ref().context("[signing] is needed")?;
     let alg = Alg::named(&signing.alg).context("signing.alg is not known")?;
     let signer = PemSigner::from_pem(alg, &signing.kid, signing.key.expose_secret().as_bytes())?;
-    let redirect_uri = &registration.redirect_uri;
-    let client = Client::new(security, &registration.client_id, redirect_uri.as_str(), Arc::new(signer));
-    let client = match &registration.encryption {
-        Some(key) => client.with_decrypter(Arc::new(decrypter(key)?)),
-        None => client,
+    let decrypter = registration.encryption.as_ref().map(decrypter).transpose()?;
+    let us = Us {
+        description: describe(&registration, &request, &signer, decrypter.as_ref(), user)?,
+        security,
+        signer: Arc::new(signer),
+        decrypter: decrypter.map(|decrypter| Arc::new(decrypter) as Arc<dyn Decrypter>),
     };
     let here = is_loopback(&issuer);
     let (reach, pages) = match here {
@@ -91,17 +148,19 @@ pub(super) fn read(profile: &Path, registration: &Path, intent: Option<&str>, li
         false => (Egress::public(), Egress::public()),
     };
     Ok(Setup {
-        client,
+        client: us.client(&registration.client_id),
+        us,
         issuer,
         environment: if here { Environment::Development } else { Environment::Production },
         request,
+        elsewhere,
         http: http(&registration, reach, limits, true)?,
-        browser: Browser::new(http(&registration, pages, limits, false)?).until(redirect_uri.clone()),
+        browser: Browser::new(http(&registration, pages, limits, false)?).until(registration.redirect_uri.clone()),
     })
 }
 
 fn request(
-    security: &Security,
+    security: &Authorisation,
     registration: &Registration,
     intent: Option<&str>,
 ) -> anyhow::Result<AuthorizationRequest> {
@@ -123,6 +182,32 @@ fn request(
         authorization_details: details.context("security.authorization_details is not JSON")?,
         intent: intent.map(str::to_owned),
         ..AuthorizationRequest::default()
+    })
+}
+
+/// What a server is told of us: with a software statement the directory says where our keys are.
+fn describe(
+    registration: &Registration,
+    request: &AuthorizationRequest,
+    signer: &PemSigner,
+    decrypter: Option<&PemDecrypter>,
+    user: &User,
+) -> anyhow::Result<Description> {
+    let statement = registration.software_statement.as_ref().map(|text| text.expose_secret().trim().to_owned());
+    let keys = [Some(signer.public_jwk()), decrypter.map(Decrypter::public_jwk)];
+    let keys: Vec<_> = keys.into_iter().flatten().map(Value::Object).collect();
+    let transport = registration.transport.as_ref().context("[transport] is needed")?;
+    let (certificate, key) = (transport.certificate.as_bytes(), transport.key.expose_secret().as_bytes());
+    let certificate = PeerCertificate::from_der(TransportIdentity::from_pem(certificate, key)?.certificate_der());
+    Ok(Description {
+        redirect_uris: vec![registration.redirect_uri.to_string()],
+        scope: Some(request.scope.clone()),
+        keys: statement.is_none().then(|| PublishedKeys::Inline(json!({ "keys": keys }))),
+        certificate: certificate.map(|certificate| CertificateName::SubjectDn(certificate.subject)),
+        decoupled: user.hint.is_some(),
+        notification_endpoint: user.notification_endpoint.clone(),
+        software_statement: statement,
+        ..Description::default()
     })
 }
 
@@ -183,7 +268,7 @@ mod tests {
         for example in examples().skip(1) {
             let file = folder.path().join("profile.toml");
             fs::write(&file, example).unwrap();
-            let setup = read(&file, &registration_file, Some("c-1"), Limits::AUTH).unwrap();
+            let setup = read(&file, &registration_file, Some("c-1"), &User::default(), Limits::AUTH).unwrap();
             assert_eq!(setup.issuer, "https://as.example");
             assert_eq!(setup.environment, Environment::Production);
             let profile: Profile = toml::from_str(example).unwrap();

@@ -1,5 +1,8 @@
 //! The probe: every step of a login in order, each written down, and silence after the first that is refused.
 
+mod elsewhere;
+mod registration;
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use serde::Serialize;
 use url::Url;
 use vault::SystemEntropy;
 
-use super::files::Setup;
+use super::files::{Elsewhere, Setup};
 use super::walk::{self, Lost};
 use super::{Line, Trace};
 use crate::clock::SystemClock;
@@ -96,6 +99,16 @@ impl From<TransportError> for Stop {
     }
 }
 
+/// What the operator wants to see.
+pub(super) struct Asked<'a> {
+    /// Answers to the bank's forms.
+    pub(super) answers: &'a [(String, SecretString)],
+    /// Where the access token is shown.
+    pub(super) resource: Option<&'a Url>,
+    /// Whether we become a client first.
+    pub(super) register: bool,
+}
+
 /// Somebody who logs in once.
 pub(super) struct Probe {
     setup: Setup,
@@ -112,41 +125,67 @@ impl Probe {
     }
 
     /// The whole login. The report says how far it came.
-    pub(super) async fn run(&mut self, answers: &[(String, SecretString)], resource: Option<&Url>) -> Report {
-        let outcome = self.login(answers, resource).await;
+    pub(super) async fn run(&mut self, asked: &Asked<'_>) -> Report {
+        let outcome = self.whole(asked).await;
         let stage = self.steps.last().map_or("discovery", |step| step.name);
         let reason = outcome.err().map(|stop| stop.code().to_owned());
         Report { ok: reason.is_none(), stage, reason, steps: std::mem::take(&mut self.steps) }
     }
 
-    async fn login(&mut self, answers: &[(String, SecretString)], resource: Option<&Url>) -> Result<(), Stop> {
+    async fn whole(&mut self, asked: &Asked<'_>) -> Result<(), Stop> {
         let passed = self.discover().await;
         let metadata = self.note("discovery", passed)?;
-        let passed = self.depart(&metadata).await;
+        if !asked.register {
+            return self.login(&metadata, asked).await;
+        }
+        let passed = self.become_client(&metadata).await;
+        let registered = self.note("registration", passed)?;
+        self.login(&metadata, asked).await?;
+        let passed = self.manage(&metadata, registered).await;
+        self.note("management", passed)
+    }
+
+    async fn login(&mut self, metadata: &Metadata, asked: &Asked<'_>) -> Result<(), Stop> {
+        let (redeemed, mut keys) = match self.setup.elsewhere.take() {
+            Some(Elsewhere { request, pings }) => {
+                (self.ask_elsewhere(metadata, &request, pings).await?, KeySet::empty())
+            }
+            None => self.by_browser(metadata, asked.answers).await?,
+        };
+        if redeemed.needs_keys() && keys.is_empty() {
+            let passed = self.fetch_keys(metadata).await;
+            keys = self.note("jwks", passed)?;
+        }
+        let passed = self.check(metadata, &redeemed, &keys).await;
+        let tokens = self.note("id_token", passed)?;
+        if let Some(url) = asked.resource {
+            let passed = self.read_resource(url, &tokens).await;
+            self.note("resource", passed)?;
+        }
+        let passed = self.refresh(metadata, &tokens).await;
+        self.note("refresh", passed)
+    }
+
+    /// From the request to the token response, with the keys that were needed on the way.
+    async fn by_browser(
+        &mut self,
+        metadata: &Metadata,
+        answers: &[(String, SecretString)],
+    ) -> Result<(Redeemed, KeySet), Stop> {
+        let passed = self.depart(metadata).await;
         let departure = self.note("request", passed)?;
         let passed = self.authorise(&departure, answers).await;
         let callback = self.note("authorization", passed)?;
         let mut keys = KeySet::empty();
         if self.setup.client.security().response.is_signed() {
-            let passed = self.fetch_keys(&metadata).await;
+            let passed = self.fetch_keys(metadata).await;
             keys = self.note("jwks", passed)?;
         }
-        let passed = self.come_back(&metadata, departure.login, &callback, &keys).await;
+        let passed = self.come_back(metadata, departure.login, &callback, &keys).await;
         let code = self.note("callback", passed)?;
-        let passed = self.redeem(&metadata, code).await;
+        let passed = self.redeem(metadata, code).await;
         let redeemed = self.note("token", passed)?;
-        if redeemed.needs_keys() && keys.is_empty() {
-            let passed = self.fetch_keys(&metadata).await;
-            keys = self.note("jwks", passed)?;
-        }
-        let passed = self.check(&metadata, &redeemed, &keys).await;
-        let tokens = self.note("id_token", passed)?;
-        if let Some(url) = resource {
-            let passed = self.read_resource(url, &tokens).await;
-            self.note("resource", passed)?;
-        }
-        let passed = self.refresh(&metadata, &tokens).await;
-        self.note("refresh", passed)
+        Ok((redeemed, keys))
     }
 
     /// Writes a step down.
