@@ -313,41 +313,7 @@ impl Play {
     }
 
     pub(crate) fn discover(&self) -> Result<Metadata, Refusal> {
-        let mut reply = Reply::new(
-            200,
-            json!({
-                "issuer": ISSUER,
-                "authorization_endpoint": "https://as.example/authorize",
-                "token_endpoint": "https://as.example/token",
-                "pushed_authorization_request_endpoint": "https://as.example/par",
-                "revocation_endpoint": "https://as.example/revoke",
-                "introspection_endpoint": "https://as.example/introspect",
-                "backchannel_authentication_endpoint": "https://as.example/bc-authorize",
-                "registration_endpoint": "https://as.example/register",
-                "cdr_arrangement_revocation_endpoint": "https://as.example/arrangements/revoke",
-                "introspection_signing_alg_values_supported": [self.alg.as_str()],
-                "jwks_uri": "https://as.example/jwks",
-                "mtls_endpoint_aliases": {
-                    "token_endpoint": "https://mtls.as.example/token",
-                    "pushed_authorization_request_endpoint": "https://mtls.as.example/par",
-                    "revocation_endpoint": "https://mtls.as.example/revoke",
-                    "introspection_endpoint": "https://mtls.as.example/introspect",
-                    "backchannel_authentication_endpoint": "https://mtls.as.example/bc-authorize",
-                    "registration_endpoint": "https://mtls.as.example/register",
-                    "cdr_arrangement_revocation_endpoint": "https://mtls.as.example/arrangements/revoke",
-                },
-                "authorization_response_iss_parameter_supported": true,
-                "id_token_signing_alg_values_supported": [self.alg.as_str()],
-                "authorization_signing_alg_values_supported": [self.alg.as_str()],
-                "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"],
-                "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
-                "request_object_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
-                "code_challenge_methods_supported": ["S256"],
-                "dpop_signing_alg_values_supported": ["ES256"],
-                "backchannel_authentication_request_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
-                "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
-            }),
-        );
+        let mut reply = Reply::new(200, metadata_document(self.alg));
         (self.metadata)(&mut reply);
         self.answer(metadata::discover(ISSUER, Document::OpenId, self.environment, &self.security)?, reply)
     }
@@ -384,6 +350,14 @@ impl Play {
 
     /// The browser comes back: the server echoes what was pushed to it.
     pub(crate) fn come_back(&self, login: PendingLogin, keys: &KeySet) -> Result<RedeemableCode, Refusal> {
+        let mut query = self.right_answer();
+        (self.callback)(&mut query);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        login.finish(Callback::parse(&query)?, keys, start() + self.callback_after)
+    }
+
+    /// What the server sends back with the browser, as far as it is signed with the changes of the test.
+    pub(crate) fn right_answer(&self) -> Query {
         let pushed = self.pushed_parameters();
         let state = pushed["state"].as_str().unwrap();
         let plain = [("code", CODE), ("state", state), ("iss", ISSUER)];
@@ -407,9 +381,7 @@ impl Play {
                 query = vec![("response".to_owned(), jwt.compact())];
             }
         }
-        (self.callback)(&mut query);
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-        login.finish(Callback::parse(&query)?, keys, start() + self.callback_after)
+        query
     }
 
     pub(crate) fn redeem(&self, metadata: &Metadata, code: RedeemableCode) -> Result<Redeemed, Refusal> {
@@ -494,6 +466,42 @@ impl Play {
             None => form.into_iter().map(|(name, value)| (name, value.into())).collect(),
         }
     }
+}
+
+/// What the server says about itself.
+pub(crate) fn metadata_document(alg: Alg) -> Value {
+    json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": "https://as.example/authorize",
+        "token_endpoint": "https://as.example/token",
+        "pushed_authorization_request_endpoint": "https://as.example/par",
+        "revocation_endpoint": "https://as.example/revoke",
+        "introspection_endpoint": "https://as.example/introspect",
+        "backchannel_authentication_endpoint": "https://as.example/bc-authorize",
+        "registration_endpoint": "https://as.example/register",
+        "cdr_arrangement_revocation_endpoint": "https://as.example/arrangements/revoke",
+        "introspection_signing_alg_values_supported": [alg.as_str()],
+        "jwks_uri": "https://as.example/jwks",
+        "mtls_endpoint_aliases": {
+            "token_endpoint": "https://mtls.as.example/token",
+            "pushed_authorization_request_endpoint": "https://mtls.as.example/par",
+            "revocation_endpoint": "https://mtls.as.example/revoke",
+            "introspection_endpoint": "https://mtls.as.example/introspect",
+            "backchannel_authentication_endpoint": "https://mtls.as.example/bc-authorize",
+            "registration_endpoint": "https://mtls.as.example/register",
+            "cdr_arrangement_revocation_endpoint": "https://mtls.as.example/arrangements/revoke",
+        },
+        "authorization_response_iss_parameter_supported": true,
+        "id_token_signing_alg_values_supported": [alg.as_str()],
+        "authorization_signing_alg_values_supported": [alg.as_str()],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"],
+        "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+        "request_object_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+        "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": ["ES256"],
+        "backchannel_authentication_request_signing_alg_values_supported": ["PS256", "ES256", "EdDSA"],
+        "backchannel_token_delivery_modes_supported": ["poll", "ping", "push"],
+    })
 }
 
 /// A good answer of the token endpoint.
