@@ -283,7 +283,7 @@ mod tests {
     fn what_is_authorised_stands_where_the_profile_wants_it() {
         let (_folder, registration) = registration();
         let profile = |text: &str| toml::from_str::<Profile>(text).unwrap().security;
-        let scope = profile(examples().find(|text| text.contains("consent_scope")).unwrap());
+        let scope = profile(examples().find(|text| text.contains("AIS:{consent_id}")).unwrap());
         let asked = request(&scope, &registration, Some("c-1")).unwrap();
         assert_eq!(asked.scope, "openid accounts AIS:c-1");
         assert!(request(&scope, &registration, None).is_err(), "nothing stands for the consent");
