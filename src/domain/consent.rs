@@ -4,9 +4,11 @@
 //! either does not compile until somebody has decided what it means. Effects are returned as data; they are written in
 //! the transaction of the step and happen after its commit.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::policy::Clocks;
+use crate::event::EventType;
+use crate::policy::{Clocks, NOTICE_DAYS};
+use crate::warning::{self, Warning};
 
 /// Where a consent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,6 +105,8 @@ pub struct Consent {
     pub authorise_by: Timestamp,
     /// Its clocks, once authorised.
     pub clocks: Option<Clocks>,
+    /// Up to when the warnings before its clocks have been given; at first, when its clocks were last set.
+    pub warned: Timestamp,
 }
 
 /// Something that happened to a consent.
@@ -110,6 +114,8 @@ pub struct Consent {
 pub enum Event {
     /// The bank authorised, proven by a token or by the consent's status; with the clocks that follow from it.
     Authorised(Clocks),
+    /// One of several signers authorised; the others have until that moment.
+    PartlyAuthorised(Timestamp),
     /// The person declined at the bank or with us.
     Declined,
     /// The bank rejected the consent.
@@ -155,41 +161,61 @@ pub enum Effect {
     SweepAtBank,
     /// Tell the product.
     Tell(Notice),
+    /// Warn the product that a clock runs out: `consent.expiring`.
+    Warn(Warning),
 }
 
-/// Kinds of event for products; their names on the wire are [`Notice::as_str`].
+/// What a product hears of a move; its name on the wire is that of its [`EventType`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// The bank authorised.
-    Authorized,
+    Granted,
+    /// One of several signers authorised.
+    PartlyAuthorised,
     /// Data are there and kept fresh.
-    Active,
-    /// The user is needed.
-    ReauthRequired,
-    /// The user came back.
+    Healthy,
+    /// The person is needed at the bank.
+    ActionRequired,
+    /// Collection is stopped until the bank, or the person's confirmation to us, lifts that.
+    Suspended,
+    /// The bank lifted its suspension.
+    Resumed,
+    /// The person authenticated at the bank again.
     Renewed,
+    /// The person confirmed to us again.
+    Reconfirmed,
+    /// The regime wants the person to be told, in writing, that sharing goes on (CDR, every 90 days).
+    SharingGoesOn,
     /// Over.
     Expired,
     /// Withdrawn.
     Revoked,
-    /// Never came to life.
-    Failed,
+    /// Refused, or broken on the way: never came to life.
+    Rejected,
+    /// Nobody came back: never came to life.
+    Abandoned,
     /// The erasure is complete.
     DeletionCompleted,
 }
 
 impl Notice {
-    /// The event type on the wire.
-    pub const fn as_str(self) -> &'static str {
+    /// Its place in the catalogue.
+    pub const fn event_type(self) -> EventType {
         match self {
-            Self::Authorized => "consent.authorized",
-            Self::Active => "consent.active",
-            Self::ReauthRequired => "consent.reauth_required",
-            Self::Renewed => "consent.renewed",
-            Self::Expired => "consent.expired",
-            Self::Revoked => "consent.revoked",
-            Self::Failed => "consent.failed",
-            Self::DeletionCompleted => "deletion.completed",
+            Self::Granted => EventType::ConsentGranted,
+            Self::PartlyAuthorised => EventType::ConsentPartiallyAuthorised,
+            Self::Healthy => EventType::ConnectionHealthy,
+            Self::ActionRequired => EventType::ActionRequired,
+            Self::Suspended => EventType::ConsentSuspended,
+            Self::Resumed => EventType::ConsentResumed,
+            Self::Renewed => EventType::ConsentRenewed,
+            Self::Reconfirmed => EventType::ConsentReconfirmed,
+            Self::SharingGoesOn => EventType::NoticeRequested,
+            Self::Expired => EventType::ConsentExpired,
+            Self::Revoked => EventType::ConsentRevoked,
+            Self::Rejected => EventType::ConsentRejected,
+            Self::Abandoned => EventType::ConsentAbandoned,
+            Self::DeletionCompleted => EventType::DeletionCompleted,
         }
     }
 }
@@ -207,7 +233,7 @@ pub struct Refused {
 impl Consent {
     /// A new consent that waits for its user until `authorise_by`.
     pub const fn new(authorise_by: Timestamp) -> Self {
-        Self { state: State::Initiated, data: DataState::Present, authorise_by, clocks: None }
+        Self { state: State::Initiated, data: DataState::Present, authorise_by, clocks: None, warned: Timestamp::MIN }
     }
 
     /// Whether bank data may be fetched and stored.
@@ -219,6 +245,25 @@ impl Consent {
             }
         };
         alive && self.data == DataState::Present && due(self.clocks, now).is_none()
+    }
+
+    /// Whether its person may authenticate at the bank again without a new consent.
+    pub const fn may_renew(&self) -> bool {
+        self.may_read()
+    }
+
+    /// Whether the person's word to us keeps it going, or sets it going again: the regime has that clock, and nothing
+    /// else is in the way.
+    pub const fn may_reconfirm(&self) -> bool {
+        let waits = matches!(self.state, State::Active | State::ReauthPending(ReauthReason::ReconfirmMissed));
+        waits && matches!(self.clocks, Some(Clocks { reconfirm_due: Some(_), .. }))
+    }
+
+    /// When a timer must warn, or remind, next; `None` for a consent that does not live.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        let clocks = self.clocks.filter(|_| self.may_read())?;
+        let warning = warning::next(&clocks, self.warned);
+        [warning, clocks.notice_due].into_iter().flatten().min()
     }
 
     /// Whether products may read what is stored. During re-authentication data stay readable and say so.
@@ -261,36 +306,41 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
     let to = |state: State, effects: &[Effect]| Ok((Consent { state, ..*consent }, effects.to_vec()));
     match (consent.state, event) {
         (S::Initiated, E::Authorised(clocks)) => {
-            let next = Consent { state: S::Authorized, clocks: Some(clocks), ..*consent };
-            Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Authorized)]))
+            let next = Consent { state: S::Authorized, clocks: Some(clocks), warned: now, ..*consent };
+            Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Granted)]))
+        }
+        (S::Initiated, E::PartlyAuthorised(until)) => {
+            let next = Consent { authorise_by: until, ..*consent };
+            Ok((next, vec![Fx::Tell(Notice::PartlyAuthorised)]))
         }
         (S::Initiated, E::Declined) => to(S::Failed(FailureReason::Declined), &FAILED),
         (S::Initiated, E::Rejected | E::EndedByBank) => to(S::Failed(FailureReason::RejectedByBank), &FAILED),
         (S::Initiated, E::LoginFailed) => to(S::Failed(FailureReason::Error), &FAILED),
-        (S::Initiated, E::Tick) if now >= consent.authorise_by => to(S::Failed(FailureReason::TimedOut), &FAILED),
+        (S::Initiated, E::Tick) if now >= consent.authorise_by => to(S::Failed(FailureReason::TimedOut), &ABANDONED),
         (S::Initiated, E::Tick) => to(consent.state, &[]),
         (S::Authorized, E::LoginFailed) => to(S::Failed(FailureReason::Error), &FAILED),
-        (S::Authorized, E::FirstFetchDone) => to(S::Active, &[Fx::Tell(Notice::Active)]),
+        (S::Authorized, E::FirstFetchDone) => to(S::Active, &[Fx::Tell(Notice::Healthy)]),
         (S::Active, E::FirstFetchDone) => to(S::Active, &[]),
         (S::Authorized | S::Active | S::ReauthPending(_), E::Tick) => Ok(tick(consent, now)),
         (S::Authorized | S::Active, E::TokenLost) => to(S::ReauthPending(ReauthReason::TokenLost), &REAUTH),
-        (S::Authorized | S::Active, E::Suspended) => to(S::ReauthPending(ReauthReason::SuspendedByBank), &REAUTH),
+        (S::Authorized | S::Active, E::Suspended) => to(S::ReauthPending(ReauthReason::SuspendedByBank), &SUSPENDED),
         (S::ReauthPending(ReauthReason::SuspendedByBank), E::Reinstated) => {
-            to(S::Active, &[Fx::Fetch, Fx::Tell(Notice::Renewed)])
+            to(S::Active, &[Fx::Fetch, Fx::Tell(Notice::Resumed)])
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::Reauthenticated(clocks)) => {
-            let next = Consent { state: S::Active, clocks: Some(clocks), ..*consent };
+            let next = Consent { state: S::Active, clocks: Some(clocks), warned: now, ..*consent };
             Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Renewed)]))
         }
         (S::Active | S::ReauthPending(ReauthReason::ReconfirmMissed), E::Reconfirmed(clocks)) => {
-            let next = Consent { state: S::Active, clocks: Some(clocks), ..*consent };
-            Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Renewed)]))
+            let next = Consent { state: S::Active, clocks: Some(clocks), warned: now, ..*consent };
+            Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Reconfirmed)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::EndedByBank) => {
             to(S::Expired(ExpiryReason::Bank), &[Fx::EndAtBank, Fx::Tell(Notice::Expired)])
         }
+        // The event of the consent that took its place says so (`consent.renewed`, `supersedes`); nothing has ended.
         (S::Authorized | S::Active | S::ReauthPending(_), E::Superseded) => {
-            to(S::Expired(ExpiryReason::Superseded), &[Fx::Tell(Notice::Expired)])
+            to(S::Expired(ExpiryReason::Superseded), &[])
         }
         (S::Initiated, E::Revoke(by)) => {
             let next = Consent { state: S::Revoked(by), data: D::Erasing, ..*consent };
@@ -328,11 +378,18 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         | (S::Active, E::LoginFailed)
         | (
             S::Authorized | S::Active,
-            E::Authorised(_) | E::Declined | E::Rejected | E::Reinstated | E::EraseRequested | E::Erased,
+            E::Authorised(_)
+            | E::PartlyAuthorised(_)
+            | E::Declined
+            | E::Rejected
+            | E::Reinstated
+            | E::EraseRequested
+            | E::Erased,
         )
         | (
             S::ReauthPending(_),
             E::Authorised(_)
+            | E::PartlyAuthorised(_)
             | E::Declined
             | E::Rejected
             | E::LoginFailed
@@ -347,6 +404,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         | (
             S::Expired(_) | S::Revoked(_) | S::Failed(_),
             E::Authorised(_)
+            | E::PartlyAuthorised(_)
             | E::Declined
             | E::Rejected
             | E::LoginFailed
@@ -367,21 +425,36 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
     }
 }
 
-const FAILED: [Effect; 2] = [Effect::SweepAtBank, Effect::Tell(Notice::Failed)];
-const REAUTH: [Effect; 1] = [Effect::Tell(Notice::ReauthRequired)];
+const FAILED: [Effect; 2] = [Effect::SweepAtBank, Effect::Tell(Notice::Rejected)];
+const ABANDONED: [Effect; 2] = [Effect::SweepAtBank, Effect::Tell(Notice::Abandoned)];
+const REAUTH: [Effect; 1] = [Effect::Tell(Notice::ActionRequired)];
+const SUSPENDED: [Effect; 1] = [Effect::Tell(Notice::Suspended)];
 
 /// A timer looks at a living consent.
 fn tick(consent: &Consent, now: Timestamp) -> (Consent, Vec<Effect>) {
-    let (state, effects) = match (due(consent.clocks, now), consent.state) {
+    let (state, mut effects) = match (due(consent.clocks, now), consent.state) {
         (Some(Due::Term), _) => {
-            (State::Expired(ExpiryReason::Term), vec![Effect::EndAtBank, Effect::Tell(Notice::Expired)])
+            let over = Consent { state: State::Expired(ExpiryReason::Term), ..*consent };
+            return (over, vec![Effect::EndAtBank, Effect::Tell(Notice::Expired)]);
         }
         // Whoever already waits for the user is not told twice.
         (None, state) | (Some(Due::Sca | Due::Reconfirm), state @ State::ReauthPending(_)) => (state, vec![]),
         (Some(Due::Sca), _) => (State::ReauthPending(ReauthReason::ScaExpired), REAUTH.to_vec()),
-        (Some(Due::Reconfirm), _) => (State::ReauthPending(ReauthReason::ReconfirmMissed), REAUTH.to_vec()),
+        (Some(Due::Reconfirm), _) => (State::ReauthPending(ReauthReason::ReconfirmMissed), SUSPENDED.to_vec()),
     };
-    (Consent { state, ..*consent }, effects)
+    let mut next = Consent { state, ..*consent };
+    if let Some(clocks) = &mut next.clocks {
+        // Moments that a clock has overtaken are over as well, without a warning.
+        if warning::next(clocks, consent.warned).is_some_and(|at| now >= at) {
+            next.warned = now;
+            effects.extend(warning::due(clocks, consent.warned, now).into_iter().map(Effect::Warn));
+        }
+        if clocks.notice_due.is_some_and(|at| now >= at) {
+            clocks.notice_due = now.saturating_add(SignedDuration::from_hours(24 * NOTICE_DAYS)).ok();
+            effects.push(Effect::Tell(Notice::SharingGoesOn));
+        }
+    }
+    (next, effects)
 }
 
 macro_rules! words {
@@ -472,6 +545,7 @@ impl Event {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Authorised(_) => "authorised",
+            Self::PartlyAuthorised(_) => "partly_authorised",
             Self::Declined => "declined",
             Self::Rejected => "rejected",
             Self::LoginFailed => "login_failed",
@@ -492,184 +566,4 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
-
-    fn clocks(sca: i64, term: i64) -> Clocks {
-        let at = |seconds| Timestamp::from_second(NOW.as_second() + seconds).unwrap();
-        Clocks { sca_due: Some(at(sca)), reconfirm_due: None, term_ends: at(term) }
-    }
-
-    fn states() -> Vec<State> {
-        let mut all = vec![State::Initiated, State::Authorized, State::Active];
-        all.extend(ReauthReason::ALL.iter().map(|reason| State::ReauthPending(*reason)));
-        all.extend(ExpiryReason::ALL.iter().map(|reason| State::Expired(*reason)));
-        all.extend(RevokedBy::ALL.iter().map(|by| State::Revoked(*by)));
-        all.extend(FailureReason::ALL.iter().map(|reason| State::Failed(*reason)));
-        all
-    }
-
-    fn events() -> Vec<Event> {
-        let clocks = clocks(100, 200);
-        let mut all = vec![
-            Event::Authorised(clocks),
-            Event::Declined,
-            Event::Rejected,
-            Event::LoginFailed,
-            Event::FirstFetchDone,
-            Event::Tick,
-            Event::TokenLost,
-            Event::Suspended,
-            Event::Reinstated,
-            Event::Reauthenticated(clocks),
-            Event::Reconfirmed(clocks),
-            Event::EndedByBank,
-            Event::Superseded,
-            Event::EraseRequested,
-            Event::Erased,
-        ];
-        all.extend(RevokedBy::ALL.iter().map(|by| Event::Revoke(*by)));
-        all
-    }
-
-    fn consent(state: State, data: DataState) -> Consent {
-        Consent { state, data, authorise_by: NOW, clocks: Some(clocks(100, 200)) }
-    }
-
-    /// Every pair that moves, as `state+event=state`. Whatever is not here is refused.
-    const MOVES: &str = "
-        initiated+authorised=authorized initiated+declined=failed/declined initiated+rejected=failed/rejected_by_bank
-        initiated+ended_by_bank=failed/rejected_by_bank initiated+login_failed=failed/error
-        initiated+tick=failed/timed_out initiated+revoke=revoked/psu
-        authorized+login_failed=failed/error authorized+first_fetch_done=active authorized+tick=authorized
-        authorized+token_lost=reauth_pending/token_lost authorized+suspended=reauth_pending/suspended_by_bank
-        authorized+reauthenticated=active authorized+ended_by_bank=expired/bank
-        authorized+superseded=expired/superseded authorized+revoke=revoked/psu
-        active+first_fetch_done=active active+tick=active active+token_lost=reauth_pending/token_lost
-        active+suspended=reauth_pending/suspended_by_bank active+reauthenticated=active active+reconfirmed=active
-        active+ended_by_bank=expired/bank active+superseded=expired/superseded active+revoke=revoked/psu
-        reauth_pending/sca_expired+tick=reauth_pending/sca_expired
-        reauth_pending/sca_expired+reauthenticated=active reauth_pending/sca_expired+ended_by_bank=expired/bank
-        reauth_pending/sca_expired+superseded=expired/superseded reauth_pending/sca_expired+revoke=revoked/psu
-        reauth_pending/reconfirm_missed+tick=reauth_pending/reconfirm_missed
-        reauth_pending/reconfirm_missed+reauthenticated=active reauth_pending/reconfirm_missed+reconfirmed=active
-        reauth_pending/reconfirm_missed+ended_by_bank=expired/bank
-        reauth_pending/reconfirm_missed+superseded=expired/superseded
-        reauth_pending/reconfirm_missed+revoke=revoked/psu
-        reauth_pending/token_lost+tick=reauth_pending/token_lost reauth_pending/token_lost+reauthenticated=active
-        reauth_pending/token_lost+ended_by_bank=expired/bank reauth_pending/token_lost+superseded=expired/superseded
-        reauth_pending/token_lost+revoke=revoked/psu
-        reauth_pending/suspended_by_bank+tick=reauth_pending/suspended_by_bank
-        reauth_pending/suspended_by_bank+reinstated=active reauth_pending/suspended_by_bank+reauthenticated=active
-        reauth_pending/suspended_by_bank+ended_by_bank=expired/bank
-        reauth_pending/suspended_by_bank+superseded=expired/superseded
-        reauth_pending/suspended_by_bank+revoke=revoked/psu
-    ";
-
-    fn name(state: State) -> String {
-        state.reason().map_or_else(|| state.word().to_owned(), |reason| format!("{}/{reason}", state.word()))
-    }
-
-    #[test]
-    fn every_pair_of_living_state_and_event_is_decided() {
-        let expected: std::collections::BTreeSet<String> = MOVES.split_whitespace().map(str::to_owned).collect();
-        let living = |state: &State| !matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
-        let mut seen = std::collections::BTreeSet::new();
-        for state in states().into_iter().filter(living) {
-            for event in events() {
-                if matches!(event, Event::Revoke(by) if by != RevokedBy::Psu) {
-                    continue;
-                }
-                if let Ok((next, _)) = step(&consent(state, DataState::Present), event, NOW) {
-                    seen.insert(format!("{}+{}={}", name(state), event.word(), name(next.state)));
-                }
-            }
-        }
-        assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn what_is_over_stays_over() {
-        for state in states() {
-            for data in [DataState::Present, DataState::Erasing, DataState::Erased] {
-                let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
-                if !over && data != DataState::Present {
-                    continue; // no step leads there
-                }
-                for event in events() {
-                    let before = consent(state, data);
-                    let Ok((after, effects)) = step(&before, event, NOW) else { continue };
-                    match state {
-                        State::Revoked(_) | State::Failed(_) => assert_eq!(after.state, state, "{event:?}"),
-                        State::Expired(_) => {
-                            assert!(after.state == state || matches!(after.state, State::Revoked(_)), "{event:?}");
-                        }
-                        _ => {}
-                    }
-                    assert!(!over || !effects.contains(&Effect::Fetch), "fetched after the end: {event:?}");
-                    if after.data != DataState::Present {
-                        assert!(!after.may_read() && !after.may_fetch(NOW));
-                    }
-                    assert!(
-                        data == DataState::Present || after.data != DataState::Present,
-                        "data came back: {event:?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_revocation_stops_reads_and_fetches_in_the_same_step() {
-        for by in RevokedBy::ALL {
-            let (after, effects) = step(&consent(State::Active, DataState::Present), Event::Revoke(*by), NOW).unwrap();
-            assert_eq!((after.state, after.data), (State::Revoked(*by), DataState::Erasing));
-            assert!(!after.may_read() && !after.may_fetch(NOW));
-            assert!(effects.contains(&Effect::EndAtBank) && effects.contains(&Effect::Erase));
-        }
-    }
-
-    #[test]
-    fn a_clock_that_ran_out_stops_fetching_before_any_timer_looked() {
-        let mut late = consent(State::Active, DataState::Present);
-        late.clocks = Some(clocks(-1, 200));
-        assert!(!late.may_fetch(NOW) && late.may_read());
-        let (after, effects) = step(&late, Event::Tick, NOW).unwrap();
-        assert_eq!(after.state, State::ReauthPending(ReauthReason::ScaExpired));
-        assert_eq!(effects, [Effect::Tell(Notice::ReauthRequired)]);
-        let (again, effects) = step(&after, Event::Tick, NOW).unwrap();
-        assert_eq!((again.state, effects.len()), (after.state, 0));
-        late.clocks = Some(clocks(-1, -1));
-        assert_eq!(step(&late, Event::Tick, NOW).unwrap().0.state, State::Expired(ExpiryReason::Term));
-    }
-
-    #[test]
-    fn a_login_gives_up_at_its_hour_and_not_before() {
-        let later = Timestamp::from_second(NOW.as_second() + 1).unwrap();
-        let waiting = Consent::new(later);
-        assert_eq!(step(&waiting, Event::Tick, NOW).unwrap().0.state, State::Initiated);
-        assert_eq!(step(&waiting, Event::Tick, later).unwrap().0.state, State::Failed(FailureReason::TimedOut));
-    }
-
-    #[test]
-    fn erasure_ends_once() {
-        let (erased, effects) =
-            step(&consent(State::Revoked(RevokedBy::Psu), DataState::Erasing), Event::Erased, NOW).unwrap();
-        assert_eq!(erased.data, DataState::Erased);
-        assert_eq!(effects, [Effect::Tell(Notice::DeletionCompleted)]);
-        assert!(step(&erased, Event::Erased, NOW).is_err());
-        assert!(step(&consent(State::Active, DataState::Present), Event::Erased, NOW).is_err());
-    }
-
-    #[test]
-    fn words_and_states_are_one_to_one() {
-        for state in states() {
-            assert_eq!(State::parse(state.word(), state.reason()), Some(state));
-        }
-        assert_eq!(State::parse("active", Some("term")), None);
-        assert_eq!(State::parse("expired", None), None);
-        assert_eq!(State::parse("deleted", None), None);
-    }
-}
+mod tests;

@@ -39,15 +39,15 @@ catalogue! {
     /// The person left for the bank.
     AuthorisationStarted => "consent.authorisation.started",
     /// The bank authorised; the first fetch runs.
-    ConsentAuthorized => "consent.authorized",
+    ConsentGranted => "consent.granted",
     /// A further person must authorise at the bank.
     ConsentPartiallyAuthorised => "consent.partially_authorised",
     /// Data are there and kept fresh.
-    ConsentActive => "consent.active",
+    ConnectionHealthy => "connection.healthy",
     /// A clock of the consent runs out in 30, 14, 7 or 1 days.
     ConsentExpiring => "consent.expiring",
-    /// The person is needed; data stay readable meanwhile.
-    ReauthRequired => "consent.reauth_required",
+    /// The person is needed at the bank; data stay readable meanwhile.
+    ActionRequired => "connection.action_required",
     /// The person came back, or a new consent took over.
     ConsentRenewed => "consent.renewed",
     /// The person confirmed to us that the consent goes on.
@@ -66,8 +66,10 @@ catalogue! {
     RevocationUnconfirmed => "consent.revocation.unconfirmed",
     /// The consent is over by time, by the bank or by a newer one.
     ConsentExpired => "consent.expired",
-    /// The consent never came to life.
-    ConsentFailed => "consent.failed",
+    /// The consent was refused or broke on the way: it never came to life.
+    ConsentRejected => "consent.rejected",
+    /// Nobody came back from the bank: the consent never came to life.
+    ConsentAbandoned => "consent.abandoned",
     /// A fetch brought everything.
     SyncCompleted => "sync.completed",
     /// A fetch failed for some accounts and not for others.
@@ -125,7 +127,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::consent::{Consent, DataState, Effect, State};
+    use crate::consent::{Consent, Effect};
 
     #[test]
     fn names_are_dotted_lower_case_and_read_back() {
@@ -145,21 +147,21 @@ mod tests {
     /// Whatever the machine wants told has a name that products can subscribe to.
     #[test]
     fn every_notice_of_the_machine_is_in_the_catalogue() {
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let living = Consent { state: State::Initiated, data: DataState::Present, authorise_by: now, clocks: None };
-        let (_, effects) = crate::consent::step(&living, crate::consent::Event::Tick, now).unwrap();
+        let waiting = Consent::new(jiff::Timestamp::UNIX_EPOCH);
+        let (_, effects) =
+            crate::consent::step(&waiting, crate::consent::Event::Tick, jiff::Timestamp::UNIX_EPOCH).unwrap();
         let told = effects.into_iter().filter_map(|effect| match effect {
-            Effect::Tell(notice) => Some(notice.as_str()),
+            Effect::Tell(notice) => Some(notice.event_type().as_str()),
             _ => None,
         });
         let told: Vec<_> = told.collect();
-        assert_eq!(told, ["consent.failed"]);
+        assert_eq!(told, ["consent.abandoned"]);
         assert!(told.into_iter().all(is_subscribable));
     }
 
     #[test]
     fn a_subscription_names_a_type_or_a_group_of_the_catalogue() {
-        for good in ["consent.active", "consent.*", "transaction.added", "test.ping", "balance.*"] {
+        for good in ["connection.healthy", "consent.*", "transaction.added", "test.ping", "balance.*"] {
             assert!(is_subscribable(good), "{good}");
         }
         for bad in ["", "*", ".*", "consent", "consent.actif", "consent.revocation.*", "CONSENT.*", "money.*"] {

@@ -195,6 +195,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 
+    /// Whether the bank can authorise it again under its id.
+    pub const fn may_be_renewed(self) -> bool {
+        matches!(self, Self::Granted | Self::Suspended)
+    }
+
     /// Whether data may be asked of the bank with it.
     pub const fn may_fetch(self) -> bool {
         matches!(self, Self::Granted)

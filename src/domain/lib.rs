@@ -14,5 +14,6 @@ pub mod money;
 pub mod policy;
 pub mod records;
 pub mod rules;
+pub mod warning;
 pub mod webhook;
 pub mod world;

@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// The law that a tenant's licence puts a consent under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +54,9 @@ impl Regime {
     }
 }
 
+/// Days between two written notices that sharing goes on, where the regime asks for them ([`Policy::notices`]).
+pub const NOTICE_DAYS: i64 = 90;
+
 /// The rules of one regime. Periods are whole days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -66,6 +69,15 @@ pub struct Policy {
     pub term_most: Option<i64>,
     /// Unattended reads that a bank must answer in 24 hours. `None`: no statutory number.
     pub unattended_per_day: Option<u32>,
+    /// Whether the person is told in writing every [`NOTICE_DAYS`] that sharing goes on. It stops nothing.
+    pub notices: bool,
+    /// Whether an end counts towards the person only once the bank has been told: until then they read that we stopped
+    /// and that the bank has not yet confirmed.
+    pub bank_before_confirming: bool,
+    /// Whether the person decides, before the last step of a withdrawal, that the data be deleted.
+    pub elects_deletion: bool,
+    /// Years for which the record of the consent is kept after its end.
+    pub evidence_years: i64,
 }
 
 /// A period with what we do by default and what the law allows at most, in days.
@@ -77,21 +89,36 @@ pub struct Period {
     pub most: i64,
 }
 
-/// Re-authentication after 90 days unless a bank or tenant says otherwise; 180 is the law's most (RTS Art. 10a).
-const EU: Policy = Policy {
-    sca: Some(Period { default: 90, most: 180 }),
+/// What most regimes share: no clock of their own, no special wording, five years of evidence.
+const PLAIN: Policy = Policy {
+    sca: None,
     reconfirm: None,
     term_most: None,
-    unattended_per_day: Some(4),
+    unattended_per_day: None,
+    notices: false,
+    bank_before_confirming: false,
+    elects_deletion: false,
+    evidence_years: 5,
 };
-/// No SCA clock since PS21/19; the user reconfirms to the TPP every 90 days.
-const UK: Policy = Policy { sca: None, reconfirm: Some(90), term_most: None, unattended_per_day: Some(4) };
-/// A notice every 90 days does not stop collection; sharing ends after 365 days.
-const CDR: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
-/// A new authorisation after 365 days.
-const US: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
-/// Consents of at most 365 days, extended with the user present.
-const BR: Policy = Policy { sca: None, reconfirm: None, term_most: Some(365), unattended_per_day: None };
+/// Re-authentication after 90 days unless a bank or tenant says otherwise; 180 is the law's most (RTS Art. 10a). Four
+/// reads a day without the person (RTS Art. 36(5)).
+const EU: Policy = Policy { sca: Some(Period { default: 90, most: 180 }), unattended_per_day: Some(4), ..PLAIN };
+/// No SCA clock since PS21/19; the user reconfirms to the TPP every 90 days (SCA-RTS Art. 36(6)). The consent at the bank
+/// is deleted before a revocation is confirmed (OBIE account-access-consents).
+const UK: Policy = Policy {
+    reconfirm: Some(90),
+    unattended_per_day: Some(4),
+    bank_before_confirming: true,
+    evidence_years: 6,
+    ..PLAIN
+};
+/// A notice every 90 days does not stop collection; sharing ends after 365 days. Whoever withdraws can elect deletion
+/// (CDR rules 4.12, 7.12, 8.11, 9.3).
+const CDR: Policy = Policy { term_most: Some(365), notices: true, elects_deletion: true, evidence_years: 6, ..PLAIN };
+/// A new authorisation no later than 365 days after the last (12 CFR 1033.421(b)); records for three years (1033.441).
+const US: Policy = Policy { term_most: Some(365), evidence_years: 3, ..PLAIN };
+/// No longest term since Resolução Conjunta 7/2023.
+const BR: Policy = PLAIN;
 
 /// The instants at which a consent needs something. `None`: that clock does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +127,8 @@ pub struct Clocks {
     pub sca_due: Option<Timestamp>,
     /// The user must confirm to us before this.
     pub reconfirm_due: Option<Timestamp>,
+    /// The person is to be told in writing, from this moment on, that sharing goes on. Stops nothing.
+    pub notice_due: Option<Timestamp>,
     /// The consent is over.
     pub term_ends: Timestamp,
 }
@@ -129,29 +158,49 @@ pub fn end_of_day(day: Date, zone: &TimeZone) -> Timestamp {
     next.to_zoned(zone.clone()).map_or(Timestamp::MAX, |midnight| midnight.timestamp())
 }
 
-/// Computes the three clocks (architecture §4).
+/// The instant a number of days later: the same time of day in the zone, or so many times 24 hours, whichever is earlier.
+/// A change to summer time never lengthens what the law counts.
+fn days_after(start: Timestamp, days: i64, zone: &TimeZone) -> Timestamp {
+    let civil = start.to_zoned(zone.clone()).checked_add(days.days()).map_or(Timestamp::MAX, |at| at.timestamp());
+    start.saturating_add(SignedDuration::from_hours(24 * days)).map_or(civil, |elapsed| elapsed.min(civil))
+}
+
+/// Days after which SCA lapses: the bank's, else the tenant's, else the product's default; inside the law. `None`: the
+/// regime has no such clock.
+pub fn sca_days(policy: &Policy, bank: Option<i64>, tenant: Option<i64>) -> Option<i64> {
+    policy.sca.map(|period| bank.or(tenant).unwrap_or(period.default).clamp(1, period.most))
+}
+
+/// Computes the clocks (architecture §4).
 ///
 /// The SCA clock is the earlier of the bank's last day and the last SCA plus the period, less one day, since some banks
 /// count a moment earlier than they announce.
 pub fn clocks(policy: &Policy, facts: &ClockFacts, zone: &TimeZone) -> Clocks {
-    let after = |start: Timestamp, days: i64| {
-        start.to_zoned(zone.clone()).checked_add(days.days()).map_or(Timestamp::MAX, |at| at.timestamp())
-    };
     let granted_end = facts.granted_until.map(|day| end_of_day(day, zone));
-    let sca_due = policy.sca.map(|period| {
-        let days = facts.bank_sca_days.or(facts.tenant_sca_days).unwrap_or(period.default).clamp(1, period.most);
-        let lapse = after(facts.last_sca, days);
+    let sca_due = sca_days(policy, facts.bank_sca_days, facts.tenant_sca_days).map(|days| {
+        let lapse = days_after(facts.last_sca, days, zone);
         let earliest = granted_end.map_or(lapse, |end| end.min(lapse));
-        after(earliest, -1).max(facts.last_sca)
+        let margin = earliest.saturating_add(SignedDuration::from_hours(-24)).unwrap_or(Timestamp::MIN);
+        margin.max(facts.last_sca)
     });
     let mut term_ends = end_of_day(facts.asked_until, zone);
     if let Some(end) = granted_end {
         term_ends = term_ends.min(end);
     }
     if let Some(days) = policy.term_most {
-        term_ends = term_ends.min(after(facts.given, days));
+        term_ends = term_ends.min(days_after(facts.given, days, zone));
     }
-    Clocks { sca_due, reconfirm_due: policy.reconfirm.map(|days| after(facts.last_confirmation, days)), term_ends }
+    Clocks {
+        sca_due,
+        reconfirm_due: policy.reconfirm.map(|days| days_after(facts.last_confirmation, days, zone)),
+        notice_due: policy.notices.then(|| days_after(facts.given, NOTICE_DAYS, zone)),
+        term_ends,
+    }
+}
+
+/// The clocks of a consent whose person has just confirmed to us: that clock begins anew, the others go on.
+pub fn reconfirmed(policy: &Policy, clocks: Clocks, now: Timestamp, zone: &TimeZone) -> Clocks {
+    Clocks { reconfirm_due: policy.reconfirm.map(|days| days_after(now, days, zone)), ..clocks }
 }
 
 #[cfg(test)]
@@ -205,8 +254,33 @@ mod tests {
         long.asked_until = "2030-01-01".parse().unwrap();
         let us = clocks(Regime::Us.policy(), &long, &TimeZone::UTC);
         assert_eq!(us.term_ends, "2027-02-10T09:00:00Z".parse().unwrap());
+        let cdr = clocks(Regime::Cdr.policy(), &long, &TimeZone::UTC);
+        assert_eq!((cdr.sca_due, cdr.notice_due), (None, Some("2026-05-11T09:00:00Z".parse().unwrap())));
+        let br = clocks(Regime::Br.policy(), &long, &TimeZone::UTC);
+        assert_eq!((br.sca_due, br.reconfirm_due, br.term_ends), (None, None, "2030-01-02T00:00:00Z".parse().unwrap()));
         for regime in Regime::ALL {
             assert_eq!(Regime::parse(regime.as_str()), Some(regime));
         }
+    }
+
+    #[test]
+    fn a_change_to_summer_time_never_lengthens_a_period() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (start, end) in [
+            // Into summer time: ninety times 24 hours would end an hour later on the clock, so the clock's hour counts.
+            ("2026-02-10T08:00:00Z", "2026-05-11T07:00:00Z"),
+            // Out of it: the same hour on the clock would be an hour longer, so the elapsed time counts.
+            ("2026-09-10T08:00:00Z", "2026-12-09T08:00:00Z"),
+        ] {
+            assert_eq!(days_after(start.parse().unwrap(), 90, &zone), end.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_reconfirmation_moves_its_own_clock_alone() {
+        let before = clocks(&UK, &facts(None), &TimeZone::UTC);
+        let now = "2026-05-01T10:00:00Z".parse().unwrap();
+        let after = reconfirmed(&UK, before, now, &TimeZone::UTC);
+        assert_eq!(after, Clocks { reconfirm_due: Some("2026-07-30T10:00:00Z".parse().unwrap()), ..before });
     }
 }

@@ -124,6 +124,11 @@ impl Consent {
         }
     }
 
+    /// Whether a PSU can authorise it now.
+    pub(crate) fn may_be_authorised(&self, again: bool) -> bool {
+        self.status == ConsentStatus::Received || (again && self.status == ConsentStatus::Valid)
+    }
+
     pub(crate) fn end(&mut self, status: ConsentStatus, today: Date) {
         self.status = status;
         self.last_action = today;

@@ -90,6 +90,8 @@ pub struct Policy {
     pub page_rows: usize,
     /// Whether a new recurring consent ends the PSU's earlier one for the same TPP.
     pub one_recurring_consent: bool,
+    /// Whether a valid consent can be authorised again under its id. The tokens that it had die then.
+    pub reauthorises: bool,
     /// What access tokens are bound to.
     pub binding: Binding,
     /// How requests come in.
@@ -111,6 +113,7 @@ impl Default for Policy {
             fresh_seconds: 60 * 60,
             page_rows: 100,
             one_recurring_consent: true,
+            reauthorises: false,
             binding: Binding::Certificate,
             request: RequestWay::Pushed,
             refresh_rotation: None,

@@ -227,10 +227,11 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     let Some(consent) = books.consent(&request.consent_id, now, today) else {
         return lost(bank);
     };
-    if consent.status != ConsentStatus::Received {
+    if !consent.may_be_authorised(bank.policy.reauthorises) {
         bank.refuse("authorize", "consent.expired", "the consent was decided or ended meanwhile");
         return give_back(bank, &request, Err("access_denied"));
     }
+    let again = consent.status == ConsentStatus::Valid;
     consent.resources.retain(|resource| chosen.contains(&resource.id.to_string().as_str()));
     if consent.resources.is_empty() {
         return deny(bank, books, &request, "consent.accounts.mismatch", "none of the chosen accounts was offered");
@@ -239,6 +240,9 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     consent.authorised_at = Some(now);
     consent.end(ConsentStatus::Valid, today);
     let (recurring, client_id) = (consent.recurring, consent.client_id.clone());
+    if again {
+        books.revoke_tokens_of(&request.consent_id);
+    }
     if recurring && bank.policy.one_recurring_consent {
         books.replace_recurring(&request.consent_id, psu, &client_id, today);
     }

@@ -115,6 +115,16 @@ pub struct Tenant {
     pub privacy_url: String,
     /// The law it works under: `eu`, `uk`, `cdr`, `us`, `br`.
     pub regime: String,
+    /// Days after which people authenticate at their bank again, where the bank does not say; 0 = the product's default.
+    /// Never more than the regime allows.
+    pub reauthentication_days: u16,
+}
+
+impl Tenant {
+    /// The preferred re-authentication period, in days.
+    pub fn sca_days(&self) -> Option<i64> {
+        (self.reauthentication_days > 0).then_some(i64::from(self.reauthentication_days))
+    }
 }
 
 /// `[evidence]`
@@ -282,6 +292,7 @@ impl Config {
                     ("support_url", self.tenant.support_url.as_str().into()),
                     ("privacy_url", self.tenant.privacy_url.as_str().into()),
                     ("regime", self.tenant.regime.as_str().into()),
+                    ("reauthentication_days", i64::from(self.tenant.reauthentication_days).into()),
                 ]),
             ),
             (

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::evidence_log;
 use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
-use crate::services::{ServiceError, consents as moves, deletion, delivery, events as telling, revocation};
+use crate::services::{ServiceError, consents as moves, deletion, delivery, events as telling, renewals, revocation};
 
 /// Between two looks at the queue when nobody rang.
 const QUEUE_PAUSE: Duration = Duration::from_millis(500);
@@ -208,6 +208,7 @@ pub async fn look(app: &App) -> Result<(), ServiceError> {
     tx.commit().await?;
     for tenant in all {
         note("consents that are due", due(app, tenant.id).await);
+        note("renewals nobody came back from", late_renewals(app, tenant.id).await);
         note("open intents", intents(app, tenant.id).await);
         note("retention", retention(app, tenant.id).await);
         note("epochs", epochs(app, tenant.id).await);
@@ -229,6 +230,17 @@ async fn due(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     tx.commit().await?;
     for id in due {
         note("a consent that is due", by_timer(app, tenant, id, Event::Tick).await);
+    }
+    Ok(())
+}
+
+/// Gives up renewals whose time is over.
+async fn late_renewals(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let late = store::renewals::overdue(&mut tx, app.clock.now(), BATCH).await?;
+    tx.commit().await?;
+    for id in late {
+        note("a renewal that nobody came back from", renewals::give_up(app, tenant, id).await);
     }
     Ok(())
 }

@@ -107,7 +107,9 @@ struct Row {
     confirmed_at: Option<jiff_sqlx::Timestamp>,
     sca_due_at: Option<jiff_sqlx::Timestamp>,
     reconfirm_due_at: Option<jiff_sqlx::Timestamp>,
+    notice_due_at: Option<jiff_sqlx::Timestamp>,
     valid_until: Option<jiff_sqlx::Timestamp>,
+    warned_at: Option<jiff_sqlx::Timestamp>,
     ended_at: Option<jiff_sqlx::Timestamp>,
 }
 
@@ -118,7 +120,8 @@ macro_rules! select {
             Row,
             "select consent_id, product_id, psu_id, institution_id, registration_id, purposes, clusters, language, \
              return_url, text_hash, state, state_reason, data_state, seq, grant_id, asked_until, created_at, authorise_by, \
-             accepted_at, authorized_at, sca_at, confirmed_at, sca_due_at, reconfirm_due_at, valid_until, ended_at \
+             accepted_at, authorized_at, sca_at, confirmed_at, sca_due_at, reconfirm_due_at, \
+             notice_due_at, valid_until, warned_at, ended_at \
              from consent " + $tail
             $(, $arg)*
         )
@@ -136,6 +139,7 @@ impl TryFrom<Row> for Consent {
         let clocks = row.valid_until.map(|end| Clocks {
             sca_due: read(row.sca_due_at),
             reconfirm_due: read(row.reconfirm_due_at),
+            notice_due: read(row.notice_due_at),
             term_ends: end.to_jiff(),
         });
         let machine = Machine {
@@ -143,6 +147,7 @@ impl TryFrom<Row> for Consent {
             data: DataState::parse(&row.data_state).ok_or(corrupt("data_state"))?,
             authorise_by: row.authorise_by.to_jiff(),
             clocks,
+            warned: read(row.warned_at).unwrap_or(Timestamp::MIN),
         };
         let text_hash = row.text_hash.map(<[u8; 32]>::try_from).transpose().map_err(|_| corrupt("text_hash"))?;
         Ok(Self {
@@ -255,6 +260,7 @@ pub(crate) fn check_readable(state: &str, reason: Option<&str>, data: &str) -> R
         data: DataState::parse(data).ok_or(corrupt("data_state"))?,
         authorise_by: Timestamp::UNIX_EPOCH,
         clocks: None,
+        warned: Timestamp::MIN,
     };
     if machine.may_read() { Ok(()) } else { Err(StoreError::NotAllowed) }
 }
@@ -271,7 +277,8 @@ pub async fn save(
     let done = query!(
         "update consent set state = $4, state_reason = $5, data_state = $6, seq = seq + 1, grant_id = $7,
             text_hash = $8, accepted_at = $9, authorized_at = $10, sca_at = $11, confirmed_at = $12, sca_due_at = $13,
-            reconfirm_due_at = $14, valid_until = $15, ended_at = $16, authorise_by = $17
+            reconfirm_due_at = $14, valid_until = $15, ended_at = $16, authorise_by = $17, asked_until = $18,
+            notice_due_at = $19, warned_at = $20, wake_at = $21
          where tenant_id = $1 and consent_id = $2 and seq = $3",
         tx.id(),
         before.id.uuid(),
@@ -289,7 +296,11 @@ pub async fn save(
         maybe_at(clocks.and_then(|clocks| clocks.reconfirm_due)) as _,
         maybe_at(clocks.map(|clocks| clocks.term_ends)) as _,
         maybe_at(after.ended_at) as _,
-        at(after.machine.authorise_by)
+        at(after.machine.authorise_by),
+        day(after.asked_until),
+        maybe_at(clocks.and_then(|clocks| clocks.notice_due)) as _,
+        maybe_at(Some(after.machine.warned).filter(|at| *at > Timestamp::MIN)) as _,
+        maybe_at(after.machine.wakes_at()) as _
     )
     .execute(tx.db())
     .await?;
@@ -409,7 +420,8 @@ pub async fn standing_on(tx: &mut TenantTx, grant: GrantId) -> Result<Vec<Consen
 /// Consents that a timer must look at, the most overdue first.
 pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
     let rows = query!(
-        "select consent_id from consent where tenant_id = $1 and due_at <= $2 order by due_at limit $3",
+        "select consent_id from consent where tenant_id = $1 and least(due_at, wake_at) <= $2
+         order by least(due_at, wake_at) limit $3",
         tx.id(),
         at(now),
         i64::from(limit)

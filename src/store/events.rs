@@ -17,7 +17,7 @@ pub struct Event {
     pub id: EventId,
     /// Who is told.
     pub product: ProductId,
-    /// Its type: `consent.active`.
+    /// Its type: `connection.healthy`.
     pub kind: String,
     /// What it is about.
     pub consent: Option<ConsentId>,

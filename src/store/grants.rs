@@ -84,6 +84,36 @@ pub struct Grant {
     pub ended_at: Option<Timestamp>,
 }
 
+impl Grant {
+    /// A grant that is about to be asked for, with the intent to create a consent at the bank.
+    pub fn requested(
+        id: GrantId,
+        registration: RegistrationId,
+        institution: InstitutionId,
+        psu: PsuId,
+        intent: Intent,
+        key: Wrapped,
+    ) -> Self {
+        Self {
+            id,
+            registration,
+            institution,
+            psu,
+            state: State::Requested,
+            seq: 0,
+            created_at: intent.at,
+            intent: Some(intent),
+            key: Some(key),
+            sealed_bank_consent: None,
+            sealed_tokens: None,
+            token_expires_at: None,
+            sca_at: None,
+            valid_until: None,
+            ended_at: None,
+        }
+    }
+}
+
 struct Row {
     grant_id: Uuid,
     registration_id: String,

@@ -38,6 +38,7 @@ pub mod products;
 pub mod psus;
 pub mod raw_pages;
 pub mod registrations;
+pub mod renewals;
 pub mod sealed;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]

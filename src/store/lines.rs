@@ -238,6 +238,19 @@ pub async fn resources(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<Reso
         .collect()
 }
 
+/// The lines that a consent holds, each with the moment since when.
+pub async fn granted(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<(LineId, Timestamp)>, StoreError> {
+    let rows = query!(
+        "select line_id, granted_at from consent_line
+         where tenant_id = $1 and consent_id = $2 and state = 'granted' order by line_id",
+        tx.id(),
+        consent.uuid()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| (LineId::from_uuid(row.line_id), row.granted_at.to_jiff())).collect())
+}
+
 /// Takes one account out of a consent: from the commit on nothing of it is written or read under this consent, and a
 /// fetch drops it although the bank still lists it. If another ground holds the line, what tied it to this consent goes
 /// at once; else it goes with the line. [`StoreError::NotFound`] if the consent does not hold it.

@@ -49,6 +49,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// What the bank's profile says of its security, in TOML, in place of what it usually says; empty: the usual.
     pub security: &'static str,
+    /// What the bank's profile says that a renewal does to the old authorisation; empty: the usual.
+    pub renewal: &'static str,
     /// A change of the bank's habits.
     pub habits: Option<fn(&mut Policy)>,
 }
@@ -335,9 +337,10 @@ async fn start_database(dir: &Path) -> Private {
 
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
-    let profiles = if options.security.is_empty() { String::new() } else { path("profiles") };
-    if !options.security.is_empty() {
-        write_profile(&dir.join("profiles"), options.security);
+    let usual = options.security.is_empty() && options.renewal.is_empty();
+    let profiles = if usual { String::new() } else { path("profiles") };
+    if !usual {
+        write_profile(&dir.join("profiles"), options);
     }
     let text = format!(
         "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
@@ -353,13 +356,21 @@ fn write_settings(dir: &Path, options: Options) {
     std::fs::write(dir.join("config.toml"), text).expect("settings");
 }
 
-/// The bank's profile, but for what it says about its security profile and the form of authorisation responses.
-fn write_profile(folder: &Path, security: &str) {
+/// The bank's profile, but for what it says about its security profile, the form of authorisation responses and renewals.
+fn write_profile(folder: &Path, options: Options) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/de/{BANK}.toml"));
     let plain = std::fs::read_to_string(source).expect("the bank's profile");
-    let mut changed = plain.replacen("profile = \"fapi2-message-signing\"", security, 1);
-    let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
-    changed = changed.replacen(&usual.expect("the profile says how responses come"), "", 1);
+    let mut changed = plain;
+    if !options.security.is_empty() {
+        changed = changed.replacen("profile = \"fapi2-message-signing\"", options.security, 1);
+        let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
+        changed = changed.replacen(&usual.expect("the profile says how responses come"), "", 1);
+    }
+    if !options.renewal.is_empty() {
+        let usual = "renewal = \"replaces_on_authorise\"";
+        assert!(changed.contains(usual), "the profile says what a renewal does");
+        changed = changed.replacen(usual, &format!("renewal = \"{}\"", options.renewal), 1);
+    }
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join(format!("{BANK}.toml")), changed).expect("a profile");
 }

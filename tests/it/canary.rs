@@ -304,7 +304,7 @@ fn assert_holds_none(text: &str, words: &[String]) {
 
 /// What this thread says from now on, at the finest level.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Said {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -317,13 +317,13 @@ impl Write for Said {
 }
 
 impl Said {
-    fn listen(&self) -> impl Drop + use<> {
+    pub(super) fn listen(&self) -> impl Drop + use<> {
         let said = self.clone();
         let finest = tracing_subscriber::filter::LevelFilter::TRACE;
         tracing_subscriber::fmt().with_max_level(finest).with_writer(move || said.clone()).set_default()
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -9,4 +9,5 @@ mod journey;
 mod logins;
 mod pages;
 mod profiles;
+mod renewal;
 mod webhooks;

@@ -223,7 +223,7 @@ async fn a_receiver_that_fails_for_days_is_slowed_down_given_up_and_loses_nothin
     let after = |days: i64| Some(began.saturating_add(SignedDuration::from_secs(days * DAY)).unwrap());
     let state = async || stage.get(&path(&endpoint, "")).await["state"].as_str().unwrap().to_owned();
 
-    stage.happen(EventType::ConsentActive, 3).await;
+    stage.happen(EventType::ConsentRenewed, 3).await;
     stage.receiver.answers(vec![Manner::Status(500); 1000]);
     stage.deliver(id(&endpoint), after(2)).await;
     assert_eq!(state().await, "active");
@@ -252,7 +252,7 @@ async fn a_receiver_that_comes_back_by_itself_is_found() {
     let stage = Stage::new().await;
     let endpoint = stage.endpoint("hook", &["consent.*"]).await;
     let began = stage.world.clock.now();
-    stage.happen(EventType::ConsentActive, 3).await;
+    stage.happen(EventType::ConsentRenewed, 3).await;
     stage.receiver.answers(vec![Manner::Status(500); 1000]);
     let late = began.saturating_add(SignedDuration::from_secs(4 * DAY)).unwrap();
     stage.deliver(id(&endpoint), Some(late)).await;
@@ -271,7 +271,7 @@ async fn whoever_is_gone_is_left_alone_until_it_is_resumed() {
     let stage = Stage::new().await;
     let endpoint = stage.endpoint("hook", &["consent.*"]).await;
     stage.receiver.answers([Manner::Status(200), Manner::Status(410)]);
-    stage.happen(EventType::ConsentActive, 4).await;
+    stage.happen(EventType::ConsentRenewed, 4).await;
     assert!(stage.deliver(id(&endpoint), None).await.is_empty());
     assert_eq!(stage.get(&path(&endpoint, "")).await["state"], "gone");
     stage.world.clock.advance(SignedDuration::from_secs(30 * DAY));
@@ -289,7 +289,7 @@ async fn whoever_is_gone_is_left_alone_until_it_is_resumed() {
 
     // What it can never take is passed over by its product's word, and by nobody else's.
     stage.receiver.answers([Manner::Status(410)]);
-    stage.happen(EventType::ConsentActive, 2).await;
+    stage.happen(EventType::ConsentRenewed, 2).await;
     stage.deliver(id(&endpoint), None).await;
     stage.post(&path(&endpoint, "/resume"), json!({ "skip_to_seq": 7 }), 200).await;
     stage.deliver(id(&endpoint), None).await;
@@ -366,7 +366,7 @@ async fn an_endpoint_is_told_its_secret_once_and_belongs_to_one_product() {
     let rotated = stage.post(&path(&made, "/rotate-secret"), json!({ "overlap_hours": 2 }), 200).await;
     assert_ne!(rotated["secret"].as_str(), Some(secret.as_str()));
     let signatures = async || {
-        stage.happen(EventType::ConsentActive, 1).await;
+        stage.happen(EventType::ConsentRenewed, 1).await;
         stage.deliver(id(&made), None).await;
         stage.receiver.taken().last().unwrap().header("webhook-signature").split(' ').count()
     };
@@ -391,7 +391,7 @@ async fn an_endpoint_is_told_its_secret_once_and_belongs_to_one_product() {
         stage.product.send(Method::PATCH, &path(&made, ""), &[], body.to_string().into()).await.json()
     };
     assert_eq!(patch(json!({ "types": ["consent.*"], "paused": true })).await["state"], "paused");
-    stage.happen(EventType::ConsentActive, 1).await;
+    stage.happen(EventType::ConsentRenewed, 1).await;
     stage.deliver(id(&made), None).await;
     assert_eq!(stage.get(&path(&made, "")).await["waiting"], 1, "it waits");
     assert_eq!(stage.product.delete(&path(&made, "")).await.status.as_u16(), 204);
@@ -432,7 +432,7 @@ async fn nobody_is_led_inside() {
     // A name is looked at when it is dialled: this one leads to this machine.
     let body = json!({ "url": format!("https://localhost:{port}/hook") });
     let endpoint = stage.post("/v1/webhook-endpoints", body, 201).await;
-    stage.happen(EventType::ConsentActive, 1).await;
+    stage.happen(EventType::ConsentRenewed, 1).await;
     let soon = stage.world.clock.now().saturating_add(SignedDuration::from_secs(60)).unwrap();
     stage.deliver(id(&endpoint), Some(soon)).await;
     let log = stage.get(&path(&endpoint, "/attempts")).await;

@@ -5,7 +5,7 @@ use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 
 use crate::bank::{Client, Inner};
-use crate::books::{AnswerWay, ConsentStatus, Pushed};
+use crate::books::{AnswerWay, Pushed};
 use crate::config::{Binding, RequestWay};
 use crate::fault::Fault;
 use crate::jose::{Claims, Kind};
@@ -199,7 +199,7 @@ fn consent_of(bank: &Inner, client: &Client, scope: &str) -> Result<String, Faul
         Some(consent) if consent.client_id != client.registered.client_id => {
             Err(invalid("request_object.scope.mismatch", "scope names a consent of another client"))
         }
-        Some(consent) if consent.status == ConsentStatus::Received => Ok(id.to_owned()),
+        Some(consent) if consent.may_be_authorised(bank.policy.reauthorises) => Ok(id.to_owned()),
         Some(_) => Err(invalid("request_object.scope.expired", "the consent cannot be authorised any more")),
         None => Err(invalid("request_object.scope.mismatch", "scope names a consent that does not exist")),
     }

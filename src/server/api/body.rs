@@ -46,6 +46,23 @@ pub struct CreateConsent {
     pub return_url: Option<String>,
 }
 
+/// The word of a person who is there, passed on by the product.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reconfirm {
+    /// The person, as the product attests.
+    pub psu: Presence,
+}
+
+/// That a person is there, as the product attests.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    /// When the person confirmed; within the last hour.
+    #[schema(value_type = String, format = DateTime)]
+    pub session_at: Timestamp,
+}
+
 /// A consent as products see it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConsentBody {
@@ -76,10 +93,17 @@ pub struct ConsentBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sca_due_at: Option<Timestamp>,
+    /// When the person must confirm to the provider again (UK).
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconfirm_due_at: Option<Timestamp>,
     /// When it is over.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub term_ends_at: Option<Timestamp>,
+    /// While it waits: who can set it going again, `user` or `bank`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who_can_fix: Option<String>,
     /// Accounts under it.
     pub accounts: Vec<String>,
     /// The one-time link for the person; only in the answer that created it.

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, StatusCode};
 use domain::consent::{self, RevokedBy};
 use domain::ids::{ConsentId, InstitutionId, LineId, ProductId, PsuId, TenantId};
 use domain::limits;
-use jiff::{SignedDuration, Span};
-use secrecy::ExposeSecret;
+use jiff::{SignedDuration, Span, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::consents::Consent;
 use store::psus::Psu;
@@ -18,14 +18,14 @@ use store::{TenantTx, consents, deletions, lines, products, psus};
 use utoipa::IntoParams;
 
 use super::auth::{Caller, Scope};
-use super::body::{ConsentBody, CreateConsent, LinkBody, Page, RevocationBody};
+use super::body::{ConsentBody, CreateConsent, LinkBody, Page, Reconfirm, RevocationBody};
 use super::idempotency::Idempotent;
 use super::query::Query;
 use crate::app::App;
+use crate::evidence_log;
 use crate::keys::TenantKeys;
 use crate::problem::{ApiError, Problem};
-use crate::services::consents as service;
-use crate::services::deletion;
+use crate::services::{consents as service, deletion, renewals};
 
 /// Kinds of data that can be asked for.
 const CLUSTERS: [&str; 3] = ["accounts", "balances", "transactions"];
@@ -58,13 +58,84 @@ pub async fn create(
     }
     let consent = checked(&app, &mut tx, &caller, ask).await?;
     let created = service::create(&app, &mut tx, &world, consent).await?;
-    let url = format!("{}link/{}", app.config.listen.public_url, created.link.expose_secret());
-    let link = LinkBody { url, expires_at: created.link_expires_at };
+    let link = link_body(&app, &created.link, created.link_expires_at);
     let shown = ConsentBody { link: Some(link), ..show(&created.consent, Vec::new()) };
     let answer = serde_json::to_value(&shown).map_err(anyhow::Error::new)?;
     repeatable.keep(&app, &mut tx, &world, &answer).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+fn link_body(app: &App, token: &SecretString, expires_at: Timestamp) -> LinkBody {
+    LinkBody { url: format!("{}link/{}", app.config.listen.public_url, token.expose_secret()), expires_at }
+}
+
+/// Ask for a link with which the person renews a consent: they read the text again and authenticate at the bank. Ids,
+/// accounts and history stay as they are, and whoever backs out loses nothing.
+#[utoipa::path(
+    post, path = "/v1/consents/{id}/reauthorise", tag = "consents",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition give the first answer")
+    ),
+    responses((status = 201, body = LinkBody), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn reauthorise(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<serde_json::Value>), ApiError> {
+    caller.may(Scope::Consents)?;
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let operation = format!("POST /v1/consents/{id}/reauthorise");
+    let (repeatable, first) = Idempotent::begin(&app, &mut tx, &world, &caller, &headers, &operation, b"").await?;
+    if let Some(answer) = first {
+        return Ok((StatusCode::CREATED, Json(answer)));
+    }
+    let consent = own(&mut tx, &caller, &id).await?;
+    if !consent.machine.may_renew() {
+        return Err(ApiError::ConsentState);
+    }
+    let (token, expires_at) = service::link(&mut tx, &world, consent.id).await?;
+    let answer = serde_json::to_value(link_body(&app, &token, expires_at)).map_err(anyhow::Error::new)?;
+    repeatable.keep(&app, &mut tx, &world, &answer).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Pass on that the person has just confirmed, in the product, that sharing goes on (UK): the 90 days begin anew, and
+/// collection with them if it had stopped. The bank is not asked.
+#[utoipa::path(
+    post, path = "/v1/consents/{id}/reconfirm", tag = "consents", params(("id" = String, Path)),
+    request_body = Reconfirm,
+    responses((status = 200, body = ConsentBody), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem))
+)]
+pub async fn reconfirm(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: axum::body::Bytes,
+) -> Result<Json<ConsentBody>, ApiError> {
+    caller.may(Scope::Consents)?;
+    let Reconfirm { psu } = super::json(&body)?;
+    let now = app.clock.now();
+    if psu.session_at > now || now.duration_since(psu.session_at) > SignedDuration::from_hours(1) {
+        let why = "must be within the last hour: the person must be there".to_owned();
+        return Err(ApiError::Invalid { field: "psu.session_at", why });
+    }
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let consent = own(&mut tx, &caller, &id).await?;
+    let world = app.world();
+    let attested = serde_json::json!({ "attested_by": "product", "session_at": psu.session_at.to_string() });
+    evidence_log::record(&app, &mut tx, &world, consent.id, "consent.confirmation", &attested).await?;
+    let consent = renewals::reconfirm(&app, &mut tx, &world, consent.id, "product").await?;
+    let accounts = accounts_of(&mut tx, caller.product, consent.id).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(Json(show(&consent, accounts)))
 }
 
 /// Turns the request into a consent, or says what is wrong with it.
@@ -151,7 +222,12 @@ fn show(consent: &Consent, accounts: Vec<String>) -> ConsentBody {
         created_at: consent.created_at,
         authorized_at: consent.authorized_at,
         sca_due_at: clocks.and_then(|clocks| clocks.sca_due),
+        reconfirm_due_at: clocks.and_then(|clocks| clocks.reconfirm_due),
         term_ends_at: clocks.map(|clocks| clocks.term_ends),
+        who_can_fix: match consent.machine.state {
+            consent::State::ReauthPending(reason) => Some(service::who_can_fix(reason).to_owned()),
+            _ => None,
+        },
         accounts,
         link: None,
     }

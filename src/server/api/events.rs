@@ -38,7 +38,7 @@ pub struct EventBody {
     pub source: String,
     /// A type of the catalogue.
     #[serde(rename = "type")]
-    #[schema(example = "consent.active")]
+    #[schema(example = "connection.healthy")]
     pub kind: String,
     /// When it happened, RFC 3339.
     pub time: String,
@@ -89,7 +89,7 @@ pub async fn list(
 pub struct EventTypeBody {
     /// Its name.
     #[serde(rename = "type")]
-    #[schema(example = "consent.active")]
+    #[schema(example = "connection.healthy")]
     pub kind: String,
     /// When it is sent.
     pub meaning: String,

@@ -50,6 +50,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(consents::create, consents::list))
         .routes(routes!(consents::read, consents::revoke))
         .routes(routes!(consents::remove_account))
+        .routes(routes!(consents::reauthorise))
+        .routes(routes!(consents::reconfirm))
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::read))
         .routes(routes!(accounts::list))

@@ -15,7 +15,7 @@ pub(super) struct En;
 
 /// Names the version of the consent text that evidence refers to. Any change to an entry that begins with `consent_`
 /// raises it.
-pub(super) const CONSENT_TEXT_VERSION: &str = "en-1";
+pub(super) const CONSENT_TEXT_VERSION: &str = "en-2";
 
 macro_rules! texts {
     ($($name:ident ( $($arg:ident),* ) $text:literal;)*) => {
@@ -81,6 +81,8 @@ texts! {
     consent_term_until(date) "Until {date}, unless you stop earlier.";
     consent_term_unattended(reads) "New data are read at most {reads} times a day while you are away, and whenever you ask for it.";
     consent_term_confirm(days) "Your bank asks you to confirm again about every {days} days. Without that, reading stops.";
+    consent_instead_replaces(bank) "{bank} allows one permission at a time. This one takes the place of the one that you have given before; what was read under it stays.";
+    consent_instead_renews(bank) "{bank} allows one permission at a time. Confirming there renews the permissions that you have given before as well; they go on as they are.";
     consent_who() "Who receives it";
     consent_who_product(product) "{product}, the product you came from";
     consent_who_tpp(tpp, authorisation) "{tpp}, the provider that reads the data and keeps them encrypted ({authorisation})";
@@ -129,7 +131,11 @@ texts! {
     overview_never_read() "not yet";
     overview_ended_at() "Stopped";
     overview_needs_you_text(bank) "{bank} wants to see you again before more is read. What was read so far stays as it is.";
+    overview_soon_text(bank) "{bank} wants to see you again soon. Confirm in time, and reading goes on without a break.";
     overview_renew(bank) "Confirm at {bank}";
+    overview_reconfirm_text(bank, product) "You have not confirmed for 90 days, so nothing more is read from {bank}. Do you still want to share these data with {product}? You need not go to your bank.";
+    overview_reconfirm_soon_text(product) "Every 90 days we ask: do you still want to share these data with {product}? You need not go to your bank.";
+    overview_reconfirm() "Yes, go on sharing";
     overview_stop(bank) "Stop sharing from {bank}";
     overview_stop_ask(bank, product) "{product} will lose access at once, and everything that was read from {bank} for it will be erased. This cannot be undone; you can connect again later.";
     overview_stop_confirm() "Stop and erase";

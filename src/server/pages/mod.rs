@@ -18,8 +18,8 @@ pub use statement::{Section, Statement};
 
 use en::En;
 use view::{
-    BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, LinkLandingView, Next, OverviewView,
-    ReturnView, Standing, StoppedView,
+    BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, Keep, LinkLandingView, Next,
+    OverviewView, ReturnView, Standing, StoppedView,
 };
 
 /// `Content-Security-Policy` of every page: our own style and images, no script, no frame, forms to ourselves.

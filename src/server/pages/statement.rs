@@ -1,11 +1,11 @@
 //! The consent text as data: the page and the evidence are made of the same sentences.
 
 use super::en::{CONSENT_TEXT_VERSION, En};
-use super::view::{Cluster, ConsentTextView, Term};
+use super::view::{Cluster, Collision, ConsentTextView, Term};
 
 /// What a person agrees to, in order. The page shows it, [`Statement::plain`] is what evidence keeps.
 pub struct Statement {
-    /// Version of the wording, with its language: `en-1`.
+    /// Version of the wording, with its language: `en-2`.
     pub version: &'static str,
     /// Heading.
     pub title: String,
@@ -53,7 +53,7 @@ impl Statement {
                     view.clusters.iter().map(|cluster| cluster_words(t, cluster)).collect(),
                     vec![t.consent_data_limit()],
                 ),
-                section("term", t.consent_term(), Vec::new(), term_words(t, view.term)),
+                section("term", t.consent_term(), Vec::new(), term_words(t, view)),
                 section(
                     "recipients",
                     t.consent_who(),
@@ -106,8 +106,8 @@ pub(super) fn cluster_words(t: En, cluster: &Cluster) -> (String, Option<String>
     (name, Some(detail))
 }
 
-fn term_words(t: En, term: Term) -> Vec<String> {
-    match term {
+fn term_words(t: En, view: &ConsentTextView) -> Vec<String> {
+    let mut words = match view.term {
         Term::Once => vec![t.consent_term_once()],
         Term::Recurring { until, confirm_every_days, unattended_reads_per_day } => {
             let mut words = vec![t.consent_term_until(t.date(&until))];
@@ -115,5 +115,10 @@ fn term_words(t: En, term: Term) -> Vec<String> {
             words.extend(confirm_every_days.map(|days| t.consent_term_confirm(days)));
             words
         }
-    }
+    };
+    words.extend(view.instead_of.map(|collision| match collision {
+        Collision::Replaces => t.consent_instead_replaces(&view.bank),
+        Collision::RenewsBoth => t.consent_instead_renews(&view.bank),
+    }));
+    words
 }

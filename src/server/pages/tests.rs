@@ -54,6 +54,7 @@ fn consent(name: &str, missing: bool) -> ConsentTextView {
             confirm_every_days: Some(90),
             unattended_reads_per_day: Some(4),
         },
+        instead_of: None,
         accept: form("/link/accept"),
         decline: form("/link/decline"),
         acknowledgement_missing: missing,
@@ -100,10 +101,21 @@ fn done() -> Erasure {
     Erasure::Done { at: moment(), unreadable_after: Some(moment()), receipt: Some(href("/my/receipt")) }
 }
 
+fn active(keep: Option<Keep>) -> Standing {
+    Standing::Active { until: Some(date(2027, 2, 19)), keep, stop: form("/my/c1/stop") }
+}
+
+fn waiting(keep: Keep) -> Standing {
+    Standing::NeedsYou { until: Some(date(2027, 2, 19)), keep: Some(keep), stop: form("/my/c2/stop") }
+}
+
 fn overview_view(name: &str) -> OverviewView {
     let connections = vec![
-        connection(name, "c1", Standing::Active { until: Some(date(2027, 2, 19)), stop: form("/my/c1/stop") }),
-        connection(name, "c2", Standing::NeedsYou { renew: Some(form("/my/c2/renew")), stop: form("/my/c2/stop") }),
+        connection(name, "c1", active(None)),
+        connection(name, "c2", waiting(Keep::AtBank { renew: href("/my/renew/c2") })),
+        connection(name, "c4", active(Some(Keep::AtBank { renew: href("/my/renew/c4") }))),
+        connection(name, "c5", active(Some(Keep::WithUs { confirm: form("/my/reconfirm/c5") }))),
+        connection(name, "c6", waiting(Keep::WithUs { confirm: form("/my/reconfirm/c6") })),
         connection(name, "c3", Standing::Ended { at: moment(), erasure: done() }),
     ];
     OverviewView { brand: brand(name), connections }
@@ -289,7 +301,7 @@ fn the_page_shows_what_evidence_keeps() {
         assert!(shown.contains(line.trim_start_matches("- ")), "{line}");
     }
     // Kept per version: who changes the wording adds a version, since old evidence refers to old words.
-    assert_eq!(statement.plain(), include_str!("wording/en-1.txt").trim_end());
+    assert_eq!(statement.plain(), include_str!("wording/en-2.txt").trim_end());
 }
 
 #[test]
@@ -298,6 +310,13 @@ fn a_change_of_the_request_changes_the_statement() {
     let mut other = consent("", false);
     other.term = Term::Once;
     assert_ne!(Statement::english(&other).plain(), before);
+    let mut other = consent("", false);
+    other.instead_of = Some(Collision::Replaces);
+    assert!(
+        Statement::english(&other).plain().contains("This one takes the place of the one that you have given before")
+    );
+    other.instead_of = Some(Collision::RenewsBoth);
+    assert!(Statement::english(&other).plain().contains("renews the permissions that you have given before"));
     let mut other = consent("", false);
     other.clusters.pop();
     assert_ne!(Statement::english(&other).plain(), before);

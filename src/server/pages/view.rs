@@ -103,12 +103,23 @@ pub struct ConsentTextView {
     pub clusters: Vec<Cluster>,
     /// For how long.
     pub term: Term,
+    /// What becomes of a permission that is there already, where the bank allows one at a time.
+    pub instead_of: Option<Collision>,
     /// Sends the acceptance; the field `acknowledged` must be `yes`.
     pub accept: Form,
     /// Sends the refusal.
     pub decline: Form,
     /// Whether the form came back without the acknowledgement.
     pub acknowledgement_missing: bool,
+}
+
+/// What a bank that allows one permission at a time does to an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Collision {
+    /// The new permission takes its place.
+    Replaces,
+    /// Both go on, under the new authorisation.
+    RenewsBoth,
 }
 
 /// A kind of data, in the words a person sees before agreeing.
@@ -260,13 +271,17 @@ pub enum Standing {
     Active {
         /// The last day; absent where the bank names none.
         until: Option<Date>,
+        /// What keeps it going, where something is due soon.
+        keep: Option<Keep>,
         /// Stops it.
         stop: Form,
     },
-    /// The bank wants to see the person again.
+    /// Nothing more is read until the person has done something.
     NeedsYou {
-        /// Goes to the bank to confirm.
-        renew: Option<Form>,
+        /// The last day of the permission.
+        until: Option<Date>,
+        /// What sets it going again.
+        keep: Option<Keep>,
         /// Stops it.
         stop: Form,
     },
@@ -276,6 +291,20 @@ pub enum Standing {
         at: Zoned,
         /// What became of the data.
         erasure: Erasure,
+    },
+}
+
+/// What a person does so that sharing goes on.
+pub enum Keep {
+    /// Reads the text again and confirms at the bank.
+    AtBank {
+        /// Leads to the text.
+        renew: Href,
+    },
+    /// Confirms to us; no bank is visited.
+    WithUs {
+        /// Confirms.
+        confirm: Form,
     },
 }
 

@@ -1,16 +1,19 @@
 //! Moving a consent: load, step, save with compare-and-swap, history, evidence, effects — one transaction.
 
-use domain::consent::{Effect, Event, Notice, RevokedBy, State, step};
-use domain::ids::{ConsentId, EventId, JobId};
+use domain::consent::{Effect, Event, Notice, ReauthReason, RevokedBy, State, step};
+use domain::event::EventType;
+use domain::ids::{ConsentId, JobId};
 use domain::limits;
+use domain::warning::{Clock, Warning};
 use domain::world::World;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::consents::{Cause, Consent};
-use store::{TenantTx, consents, events, jobs, links};
+use store::{TenantTx, consents, jobs, links};
 
 use crate::app::App;
-use crate::services::{ServiceError, deletion, revocation};
+use crate::services::events::emit;
+use crate::services::{ServiceError, deletion, renewals, revocation};
 use crate::{evidence_log, tokens};
 
 /// Kinds of durable work; the word is stored.
@@ -70,16 +73,7 @@ pub async fn create(
         "clusters": consent.clusters,
     });
     evidence_log::record(app, tx, world, consent.id, "consent.created", &body).await?;
-    let (token, hash) = tokens::issue(tokens::Kind::Link, world);
-    let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap_or(world.now);
-    let link = links::Link {
-        id: domain::ids::LinkId::new(world),
-        consent: consent.id,
-        created_at: world.now,
-        expires_at,
-        used_at: None,
-    };
-    links::insert(tx, &link, &hash).await?;
+    let (token, expires_at) = link(tx, world, consent.id).await?;
     Ok(Created { consent, link: token, link_expires_at: expires_at })
 }
 
@@ -136,9 +130,13 @@ async fn plan(
             let lane = consent.bank.as_ref().map_or("none", |(_, registration)| registration.as_str());
             enqueue(tx, world, Work::Fetch, consent.id.uuid(), lane).await?;
         }
-        Effect::EndAtBank | Effect::SweepAtBank => revocation::prepare(app, tx, world, consent).await?,
+        Effect::EndAtBank | Effect::SweepAtBank => {
+            renewals::stop(app, tx, world, consent).await?;
+            revocation::prepare(app, tx, world, consent).await?;
+        }
         Effect::Erase => deletion::begin(app, tx, world, consent).await?,
-        Effect::Tell(notice) => tell(tx, world, consent, notice).await?,
+        Effect::Tell(notice) => tell(app, tx, world, consent, notice).await?,
+        Effect::Warn(warning) => warn(app, tx, world, consent, warning).await?,
     }
     Ok(())
 }
@@ -158,22 +156,112 @@ pub async fn enqueue(
     Ok(())
 }
 
-async fn tell(tx: &mut TenantTx, world: &World<'_>, consent: &Consent, notice: Notice) -> Result<(), ServiceError> {
-    let payload = json!({
+async fn tell(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    notice: Notice,
+) -> Result<(), ServiceError> {
+    let mut payload = json!({
         "consent_id": consent.id.to_string(),
         "state": consent.machine.state.word(),
         "reason": consent.machine.state.reason(),
     });
-    let event = events::Event {
-        id: EventId::new(world),
-        product: consent.product,
-        kind: notice.as_str().to_owned(),
-        consent: Some(consent.id),
-        payload,
-        recorded_at: world.now,
-    };
-    events::append(tx, &event).await?;
-    Ok(())
+    match consent.machine.state {
+        State::ReauthPending(reason) => {
+            payload["who_can_fix"] = json!(who_can_fix(reason));
+            payload["action_url"] = json!(way_on(app, consent.id, reason == ReauthReason::ReconfirmMissed));
+        }
+        State::Revoked(by) => {
+            payload["origin"] = json!(by.word());
+            payload["local_stop_at"] = json!(world.now.to_string());
+            payload["bank_confirmed"] = json!(false);
+        }
+        State::Initiated | State::Authorized | State::Active | State::Expired(_) | State::Failed(_) => {}
+    }
+    if notice == Notice::SharingGoesOn {
+        payload["notice"] = json!("sharing_goes_on");
+    }
+    emit(tx, world, consent.product, notice.event_type(), Some(consent.id), payload).await
+}
+
+/// Who can set a consent going again that waits.
+pub const fn who_can_fix(reason: ReauthReason) -> &'static str {
+    match reason {
+        ReauthReason::ScaExpired | ReauthReason::ReconfirmMissed | ReauthReason::TokenLost => "user",
+        ReauthReason::SuspendedByBank => "bank",
+    }
+}
+
+/// Where a product asks for the way on: a link for its person, or the person's word passed on. No secret is in it.
+fn way_on(app: &App, consent: ConsentId, to_us: bool) -> String {
+    let step = if to_us { "reconfirm" } else { "reauthorise" };
+    format!("{}v1/consents/{consent}/{step}", app.config.listen.public_url)
+}
+
+async fn warn(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    warning: Warning,
+) -> Result<(), ServiceError> {
+    let payload = json!({
+        "consent_id": consent.id.to_string(),
+        "code": "PENDING_EXPIRATION",
+        "clock": warning.clock.word(),
+        "due_at": warning.due_at.to_string(),
+        "days_left": warning.days_left,
+        "state": consent.machine.state.word(),
+        "renewal_url": way_on(app, consent.id, warning.clock == Clock::Reconfirm),
+    });
+    emit(tx, world, consent.product, EventType::ConsentExpiring, Some(consent.id), payload).await
+}
+
+/// Tells the product that a consent has taken the place of an older one.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn tell_renewed(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    supersedes: ConsentId,
+) -> Result<(), ServiceError> {
+    let payload = json!({ "consent_id": consent.id.to_string(), "supersedes": supersedes.to_string() });
+    emit(tx, world, consent.product, EventType::ConsentRenewed, Some(consent.id), payload).await
+}
+
+/// Tells the product which accounts came and went with a renewal.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn tell_continuity(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    continuity: &serde_json::Value,
+) -> Result<(), ServiceError> {
+    let payload = json!({ "consent_id": consent.id.to_string(), "continuity": continuity });
+    emit(tx, world, consent.product, EventType::ScopesChanged, Some(consent.id), payload).await
+}
+
+/// A one-time link that leads the person of a consent to its pages.
+///
+/// # Errors
+/// The database's.
+pub async fn link(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+) -> Result<(secrecy::SecretString, Timestamp), ServiceError> {
+    let (token, hash) = tokens::issue(tokens::Kind::Link, world);
+    let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap_or(world.now);
+    let link =
+        links::Link { id: domain::ids::LinkId::new(world), consent, created_at: world.now, expires_at, used_at: None };
+    links::insert(tx, &link, &hash).await?;
+    Ok((token, expires_at))
 }
 
 /// Withdraws a consent. A consent that is withdrawn already stays as it is.

@@ -38,6 +38,7 @@ use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::keys::TenantKeys;
+use crate::services::renewals::{self, Meanwhile};
 use crate::services::{ServiceError, consents as moves, logins};
 
 /// A token is renewed so many seconds before it ends, so that it does not end on the way.
@@ -91,12 +92,18 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let Some((consent, grant, key)) = allowed(app, about).await? else { return Ok(Verdict::Done) };
     let connection = logins::connection(app, &grant.registration)?;
     let psu = app.present(about.consent);
+    if let (None, Meanwhile::UnderWay(until)) =
+        (&psu, renewals::meanwhile(app, about.tenant, about.consent, consent.grant).await?)
+    {
+        // Parked: the bank may end this authorisation at any moment, and the person is about to bring a new one.
+        return Ok(Verdict::Again(until));
+    }
     let basis = if psu.is_some() { Basis::PsuPresent } else { Basis::Unattended };
     let occasion = Occasion { connection: &connection, about, basis };
     let bank_consent = logins::bank_consent(&grant, about.tenant, &key)?;
     let tokens = match live_tokens(app, &occasion, &grant, &key).await {
         Ok(tokens) => tokens,
-        Err(ServiceError::Call(error)) => return settle(app, &occasion, &bank_consent, error).await,
+        Err(ServiceError::Call(error)) => return settle(app, &occasion, &grant, &bank_consent, error).await,
         // Closed, or moved by somebody else, while the token was renewed.
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
@@ -108,9 +115,9 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let rules = &connection.bank.profile().rules;
     let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, run, job };
     match fetch.all().await {
-        Ok(state) => fetch.finish(state).await,
+        Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
-            settle(app, &fetch.occasion, &fetch.bank_consent, error).await
+            settle(app, &fetch.occasion, &grant, &fetch.bank_consent, error).await
         }
         Err(ServiceError::Store(StoreError::NotAllowed)) => stopped(app, about, run).await,
         Err(error) => Err(error),
@@ -235,18 +242,21 @@ impl Fetch<'_> {
     }
 
     /// Every account; what fails for one is noted and the others go on.
-    async fn all(&self) -> Result<RunState, ServiceError> {
+    /// Gives also the accounts that the bank lists, as far as they are under the consent.
+    async fn all(&self) -> Result<(RunState, Vec<LineId>), ServiceError> {
         let context = self.context();
         let call = self.occasion.connection.bank.accounts(&self.bank_consent, &context);
         let accounts = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
         let rows = accounts.rows.into_iter().take(limits::ACCOUNTS_PER_CONSENT_MAX);
+        let mut listed = Vec::new();
         for row in rows {
-            self.line_for(&row).await?;
+            listed.extend(self.line_for(&row).await?);
         }
         fault::point("fetch.accounts_stored");
         let (resources, done) = self.open_lines().await?;
         let (mut whole, mut broken) = (0, 0);
-        for resource in &resources {
+        // What the bank no longer lists keeps its data and is not asked for: its id at the bank may be another's by now.
+        for resource in resources.iter().filter(|resource| listed.contains(&resource.line.id)) {
             if done.contains(&resource.line.id) {
                 whole += 1;
                 continue;
@@ -262,11 +272,12 @@ impl Fetch<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(match (whole, broken) {
+        let state = match (whole, broken) {
             (_, 0) => RunState::Done,
             (0, _) => RunState::Failed,
             _ => RunState::Partial,
-        })
+        };
+        Ok((state, listed))
     }
 
     async fn open_lines(&self) -> Result<(Vec<Resource>, Vec<LineId>), ServiceError> {
@@ -280,10 +291,10 @@ impl Fetch<'_> {
 
     /// Finds or makes the line of an account and puts it under the consent. Accounts that the person took out are
     /// dropped here, before anything of them is stored.
-    async fn line_for(&self, row: &AccountRow) -> Result<(), ServiceError> {
+    async fn line_for(&self, row: &AccountRow) -> Result<Option<LineId>, ServiceError> {
         let (Some(resource), Some(identity)) = (&row.resource, account_identity(&row.row.parsed)) else {
             tracing::warn!(bank.id = %self.occasion.connection.institution, "the bank lists an account without an id or a number");
-            return Ok(());
+            return Ok(None);
         };
         let world = self.app.world();
         let tenant = self.occasion.about.tenant;
@@ -292,7 +303,7 @@ impl Fetch<'_> {
         let details = details(&row.row.parsed);
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let (line, key) = match writer.look_up(&account_tag).await? {
-            Known::Removed => return Ok(()),
+            Known::Removed => return Ok(None),
             Known::Line(line, wrapped) => {
                 let key = self.app.vault.open_key(tenant, &wrapped)?;
                 writer.grant(line, &key, resource.as_str().as_bytes(), &world).await?;
@@ -309,7 +320,7 @@ impl Fetch<'_> {
         };
         writer.line(line).await?.set_details(&key, &details, &world).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(Some(line))
     }
 
     fn grant(&self) -> Result<domain::ids::GrantId, ServiceError> {
@@ -491,7 +502,7 @@ impl Fetch<'_> {
     }
 
     /// Ends the run and its job; the first one that brought anything makes the consent active.
-    async fn finish(&self, state: RunState) -> Result<Verdict, ServiceError> {
+    async fn finish(&self, state: RunState, listed: &[LineId]) -> Result<Verdict, ServiceError> {
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let before = consents::lock(&mut tx, self.consent.id).await?;
@@ -508,6 +519,7 @@ impl Fetch<'_> {
         evidence_log::record(self.app, &mut tx, &world, self.consent.id, "data.fetched", &body).await?;
         if state != RunState::Failed && before.machine.may_fetch(world.now) {
             moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
+            renewals::report(self.app, &mut tx, &world, &before, listed).await?;
         }
         let next = next_fetch(self.occasion.connection, world.now);
         if let Some(job) = self.job {
@@ -531,11 +543,16 @@ fn next_fetch(connection: &Connection, now: Timestamp) -> Timestamp {
 async fn settle(
     app: &App,
     occasion: &Occasion<'_>,
+    grant: &Grant,
     bank_consent: &BankConsentId,
     error: CallError,
 ) -> Result<Verdict, ServiceError> {
     let now = app.clock.now();
     let pause = now.saturating_add(SignedDuration::from_secs(PAUSE_SECONDS)).unwrap_or(now);
+    let meanwhile = renewals::meanwhile(app, occasion.about.tenant, occasion.about.consent, Some(grant.id)).await?;
+    if let Some(at) = meanwhile.again(now) {
+        return Ok(Verdict::Again(at));
+    }
     tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a fetch stopped");
     match &error {
         CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),
@@ -550,9 +567,11 @@ async fn settle(
             Ok(Verdict::Done)
         }
         // One such answer proves nothing about the consent: the bank is asked for its status.
-        CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => observe(app, occasion, bank_consent)
-            .await
-            .map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done }),
+        CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => {
+            observe(app, occasion, meanwhile, bank_consent)
+                .await
+                .map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done })
+        }
         CallError::Bank(
             BankError::Narrow(_)
             | BankError::Skip(_)
@@ -565,13 +584,23 @@ async fn settle(
 }
 
 /// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
-async fn observe(app: &App, occasion: &Occasion<'_>, consent: &BankConsentId) -> Result<bool, ServiceError> {
+async fn observe(
+    app: &App,
+    occasion: &Occasion<'_>,
+    meanwhile: Meanwhile,
+    consent: &BankConsentId,
+) -> Result<bool, ServiceError> {
     let metadata = logins::discover(app, occasion).await?;
     let tokens = logins::client_tokens(app, occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = occasion.connection.bank.consent_status(consent, &context);
     let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
     let seen = observed(&state);
+    if meanwhile == Meanwhile::Broken && seen == Observed::Expired {
+        // The login that should have renewed it ended it instead: the person is needed, nothing is over.
+        lose_tokens(app, occasion.about).await?;
+        return Ok(false);
+    }
     let world = app.world();
     let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
     let before = consents::lock(&mut tx, occasion.about.consent).await?;

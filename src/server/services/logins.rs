@@ -38,7 +38,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::{ServiceError, consents as moves, revocation};
+use crate::services::{ServiceError, consents as moves, renewals, revocation};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -96,7 +96,11 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
     let metadata = discover(app, &occasion).await?;
     let tokens = client_tokens(app, &occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), Some(&acceptance.psu), &app.world());
-    let bank_consent = open_at_bank(app, &occasion, &context, &consent, &grant, &key).await?;
+    let bank_consent = match grant.state {
+        grant::State::Requested => open_at_bank(app, &occasion, &context, &consent, &grant, &key).await?,
+        // Renewed under its own id.
+        _ => bank_consent(&grant, about.tenant, &key)?,
+    };
     fault::point("login.bank_consent_stored");
     let authorization = connection.bank.authorization(&bank_consent);
     let request = AuthorizationRequest {
@@ -126,6 +130,12 @@ async fn store_intent(
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let before = consents::lock(&mut tx, acceptance.consent).await?;
+    if before.machine.may_renew() {
+        let begun = renewals::begin(app, &mut tx, &world, &before, acceptance).await?;
+        tx.commit().await?;
+        app.work.notify_waiters();
+        return Ok(begun);
+    }
     if before.machine.state != State::Initiated {
         return Err(StoreError::NotAllowed.into());
     }
@@ -137,23 +147,7 @@ async fn store_intent(
     consent_texts::keep(&mut tx, &acceptance.text, world.now).await?;
     let (key, wrapped) = app.vault.new_key(about.tenant, &world)?;
     let intent = Intent { kind: IntentKind::CreateConsent, id: world.uuid(), at: world.now };
-    let grant = Grant {
-        id: GrantId::new(&world),
-        registration,
-        institution,
-        psu: before.psu,
-        state: grant::State::Requested,
-        seq: 0,
-        intent: Some(intent),
-        key: Some(wrapped),
-        sealed_bank_consent: None,
-        sealed_tokens: None,
-        token_expires_at: None,
-        sca_at: None,
-        valid_until: None,
-        created_at: world.now,
-        ended_at: None,
-    };
+    let grant = Grant::requested(GrantId::new(&world), registration, institution, before.psu, intent, wrapped);
     grants::insert(&mut tx, &grant).await?;
     let mut after = before.clone();
     after.grant = Some(grant.id);
@@ -168,8 +162,10 @@ async fn store_intent(
         "registration": grant.registration.as_str(),
     });
     evidence_log::record(app, &mut tx, &world, saved.id, "consent.accepted", &body).await?;
+    let beside = renewals::replaced_by(app, &mut tx, &saved).await?;
     tx.commit().await?;
-    Ok((saved, grant, key))
+    let asked = Consent { clusters: renewals::clusters(&saved, &beside), ..saved };
+    Ok((asked, grant, key))
 }
 
 /// Creates the consent at the bank and stores its id. What the bank refuses outright does not exist there; any other
@@ -311,7 +307,7 @@ pub async fn arrive(
     fault::point("login.code_claimed");
     let about = About { tenant: app.tenant.id, consent: claimed.login.consent };
     let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
-    let consent = claimed.login.consent;
+    let (consent, grant) = (claimed.login.consent, claimed.login.grant);
     match complete(app, &occasion, claimed, query, psu).await {
         Ok(()) => {
             app.note_present(consent, psu.clone());
@@ -321,7 +317,7 @@ pub async fn arrive(
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
             tracing::warn!(consent.id = %consent, code = error.code(), "a login did not complete");
             let (event, arrival) = verdict(&error, consent);
-            fail(app, about, event, error.code()).await?;
+            fail(app, about, grant, event, error.code()).await?;
             Ok(arrival)
         }
         Err(
@@ -351,7 +347,7 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
     }
 }
 
-async fn fail(app: &App, about: About, event: Event, code: &str) -> Result<(), ServiceError> {
+async fn fail(app: &App, about: About, grant: GrantId, event: Event, code: &str) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let before = consents::lock(&mut tx, about.consent).await?;
@@ -359,6 +355,8 @@ async fn fail(app: &App, about: About, event: Event, code: &str) -> Result<(), S
     // Whatever moved it meanwhile knows better.
     if before.machine.state == State::Initiated {
         moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
+    } else {
+        renewals::fail(app, &mut tx, &world, &before, grant, event == Event::Declined).await?;
     }
     tx.commit().await?;
     app.work.notify_waiters();
@@ -392,6 +390,8 @@ async fn claim(
         let consent = consents::lock(&mut tx, login.consent).await?;
         if consent.machine.state == State::Initiated && consent.grant == Some(login.grant) {
             revocation::prepare(app, &mut tx, &world, &consent).await?;
+        } else {
+            renewals::fail(app, &mut tx, &world, &consent, login.grant, false).await?;
         }
         let body = json!({ "code": "login.browser.mismatch" });
         evidence_log::record(app, &mut tx, &world, login.consent, "login.refused", &body).await?;
@@ -505,10 +505,14 @@ async fn store_tokens(
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, login.consent).await?;
     let before = grants::lock(&mut tx, login.grant).await?;
-    if !granted.state.is_usable() {
+    let renewal = renewals::of_login(&mut tx, &consent, login.grant).await?;
+    if !granted.state.is_usable() && renewal.is_none() {
         // A code came back and yet the bank does not call the consent valid: another signer, or a lie.
         moves::advance(app, &mut tx, &world, &consent, Event::Rejected, "bank", |_| {}).await?;
         tx.commit().await?;
+        return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
+    }
+    if !granted.state.is_usable() {
         return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
     }
     let clocks = clocks(app, occasion.connection, &consent, granted, world.now);
@@ -522,18 +526,30 @@ async fn store_tokens(
         ..before.clone()
     };
     grants::save(&mut tx, &before, &after).await?;
-    moves::advance(app, &mut tx, &world, &consent, Event::Authorised(clocks), "bank", |consent| {
-        consent.authorized_at = Some(world.now);
-        consent.sca_at = Some(world.now);
-        consent.confirmed_at = consent.accepted_at;
-    })
-    .await?;
+    if let Some(renewal) = renewal {
+        renewals::complete(app, &mut tx, &world, &consent, &renewal, granted).await?;
+    } else {
+        moves::advance(app, &mut tx, &world, &consent, Event::Authorised(clocks), "bank", |consent| {
+            consent.authorized_at = Some(world.now);
+            consent.sca_at = Some(world.now);
+            consent.confirmed_at = consent.accepted_at;
+        })
+        .await?;
+        renewals::take_over(app, &mut tx, &world, &consent, login.grant, granted).await?;
+    }
     tx.commit().await?;
     fault::point("login.tokens_stored");
     Ok(())
 }
 
-fn clocks(app: &App, connection: &Connection, consent: &Consent, granted: &Granted, now: Timestamp) -> Clocks {
+/// The clocks that follow from what a bank granted now.
+pub(crate) fn clocks(
+    app: &App,
+    connection: &Connection,
+    consent: &Consent,
+    granted: &Granted,
+    now: Timestamp,
+) -> Clocks {
     let facts = ClockFacts {
         last_sca: now,
         last_confirmation: consent.accepted_at.unwrap_or(now),
@@ -541,7 +557,7 @@ fn clocks(app: &App, connection: &Connection, consent: &Consent, granted: &Grant
         asked_until: consent.asked_until,
         granted_until: granted.valid_until,
         bank_sca_days: connection.bank.profile().consent.sca_days.map(i64::from),
-        tenant_sca_days: None,
+        tenant_sca_days: app.config.tenant.sca_days(),
     };
     policy::clocks(app.tenant.regime.policy(), &facts, &connection.zone)
 }

@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod events;
 pub mod fetch;
 pub mod logins;
+pub mod renewals;
 pub mod restart;
 pub mod revocation;
 pub mod signatures;

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
 use domain::grant::{self, Event as GrantEvent, State as GrantState};
-use domain::ids::TenantId;
+use domain::ids::{ConsentId, GrantId, TenantId};
 use domain::limits;
 use domain::world::World;
 use evidence::{BankAnswer, BankOutcome, Subject};
@@ -51,6 +51,20 @@ pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &
     if others.iter().any(|other| other.id != consent.id) {
         return Ok(());
     }
+    end_grant(app, tx, world, consent.id, id).await
+}
+
+/// Moves the secrets of a grant that nobody stands on any more into a capsule.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn end_grant(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    id: GrantId,
+) -> Result<(), ServiceError> {
     let before = grants::lock(tx, id).await?;
     if matches!(before.state, GrantState::Ending | GrantState::Ended(_) | GrantState::Unconfirmed) {
         // The bank was quicker, or is being told: nothing is left to tell, and nothing to keep.
@@ -65,7 +79,7 @@ pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &
             state = grant::step(state, GrantEvent::EndGivenUp)?;
             let body =
                 json!({ "grant": before.id.to_string(), "intent": before.intent.map(|intent| intent.kind.word()) });
-            evidence_log::record(app, tx, world, consent.id, "bank.outcome_unknown", &body).await?;
+            evidence_log::record(app, tx, world, consent, "bank.outcome_unknown", &body).await?;
         }
     }
     grants::save(tx, &before, &Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() }).await?;
@@ -86,7 +100,7 @@ pub async fn stray(
     bank_consent: &BankConsentId,
 ) -> Result<(), ServiceError> {
     let content = Content { bank_consent: bank_consent.expose().to_owned(), tokens: None };
-    fill(app, tx, world, consent, grant, &content).await
+    fill(app, tx, world, consent.id, grant, &content).await
 }
 
 fn content(app: &App, tenant: TenantId, grant: &Grant) -> Result<Option<Content>, ServiceError> {
@@ -101,7 +115,7 @@ async fn fill(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
-    consent: &Consent,
+    consent: ConsentId,
     grant: &Grant,
     content: &Content,
 ) -> Result<(), ServiceError> {
@@ -112,7 +126,7 @@ async fn fill(
     let capsule = Capsule {
         id,
         deletion: None,
-        consent: consent.id,
+        consent,
         grant: grant.id,
         registration: grant.registration.clone(),
         key: wrapped,
@@ -221,7 +235,9 @@ async fn settle(
     // A grant that had been given up, or that ended otherwise, stays what it was.
     let state = grant::step(before.state, event).unwrap_or(before.state);
     grants::save(&mut tx, &before, &Grant { state, ..before.clone() }).await?;
-    let told: Vec<_> = deletions::of_consent(&mut tx, capsule.consent).await?;
+    // The sweep of an abandoned renewal says nothing about the grant that the consent stood on.
+    let stood_on = consents::get(&mut tx, capsule.consent).await?.grant == Some(capsule.grant);
+    let told: Vec<_> = if stood_on { deletions::of_consent(&mut tx, capsule.consent).await? } else { Vec::new() };
     for deletion in told.iter().filter(|deletion| deletion.bank == Bank::Pending) {
         answer(app, &mut tx, &world, capsule, deletion.id, outcome, basis).await?;
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use bank_adapters::ask::PsuPresent;
 use bank_adapters::profile::Profile;
 use domain::consent::{Event, State as ConsentState};
 use domain::limits;
-use domain::policy::Policy;
+use domain::policy::{self, Policy};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 use store::consent_texts::ConsentText;
@@ -16,24 +17,32 @@ use store::consents;
 use store::consents::Consent;
 use url::form_urlencoded;
 
-use super::form::{Person, Signed};
+use super::form::{Fields, Person, Signed};
 use super::scene::{self, Scene};
 use super::session::Cookie;
 use super::{HERE, reply};
 use crate::app::App;
 use crate::connections::Connection;
-use crate::evidence_log::hex;
-use crate::pages::view::{Cluster, ConsentTextView, Term};
+use crate::evidence_log::{About, hex};
+use crate::pages::view::{Cluster, Collision, ConsentTextView, Term};
 use crate::pages::{self, Statement};
-use crate::services::ServiceError;
-use crate::services::consents as moves;
 use crate::services::logins::{self, Acceptance};
+use crate::services::{ServiceError, consents as moves, renewals};
 use crate::tokens;
 
 /// The page, with the text that its form accepts.
-struct Shown {
+pub(super) struct Shown {
     view: ConsentTextView,
     text: ConsentText,
+}
+
+/// For which step a text is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A consent that waits for its person.
+    First,
+    /// A living one that is renewed.
+    Renewal,
 }
 
 impl Shown {
@@ -42,31 +51,57 @@ impl Shown {
         hex(&self.text.hash)
     }
 
-    fn page(&self, app: &App, status: StatusCode) -> Response {
+    pub(super) fn page(&self, app: &App, status: StatusCode) -> Response {
         reply::page_to_bank(app, status, pages::consent_text(&self.view))
     }
 }
 
 /// Builds the page. The form names the text by its hash: what is accepted is what was shown, even when midnight or a
 /// change of the bank's profile lies between.
-fn build(app: &App, scene: &Scene, connection: &Connection) -> Shown {
-    let (consent, profile) = (&scene.consent, connection.bank.profile());
-    let policy = app.tenant.regime.policy();
-    let today = app.clock.now().to_zoned(connection.zone.clone()).date();
+pub(super) async fn build(
+    app: &App,
+    scene: &Scene,
+    consent: &Consent,
+    connection: &Connection,
+    step: Step,
+) -> Result<Shown, ServiceError> {
+    let profile = connection.bank.profile();
+    let now = app.clock.now();
+    let today = now.to_zoned(connection.zone.clone()).date();
+    let renewal = format!("/my/renew/{}", consent.id);
+    let (asked_until, accept, decline) = match step {
+        Step::First => (consent.asked_until, "/link/consent", "/link/decline"),
+        Step::Renewal => (renewals::renewed_until(consent, &connection.zone, now), renewal.as_str(), "/my/back"),
+    };
     let mut view = ConsentTextView {
         brand: reply::brand(app, Some(&scene.product)),
         bank: profile.bank.name.clone(),
         purposes: consent.purposes.clone(),
         clusters: clusters(&consent.clusters, profile),
-        term: term(consent.asked_until, profile, policy, today),
-        accept: scene.form("/link/consent"),
-        decline: scene.form("/link/decline"),
+        term: term(asked_until, profile, app.tenant.regime.policy(), app.config.tenant.sca_days(), today),
+        instead_of: collision(app, consent, step).await?,
+        accept: scene.form(accept),
+        decline: scene.form(decline),
         acknowledgement_missing: false,
     };
     let body = Statement::english(&view).plain();
     let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
-    view.accept = scene.form(&format!("/link/consent?text={}", hex(&text.hash)));
-    Shown { view, text }
+    view.accept = scene.form(&format!("{accept}?text={}", hex(&text.hash)));
+    Ok(Shown { view, text })
+}
+
+/// What a bank that allows one permission at a time does to those that are there, said before anybody goes there.
+async fn collision(app: &App, consent: &Consent, step: Step) -> Result<Option<Collision>, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let others = renewals::replaced_by(app, &mut tx, consent).await?;
+    tx.commit().await?;
+    Ok(match others.as_slice() {
+        [] => None,
+        others if step == Step::First && others.iter().all(|old| renewals::covers(consent, old)) => {
+            Some(Collision::Replaces)
+        }
+        _ => Some(Collision::RenewsBoth),
+    })
 }
 
 /// What a product can read under these clusters. The list of accounts, with the holder's name where the bank gives it,
@@ -82,10 +117,9 @@ fn clusters(asked: &[String], profile: &Profile) -> Vec<Cluster> {
 }
 
 /// For how long, at most: what the product asked, cut to what the bank grants and the law of the regime allows.
-fn term(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> Term {
+fn term(asked_until: Date, profile: &Profile, policy: &Policy, tenant_days: Option<i64>, today: Date) -> Term {
     let until = logins::last_day(asked_until, profile, policy, today);
-    let confirm =
-        policy.sca.map(|period| profile.consent.sca_days.map_or(period.default, i64::from).clamp(1, period.most));
+    let confirm = policy::sca_days(policy, profile.consent.sca_days.map(i64::from), tenant_days);
     // A permission that is over before the bank wants to see the person again says nothing about it.
     let confirm = confirm.filter(|days| today.saturating_add(Span::new().days(*days)) <= until);
     Term::Recurring {
@@ -108,7 +142,10 @@ fn waiting(app: &App, scene: &Scene) -> Result<Arc<Connection>, &'static str> {
 /// The text.
 pub(super) async fn text(State(app): State<Arc<App>>, scene: Scene) -> Response {
     match waiting(&app, &scene) {
-        Ok(connection) => build(&app, &scene, &connection).page(&app, StatusCode::OK),
+        Ok(connection) => {
+            let shown = build(&app, &scene, &scene.consent, &connection, Step::First).await;
+            reply::shown(&app, Some(&scene), shown.map(|shown| shown.page(&app, StatusCode::OK)))
+        }
         Err(elsewhere) => reply::see_other(elsewhere),
     }
 }
@@ -124,21 +161,43 @@ pub(super) async fn accept(
         Ok(connection) => connection,
         Err(elsewhere) => return reply::see_other(elsewhere),
     };
-    let mut shown = build(&app, &scene, &connection);
-    if named(query.as_deref().unwrap_or_default()) != shown.hash() {
-        return shown.page(&app, StatusCode::CONFLICT);
+    let answer = Answer { query: query.as_deref().unwrap_or_default(), fields: &fields, psu };
+    reply::changed(&app, &scene, depart(&app, &scene, &scene.consent, &connection, Step::First, answer).await)
+}
+
+/// What a person's form says to a text.
+pub(super) struct Answer<'a> {
+    /// Names the text.
+    pub(super) query: &'a str,
+    /// The fields.
+    pub(super) fields: &'a Fields,
+    /// Who sent it.
+    pub(super) psu: PsuPresent,
+}
+
+/// Sends the browser to the bank, if the text that is in force was accepted; else shows it.
+pub(super) async fn depart(
+    app: &App,
+    scene: &Scene,
+    consent: &Consent,
+    connection: &Connection,
+    step: Step,
+    answer: Answer<'_>,
+) -> Result<Response, ServiceError> {
+    let mut shown = build(app, scene, consent, connection, step).await?;
+    if named(answer.query) != shown.hash() {
+        return Ok(shown.page(app, StatusCode::CONFLICT));
     }
-    if fields.get("acknowledged") != "yes" {
+    if answer.fields.get("acknowledged") != "yes" {
         shown.view.acknowledgement_missing = true;
-        return shown.page(&app, StatusCode::UNPROCESSABLE_ENTITY);
+        return Ok(shown.page(app, StatusCode::UNPROCESSABLE_ENTITY));
     }
-    let acceptance = Acceptance { session: scene.session.id, consent: scene.consent.id, text: shown.text, psu };
-    let departure = logins::begin(&app, scene.about(&app), &acceptance).await.map(|departure| {
-        let mut response = reply::to(departure.redirect.as_str());
-        Cookie::Login.set(&mut response, &departure.browser, limits::LOGIN_SECONDS);
-        response
-    });
-    reply::changed(&app, &scene, departure)
+    let about = About { tenant: app.tenant.id, consent: consent.id };
+    let acceptance = Acceptance { session: scene.session.id, consent: consent.id, text: shown.text, psu: answer.psu };
+    let departure = logins::begin(app, about, &acceptance).await?;
+    let mut response = reply::to(departure.redirect.as_str());
+    Cookie::Login.set(&mut response, &departure.browser, limits::LOGIN_SECONDS);
+    Ok(response)
 }
 
 /// The text that a form's address names.
@@ -202,14 +261,14 @@ mod tests {
         bank.consent.sca_days = None;
         bank.limits.unattended_per_day = 4;
         let eu = Regime::Eu.policy();
-        let asked = |until| recurring(term(until, &bank, eu, today));
+        let asked = |until| recurring(term(until, &bank, eu, None, today));
         assert_eq!(asked(date(2027, 11, 20)), (date(2027, 5, 19), Some(90), Some(4)), "the bank cuts it");
         assert_eq!(asked(date(2026, 12, 20)), (date(2026, 12, 20), None, Some(4)), "over before the bank asks again");
         bank.consent.max_days = 730;
-        let us = recurring(term(date(2030, 1, 1), &bank, Regime::Us.policy(), today));
+        let us = recurring(term(date(2030, 1, 1), &bank, Regime::Us.policy(), None, today));
         assert_eq!(us.0, date(2027, 11, 20), "365 days, today counted");
         bank.consent.sca_days = Some(400);
-        assert_eq!(recurring(term(date(2028, 1, 1), &bank, eu, today)).1, Some(180), "never beyond the law");
+        assert_eq!(recurring(term(date(2028, 1, 1), &bank, eu, None, today)).1, Some(180), "never beyond the law");
     }
 
     #[test]

@@ -31,7 +31,9 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
             page.headers_mut().insert(REFRESH, LOOK_AGAIN);
             page
         }
-        ConsentState::Active | ConsentState::ReauthPending(_) => connected(app, &mut tx, scene, false).await?,
+        ConsentState::Active => connected(app, &mut tx, scene, false).await?,
+        // The overview says what is missing, and has the button.
+        ConsentState::ReauthPending(_) => reply::see_other(OVERVIEW),
         ConsentState::Failed(reason) => {
             let history = consents::history(&mut tx, consent.id).await?;
             reply::ending(app, Some(scene), failure(reason, history.last()))

@@ -16,7 +16,7 @@ use super::form::{FromUs, Signed};
 use super::headers::Segment;
 use super::scene::{self, Scene, place};
 use super::session::Cookie;
-use super::{HERE, reply};
+use super::{HERE, renew, reply};
 use crate::app::App;
 use crate::pages;
 use crate::pages::view::{Form, LinkLandingView, Outcome};
@@ -31,10 +31,13 @@ struct Found {
 }
 
 impl Found {
-    /// Whether it can still be taken: unused, in time, and its consent still waits for its person.
+    /// Whether it can still be taken: unused, in time, and its consent still waits for its person or can be renewed.
     fn is_live(&self, app: &App) -> bool {
         let unused = self.link.used_at.is_none() && app.clock.now() < self.link.expires_at;
-        unused && self.consent.machine.state == ConsentState::Initiated
+        // The link of the first time leads nowhere once the consent was given.
+        let first = self.consent.authorized_at.is_none_or(|at| self.link.created_at < at);
+        let waits = self.consent.machine.state == ConsentState::Initiated;
+        unused && if first { waits } else { self.consent.machine.may_renew() }
     }
 }
 
@@ -94,7 +97,11 @@ async fn take(app: &App, token: &str, headers: &HeaderMap) -> Result<Response, S
     }
     let secret = scene::begin(app, &mut tx, found.consent.id).await?;
     tx.commit().await?;
-    let mut response = reply::see_other(place(&found.consent));
+    let renewed = found.consent.machine.may_renew();
+    let mut response = match renewed {
+        true => reply::see_other(&renew::place(&found.consent)),
+        false => reply::see_other(place(&found.consent)),
+    };
     Cookie::Session.set(&mut response, &secret, limits::SESSION_SECONDS);
     Ok(response)
 }
@@ -106,6 +113,7 @@ pub(super) async fn restart(State(app): State<Arc<App>>, Signed { scene, .. }: S
             .await
             .map(|consent| reply::see_other(place(&consent))),
         ConsentState::Initiated => Ok(reply::see_other(scene.place())),
+        _ if scene.consent.machine.may_renew() => Ok(reply::see_other(&renew::place(&scene.consent))),
         _ => Ok(reply::see_other(HERE)),
     };
     reply::changed(&app, &scene, result)

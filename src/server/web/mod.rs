@@ -14,6 +14,7 @@ mod form;
 mod headers;
 mod link;
 mod my;
+mod renew;
 mod reply;
 mod scene;
 mod session;
@@ -55,6 +56,9 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(HERE, get(done::done))
         .route("/callback/{registration}", get(callback::query).post(callback::form))
         .route(OVERVIEW, get(my::overview))
+        .route("/my/renew/{consent}", get(renew::text).post(renew::accept))
+        .route("/my/reconfirm/{consent}", post(renew::reconfirm).get(overview))
+        .route("/my/back", post(overview).get(overview))
         .route("/my/stop/{consent}", post(my::stop).get(overview))
         .route("/my/stopped/{consent}", get(my::stopped))
         .route("/my/receipt/{consent}", get(my::receipt))

@@ -6,9 +6,11 @@ use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, REFRESH};
 use axum::response::{Html, IntoResponse as _, Response};
-use domain::consent::{DataState, RevokedBy, State as ConsentState};
+use domain::consent::{DataState, ReauthReason, RevokedBy, State as ConsentState};
 use domain::ids::ConsentId;
 use domain::limits::CONSENTS_PER_OVERVIEW_MAX;
+use domain::warning;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use store::consents::{self, Consent};
 use store::deletions::{self, Bank, Deletion, State as Progress};
@@ -21,7 +23,9 @@ use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
 use crate::app::App;
 use crate::evidence_log::{self, About};
 use crate::pages;
-use crate::pages::view::{BankAnswer, Cluster, Connection, Erasure, Outcome, OverviewView, Standing, StoppedView};
+use crate::pages::view::{
+    BankAnswer, Cluster, Connection, Erasure, Keep, Outcome, OverviewView, Standing, StoppedView,
+};
 use crate::services::{ServiceError, consents as moves};
 
 /// The overview.
@@ -55,9 +59,13 @@ async fn connection(
     let stop = || scene.form(&format!("/my/stop/{}", consent.id));
     let standing = match consent.machine.state {
         ConsentState::Initiated | ConsentState::Authorized | ConsentState::Active => {
-            Standing::Active { until: consent::last_day(app, consent), stop: stop() }
+            let (until, keep) = (consent::last_day(app, consent), keep(app, scene, consent));
+            Standing::Active { until, keep, stop: stop() }
         }
-        ConsentState::ReauthPending(_) => Standing::NeedsYou { renew: None, stop: stop() },
+        ConsentState::ReauthPending(_) => {
+            let until = consent::last_day(app, consent);
+            Standing::NeedsYou { until, keep: keep(app, scene, consent), stop: stop() }
+        }
         ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {
             let deletion = last_deletion(tx, consent.id).await?;
             let at = consent.ended_at.unwrap_or(consent.created_at).to_zoned(zone.clone());
@@ -76,6 +84,34 @@ async fn connection(
         last_read: held.last_read.map(|at| at.to_zoned(zone)),
         standing,
     })
+}
+
+/// What the person can do to keep a consent going, where something is due within the first warning's distance.
+fn keep(app: &App, scene: &Scene, consent: &Consent) -> Option<Keep> {
+    let form = |what: &str| scene.form(&format!("/my/{what}/{}", consent.id));
+    let renew = || Keep::AtBank { renew: reply::own(&format!("/my/renew/{}", consent.id)) };
+    match consent.machine.state {
+        ConsentState::ReauthPending(ReauthReason::ReconfirmMissed) => {
+            return Some(Keep::WithUs { confirm: form("reconfirm") });
+        }
+        // Where the bank holds it back, a new authentication is all that the person can try.
+        ConsentState::ReauthPending(
+            ReauthReason::ScaExpired | ReauthReason::TokenLost | ReauthReason::SuspendedByBank,
+        ) => return Some(renew()),
+        ConsentState::Authorized | ConsentState::Active => {}
+        ConsentState::Initiated | ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {
+            return None;
+        }
+    }
+    let clocks = consent.machine.clocks?;
+    let soon = app.clock.now().saturating_add(SignedDuration::from_hours(24 * warning::DAYS_BEFORE[0])).ok()?;
+    if clocks.reconfirm_due.is_some_and(|at| at <= soon) && consent.machine.may_reconfirm() {
+        Some(Keep::WithUs { confirm: form("reconfirm") })
+    } else if clocks.sca_due.is_some_and(|at| at <= soon) || clocks.term_ends <= soon {
+        Some(renew())
+    } else {
+        None
+    }
 }
 
 /// Kinds of data by name alone, in the order of the consent text.
@@ -107,7 +143,7 @@ fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> E
 }
 
 /// A consent of the same person and product as the session's; anybody else's does not exist.
-async fn own(tx: &mut TenantTx, scene: &Scene, id: &str) -> Result<Option<Consent>, ServiceError> {
+pub(super) async fn own(tx: &mut TenantTx, scene: &Scene, id: &str) -> Result<Option<Consent>, ServiceError> {
     let Ok(id) = id.parse::<ConsentId>() else { return Ok(None) };
     match consents::get(tx, id).await {
         Ok(consent) => Ok(Some(consent).filter(|found| is_of(found, &scene.consent))),

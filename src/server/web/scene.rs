@@ -20,7 +20,6 @@ use store::{StoreError, TenantTx, consents, page_sessions, products};
 use super::session::{self, Cookie};
 use super::{HERE, reply};
 use crate::app::App;
-use crate::evidence_log::About;
 use crate::pages::view::{Form, Outcome};
 use crate::services::ServiceError;
 use crate::tokens::{self, Kind};
@@ -70,11 +69,6 @@ impl Scene {
     /// A form of this session.
     pub(super) fn form(&self, action: &str) -> Form {
         Form { action: reply::own(action), csrf: Some(session::csrf(&self.secret)) }
-    }
-
-    /// What bank calls and evidence are about.
-    pub(super) fn about(&self, app: &App) -> About {
-        About { tenant: app.tenant.id, consent: self.consent.id }
     }
 
     /// The page on which the journey goes on.

@@ -141,7 +141,7 @@ impl Site {
 
     fn authorised(&self) -> Event {
         let term_ends = "2027-02-19T23:00:00Z".parse().unwrap();
-        Event::Authorised(Clocks { sca_due: None, reconfirm_due: None, term_ends })
+        Event::Authorised(Clocks { sca_due: None, reconfirm_due: None, notice_due: None, term_ends })
     }
 
     async fn is_unused(&self, link: &str) -> bool {

@@ -134,11 +134,13 @@ async fn timers_find_what_is_due_and_nothing_else() {
     let fixture = Fixture::new().await;
     let grant = fixture.grant().await;
     let at = |day: i64| Timestamp::from_second(NOW.as_second() + day * 86_400).unwrap();
-    let clocks = domain::policy::Clocks { sca_due: Some(at(10)), reconfirm_due: None, term_ends: at(20) };
+    let clocks =
+        domain::policy::Clocks { sca_due: Some(at(10)), reconfirm_due: None, notice_due: None, term_ends: at(20) };
     let mut found = Vec::new();
     for state in STATES {
         let consent = fixture.consent(grant, state, DataState::Present).await;
-        let machine = domain::consent::Consent { clocks: Some(clocks), authorise_by: at(1), ..consent.machine };
+        let machine =
+            domain::consent::Consent { clocks: Some(clocks), authorise_by: at(1), warned: at(20), ..consent.machine };
         let mut tx = fixture.tx().await;
         consents::save(&mut tx, &consent, &Consent { machine, ..consent.clone() }, CAUSE).await.unwrap();
         tx.commit().await.unwrap();
