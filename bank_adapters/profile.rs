@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::InstitutionId;
 use domain::rules::{DecimalMark, Rules, SignRule};
-use fapi::profile::{Alg, Audience, ClientAuth, RequestForm, ResponseForm, Security, TokenBinding};
+use fapi::profile::{
+    Alg, Audience, ClientAuth, GrantedScope, IdTokenEncryption, IssuerParameter, RegistrationForm, RequestForm,
+    ResponseForm, Security, TokenBinding, TokenDelivery,
+};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
@@ -72,19 +75,19 @@ tables! {
 
     /// How the bank authorises. The security profile sets every field; the others override it.
     "security" => SecuritySection {
-        /// `fapi2-security` or `fapi2-message-signing`.
+        /// `fapi2-security`, `fapi2-message-signing`, `fapi1-advanced` or `oauth-pkce`.
         #[serde(deserialize_with = "security")]
         profile: Security,
-        /// Client authentication: `private_key_jwt` or `tls_client_auth`. Absent: the profile's.
+        /// Client authentication: `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`. Absent: the profile's.
         #[serde(default, deserialize_with = "client_auth")]
         client_auth: Option<ClientAuth>,
-        /// What binds access tokens to us: `mtls` or `none`. Absent: the profile's.
+        /// What binds access tokens to us: `mtls`, `dpop` or `none`. Absent: the profile's.
         #[serde(default, deserialize_with = "binding")]
         binding: Option<TokenBinding>,
-        /// Form of the pushed request: `parameters` or `signed`. Absent: the profile's.
+        /// Form of the request: `parameters` or `signed` (pushed), `signed_by_value` or `url` (by the browser). Absent: the profile's.
         #[serde(default, deserialize_with = "request")]
         request: Option<RequestForm>,
-        /// Form of the authorisation response: `query` or `jarm`. Absent: the profile's.
+        /// Form of the authorisation response: `query`, `form_post`, `jarm`, `hybrid` or `hybrid_form_post`. Absent: the profile's.
         #[serde(default, deserialize_with = "response")]
         response: Option<ResponseForm>,
         /// Signature algorithms that are accepted: `PS256`, `ES256`, `EdDSA`. Absent: the profile's.
@@ -93,6 +96,31 @@ tables! {
         /// `aud` of client assertions: `issuer` or `token_endpoint`. Absent: the profile's.
         #[serde(default, deserialize_with = "audience")]
         audience: Option<Audience>,
+        /// Whether the response must name its issuer: `required` or `if_announced`. Absent: the profile's.
+        #[serde(default, deserialize_with = "issuer_parameter")]
+        issuer_parameter: Option<IssuerParameter>,
+        /// How strongly the PSU must sign in: `acr` values that are asked for and compared. Optional.
+        acr_values: Option<Vec<String>>,
+        /// Ask for `acr` without naming values, and want one. Absent: the profile's.
+        acr_required: Option<bool>,
+        /// Claim of the ID token that names the consent, compared on return (`openbanking_intent_id`). Optional.
+        intent_claim: Option<String>,
+        /// Claim that names the arrangement which authorisations belong to (`cdr_arrangement_id`). Optional.
+        arrangement_claim: Option<String>,
+        /// Claim that says for how long data are shared (`sharing_duration`). Optional.
+        duration_claim: Option<String>,
+        /// What is thought of a scope that nobody asked for: `asked` (refused) or `any`. Absent: the profile's.
+        #[serde(default, deserialize_with = "granted_scope")]
+        granted_scope: Option<GrantedScope>,
+        /// Whether ID tokens must be encrypted: `accepted` or `required`. Absent: the profile's.
+        #[serde(default, deserialize_with = "id_token_encryption")]
+        id_token_encryption: Option<IdTokenEncryption>,
+        /// How a decoupled login ends: `poll` or `ping`. Absent: the profile's.
+        #[serde(default, deserialize_with = "token_delivery")]
+        token_delivery: Option<TokenDelivery>,
+        /// Form of a dynamic registration: `json`, `jose` or `jwt`. Absent: the profile's.
+        #[serde(default, deserialize_with = "registration")]
+        registration: Option<RegistrationForm>,
         /// Scopes asked at every authorisation, beside the consent's. Optional.
         #[serde(default)]
         scopes: Vec<String>,
@@ -403,6 +431,16 @@ impl Profile {
             response: own.response.unwrap_or(base.response),
             client_assertion_audience: own.audience.unwrap_or(base.client_assertion_audience),
             algs: own.algs.clone().map_or(base.algs, Cow::Owned),
+            issuer_parameter: own.issuer_parameter.unwrap_or(base.issuer_parameter),
+            acr_values: own.acr_values.clone().map_or(base.acr_values, Cow::Owned),
+            acr_required: own.acr_required.unwrap_or(base.acr_required),
+            intent_claim: own.intent_claim.clone().or(base.intent_claim),
+            arrangement_claim: own.arrangement_claim.clone().or(base.arrangement_claim),
+            duration_claim: own.duration_claim.clone().or(base.duration_claim),
+            granted_scope: own.granted_scope.unwrap_or(base.granted_scope),
+            id_token_encryption: own.id_token_encryption.unwrap_or(base.id_token_encryption),
+            token_delivery: own.token_delivery.unwrap_or(base.token_delivery),
+            registration: own.registration.unwrap_or(base.registration),
             ..base
         }
     }
@@ -459,6 +497,11 @@ optional_words! {
     request: RequestForm,
     response: ResponseForm,
     audience: Audience,
+    issuer_parameter: IssuerParameter,
+    granted_scope: GrantedScope,
+    id_token_encryption: IdTokenEncryption,
+    token_delivery: TokenDelivery,
+    registration: RegistrationForm,
 }
 
 fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
@@ -574,6 +617,30 @@ mod tests {
         let authorization = profile.authorization(&BankConsentId::new("c-1").unwrap());
         assert_eq!(authorization.scope, "openid AIS:c-1");
         assert_eq!(authorization.authorization_details.as_deref(), Some(r#"[{"type": "ais", "id": "c-1"}]"#));
+    }
+
+    /// What the guide of the client shows as a profile of Australia or of the UK is one of the directory, too.
+    #[test]
+    fn an_ecosystem_is_written_as_fields_of_the_security_profile() {
+        let own = "issuer_parameter = \"if_announced\"\nacr_values = [\"a\", \"b\"]\nacr_required = true\n\
+                   intent_claim = \"i\"\narrangement_claim = \"c\"\nduration_claim = \"d\"\ngranted_scope = \"any\"\n\
+                   id_token_encryption = \"required\"\ntoken_delivery = \"ping\"\nregistration = \"jwt\"\n[consent]";
+        let security = Profile::parse(FILE, &TEXT.replace("[consent]", own)).unwrap().security();
+        let base = Profile::parse(FILE, TEXT).unwrap().security();
+        let expected = Security {
+            issuer_parameter: IssuerParameter::IfAnnounced,
+            acr_values: Cow::Owned(vec!["a".to_owned(), "b".to_owned()]),
+            acr_required: true,
+            intent_claim: Some("i".to_owned()),
+            arrangement_claim: Some("c".to_owned()),
+            duration_claim: Some("d".to_owned()),
+            granted_scope: GrantedScope::Any,
+            id_token_encryption: IdTokenEncryption::Required,
+            token_delivery: TokenDelivery::Ping,
+            registration: RegistrationForm::Jwt,
+            ..base
+        };
+        assert_eq!(security, expected);
     }
 
     #[test]
