@@ -5,6 +5,52 @@
 //! pending login is what a login by browser is: bytes to seal and keep. A [`Ping`] of the server makes the next poll
 //! possible at once; whoever waits for one polls all the same, more rarely, since pings get lost. Tokens are never taken
 //! from a notification (push).
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use std::sync::atomic::{AtomicU8, Ordering};
+//! # use bytes::Bytes;
+//! # use domain::world::{Entropy, World};
+//! # use fapi::client::Client;
+//! # use fapi::keys::PemSigner;
+//! # use fapi::metadata::{Environment, Metadata};
+//! # use fapi::profile::{Alg, FAPI1_ADVANCED};
+//! # use fapi::request::AuthorizationRequest;
+//! use fapi::ciba::{BackchannelRequest, Hint, PendingAuthentication, Polled};
+//! # struct Counting(AtomicU8);
+//! # impl Entropy for Counting {
+//! #     fn fill(&self, bytes: &mut [u8]) {
+//! #         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+//! #     }
+//! # }
+//! # let entropy = Counting(AtomicU8::new(0));
+//! # let pem = josekit::jws::ES256.generate_key_pair()?.to_pem_private_key();
+//! # let now: jiff::Timestamp = "2026-11-21T10:00:00Z".parse()?;
+//! # let signer = PemSigner::from_pem(Alg::Es256, "key-2026", &pem)?;
+//! # let client = Client::new(FAPI1_ADVANCED, "tpp-1", "https://tpp.example/callback", Arc::new(signer));
+//! # let metadata = br#"{ "issuer": "https://as.example", "authorization_endpoint": "https://as.example/authorize",
+//! #     "token_endpoint": "https://as.example/token", "backchannel_authentication_endpoint": "https://as.example/ciba" }"#;
+//! # let metadata = Metadata::parse(metadata, "https://as.example", Environment::Production, client.security())?;
+//! # let bank = |status: u16, body: &'static str| http::Response::builder().status(status).body(Bytes::from(body));
+//!
+//! // Ask; store the login, sealed.
+//! let what = AuthorizationRequest::scope("openid accounts");
+//! let asked = BackchannelRequest::new(what, Hint::Login("ada@bank.example".into()));
+//! let world = World { now, entropy: &entropy };
+//! let (request, read) = client.authenticate_elsewhere(&metadata, &asked, &world)?.split();
+//! let pending = read(bank(200, r#"{ "auth_req_id": "1c26", "expires_in": 120, "interval": 5 }"#)?, now)?;
+//! let stored = pending.to_bytes();
+//!
+//! // Later: ask whether the user is done. Sooner than this would be refused here.
+//! let world = World { now: pending.next_poll_at(), entropy: &entropy };
+//! let pending = PendingAuthentication::from_bytes(&stored)?;
+//! let (request, read) = client.poll(&metadata, pending, &world)?.split();
+//! match read(bank(400, r#"{ "error": "authorization_pending" }"#)?, world.now)? {
+//!     Polled::Pending(pending) => assert_eq!(pending.next_poll_at().to_string(), "2026-11-21T10:00:10Z"),
+//!     Polled::Redeemed(_) => unreachable!("the user is not done"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::num::NonZeroU32;

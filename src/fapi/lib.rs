@@ -110,6 +110,61 @@
 //! assert_eq!(refusal.code, "callback.state.mismatch");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # A profile for every bank
+//!
+//! Four profiles set every field; a bank or a country is one of them with other values. Nothing else in the crate knows
+//! which it was.
+//!
+//! ```
+//! use std::borrow::Cow;
+//!
+//! use fapi::profile::*;
+//!
+//! // FAPI 2.0 with tokens that are bound to a key, and with the certificate to prove who we are.
+//! let dpop = Security { binding: TokenBinding::Dpop, client_auth: ClientAuth::TlsClientAuth, ..FAPI2_SECURITY };
+//! assert!(dpop.uses_mtls() && dpop.request.is_pushed());
+//!
+//! // FAPI 2.0 Message Signing where only the requests are signed.
+//! let signed = Security { response: ResponseForm::Query, ..FAPI2_MESSAGE_SIGNING };
+//! assert!(signed.request.is_signed() && !signed.response.is_signed());
+//!
+//! // UK Open Banking: what is authorised is named in a claim and compared on return.
+//! let uk = Security {
+//!     intent_claim: Some("openbanking_intent_id".to_owned()),
+//!     acr_values: Cow::Owned(vec!["urn:openbanking:psd2:sca".to_owned()]),
+//!     registration: RegistrationForm::Jose,
+//!     ..FAPI1_ADVANCED
+//! };
+//! assert_eq!(uk.response.response_type(), "code id_token");
+//!
+//! // The Australian Consumer Data Right: pushed requests, signed responses, arrangements.
+//! let cdr = Security {
+//!     request: RequestForm::SignedJar,
+//!     response: ResponseForm::Jarm,
+//!     acr_values: Cow::Owned(vec!["urn:cds.au:cdr:2".to_owned(), "urn:cds.au:cdr:3".to_owned()]),
+//!     duration_claim: Some("sharing_duration".to_owned()),
+//!     arrangement_claim: Some("cdr_arrangement_id".to_owned()),
+//!     registration: RegistrationForm::Jwt,
+//!     ..FAPI1_ADVANCED
+//! };
+//! assert_eq!(cdr.response.response_mode(), Some("jwt"));
+//!
+//! // Open Finance Brasil: one algorithm, encrypted ID tokens, an `acr` of the bank's choice.
+//! let brazil = Security {
+//!     request: RequestForm::SignedJar,
+//!     algs: Cow::Borrowed(&[Alg::Ps256]),
+//!     id_token_encryption: IdTokenEncryption::Required,
+//!     acr_required: true,
+//!     ..FAPI1_ADVANCED
+//! };
+//! assert!(brazil.response.is_hybrid());
+//!
+//! // A bank without FAPI; and one whose users confirm on a phone, and which tells us when they have.
+//! let plain = Security { response: ResponseForm::FormPost, ..OAUTH_PKCE };
+//! let decoupled = Security { token_delivery: TokenDelivery::Ping, ..FAPI1_ADVANCED };
+//! assert!(!plain.request.is_pushed() && decoupled.token_delivery == TokenDelivery::Ping);
+//! ```
 
 mod arrangement;
 pub mod call;

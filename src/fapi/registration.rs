@@ -4,6 +4,47 @@
 //! [`Registrar`] → [`Answered`] → [`Registered`], whose client id a [`crate::client::Client`] takes. A directory that
 //! vouches for us gives a software statement; some ecosystems want the whole registration signed
 //! ([`crate::profile::Security::registration`]). Shared secrets are neither asked for nor kept.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use std::sync::atomic::{AtomicU8, Ordering};
+//! # use bytes::Bytes;
+//! # use domain::world::{Entropy, World};
+//! # use fapi::keys::{PemSigner, Signer, public_jwks};
+//! # use fapi::metadata::{Environment, Metadata};
+//! # use fapi::profile::{Alg, FAPI2_SECURITY};
+//! use fapi::registration::{Description, PublishedKeys, Registrar};
+//! # struct Counting(AtomicU8);
+//! # impl Entropy for Counting {
+//! #     fn fill(&self, bytes: &mut [u8]) {
+//! #         bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+//! #     }
+//! # }
+//! # let entropy = Counting(AtomicU8::new(0));
+//! # let pem = josekit::jws::ES256.generate_key_pair()?.to_pem_private_key();
+//! # let now: jiff::Timestamp = "2026-11-21T10:00:00Z".parse()?;
+//! # let world = World { now, entropy: &entropy };
+//! # let signer: Arc<dyn Signer> = Arc::new(PemSigner::from_pem(Alg::Es256, "key-2026", &pem)?);
+//! # let metadata = br#"{ "issuer": "https://as.example", "authorization_endpoint": "https://as.example/authorize",
+//! #     "token_endpoint": "https://as.example/token", "pushed_authorization_request_endpoint": "https://as.example/par",
+//! #     "registration_endpoint": "https://as.example/register" }"#;
+//! # let metadata = Metadata::parse(metadata, "https://as.example", Environment::Production, &FAPI2_SECURITY)?;
+//! let registrar = Registrar::new(FAPI2_SECURITY, signer.clone());
+//! let description = Description {
+//!     redirect_uris: vec!["https://tpp.example/callback".to_owned()],
+//!     keys: Some(PublishedKeys::Inline(public_jwks([signer.as_ref()]))),
+//!     ..Description::default()
+//! };
+//! let (request, read) = registrar.register(&metadata, &description, None, &world)?.split();
+//!
+//! // A server that registers a shared secret in place of our key: the client exists and must not be used.
+//! let answer = r#"{ "client_id": "tpp-1", "token_endpoint_auth_method": "client_secret_basic" }"#;
+//! let answer = http::Response::builder().status(201).body(Bytes::from(answer))?;
+//! let ungranted = read(answer, now)?.granted().unwrap_err();
+//! assert_eq!(ungranted.refusal.code, "registration.token_endpoint_auth_method.mismatch");
+//! assert_eq!(ungranted.registered.client_id, "tpp-1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
