@@ -1,5 +1,6 @@
 //! The bank as a running thing: its parts, its two listeners, and what a test or a demo may do to it.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -18,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::books::{Books, ConsentStatus};
 use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
-use crate::data::BankData;
+use crate::data::{Account, BankData, Row};
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Latest, LogLine};
 use crate::{api, dpop, front, oauth};
@@ -97,6 +98,12 @@ impl Inner {
     /// The changing part. Handlers take it once, never across an await.
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An account with the rows that the bank lists now.
+    pub(crate) fn listed<'a>(&self, account: &'a Account) -> Cow<'a, Account> {
+        let amended = self.books().amended.get(&account.iban).cloned();
+        amended.map_or(Cow::Borrowed(account), |amended| Cow::Owned(Arc::unwrap_or_clone(amended)))
     }
 
     pub(crate) fn client(&self, client_id: &str) -> Option<&Client> {
@@ -264,6 +271,17 @@ impl Running {
         consent.end(ConsentStatus::RevokedByPsu, today);
         drop(books);
         self.inner.note("bank", "consent.revoked_by_psu", "the PSU ended a consent at the bank");
+        true
+    }
+
+    /// Changes what the bank lists of an account from now on: to withdraw a row, number rows anew, complete a text.
+    /// `false` when no account has this IBAN.
+    pub fn amend(&self, iban: &str, change: impl FnOnce(&mut Vec<Row>)) -> bool {
+        let known = self.inner.data.psus.iter().flat_map(|psu| &psu.accounts).find(|account| account.iban == iban);
+        let Some(known) = known else { return false };
+        let mut account = Account::clone(&self.inner.listed(known));
+        change(&mut account.rows);
+        self.inner.books().amended.insert(iban.to_owned(), Arc::new(account));
         true
     }
 

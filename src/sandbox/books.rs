@@ -1,11 +1,14 @@
 //! What the bank remembers while it runs: consents, pushed requests, sessions, codes, tokens, counters.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::data::Account;
 
 /// Hours after which a consent that nobody confirmed is void.
 const UNCONFIRMED_HOURS: i64 = 24;
@@ -23,6 +26,8 @@ pub(crate) struct Books {
     pub(crate) nonces: HashMap<String, Timestamp>,
     /// Signed objects seen: client and `jti`, until when a repetition is possible.
     seen: HashMap<(String, String), Timestamp>,
+    /// Accounts whose rows were changed while the bank was open, by IBAN.
+    pub(crate) amended: HashMap<String, Arc<Account>>,
     /// Unattended reads: consent, day, URI.
     reads: HashMap<(String, Date, String), u32>,
 }

@@ -45,7 +45,8 @@ pub(super) async fn list(
     if !opened.fresh && wanted.from.is_some_and(|from| from < oldest) {
         return Err(problem::REQUEST_PERIOD_TOO_LONG);
     }
-    let mut report = json!({ "account": reference(account), "transactions": rows(&bank, account, &id, &wanted) });
+    let rows = rows(&bank, &bank.listed(account), &id, &wanted);
+    let mut report = json!({ "account": reference(account), "transactions": rows });
     if wanted.with_balance && resource.balances {
         report["balances"] = json!(balances_of(&bank, account));
     }
