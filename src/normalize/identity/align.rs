@@ -111,6 +111,29 @@ pub enum Evidence {
     PageOverlap,
 }
 
+impl Evidence {
+    /// Its word, on the wire and in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::Id(IdField::Transaction) => "transaction_id",
+            Self::Id(IdField::Internal) => "internal_id",
+            Self::Id(IdField::Entry) => "entry_reference",
+            Self::Id(IdField::Proprietary) => "proprietary_code",
+            Self::Content => "content",
+            Self::Redated => "redated",
+            Self::EarlierForm => "earlier_form",
+            Self::Link => "reference",
+            Self::Text => "amount_and_text",
+            Self::TextOnly => "text",
+            Self::Amount => "amount",
+            Self::NearAmount => "near_amount",
+            Self::AmountAndDay => "amount_and_day",
+            Self::PageOverlap => "page_overlap",
+        }
+    }
+}
+
 /// The other row of a pair: one of this fetch or one that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Twin<I> {
@@ -328,14 +351,14 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 
     /// A pending row that is still listed beside its booking, as at banks that read their two lists at two moments.
     fn earlier_forms(&mut self) {
+        let mut places: HashMap<ContentKey, Vec<usize>> = HashMap::new();
+        for l in (0..self.listed.len()).filter(|&l| self.is_free(l)) {
+            places.entry(content_key(&self.listed[l].sketch)).or_default().push(l);
+        }
         for s in 0..self.stored.len() {
             let Some(earlier) = &self.stored[s].earlier else { continue };
-            let key = content_key(earlier);
-            let again = |l: &usize| {
-                let now = &self.listed[*l].sketch;
-                self.is_free(*l) && content_key(now) == key && !links_differ(earlier, now)
-            };
-            let again = (0..self.listed.len()).find(again);
+            let again = |l: &usize| self.is_free(*l) && !links_differ(earlier, &self.listed[*l].sketch);
+            let again = places.get(&content_key(earlier)).and_then(|places| places.iter().copied().find(again));
             if let Some(l) = again {
                 self.echo(l, Twin::Stored(self.stored[s].id), Evidence::EarlierForm);
                 self.seen.lingering.beside += 1;
@@ -465,6 +488,29 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         u32::from(balance) * 8 + u32::try_from(ids + 4 * links).unwrap_or(0)
     }
 
+    /// Flags a row that nothing explains and that carries the identifier of another row of its amount, where that
+    /// identifier has proven to name payments: some banks list an entry twice, with days and references that differ.
+    fn doubled(&mut self, trust: &Trust) {
+        for provisional in [false, true] {
+            let naming = trust.naming(&Trust::default(), provisional);
+            for field in (0..naming.len()).filter(|&field| naming[field]) {
+                let mut first: HashMap<(u64, domain::money::Money), usize> = HashMap::new();
+                let of_kind = |l: &usize| self.listed[*l].sketch.provisional == provisional;
+                // What is settled stands before what is free, wherever the bank lists it.
+                let (free, settled): (Vec<usize>, Vec<usize>) =
+                    (0..self.listed.len()).filter(of_kind).partition(|&l| self.is_free(l));
+                for l in settled.into_iter().chain(free) {
+                    let sketch = &self.listed[l].sketch;
+                    let Some(value) = sketch.ids[field] else { continue };
+                    let other = *first.entry((value, sketch.money)).or_insert(l);
+                    if other != l && self.is_free(l) && !matches!(self.outcome[other], Some(Outcome::Echo { .. })) {
+                        self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Listed(other) });
+                    }
+                }
+            }
+        }
+    }
+
     fn finish(mut self, trust: &Trust) -> Alignment<I> {
         let kept = (0..self.listed.len())
             .filter(|&l| self.listed[l].sketch.status == Status::Pending)
@@ -481,6 +527,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 });
             }
         }
+        self.doubled(trust);
         let gone = (0..self.stored.len()).filter(|&s| !self.stored[s].removed && !self.taken[s] && self.is_covered(s));
         let stored = self.stored;
         let (missed, withdrawn): (Vec<usize>, Vec<usize>) =
@@ -527,7 +574,7 @@ fn may_share_id(before: &Sketch, now: &Sketch) -> bool {
 
 /// The words that say nothing about a payment, and those that name a place. The first stand on rows of a quarter of all
 /// amounts (of eight at least), or on rows of half of all amounts (of three at least) that are or were to change, as
-/// "pending" and "reserved" do; the second on rows of two amounts at most.
+/// "pending" and "reserved" do; the second on rows of one in sixteen amounts at most (or of two).
 fn weigh_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> (HashSet<u64>, HashSet<u64>) {
     let earlier: Vec<&Sketch> = stored.iter().filter_map(|row| row.earlier.as_ref()).collect();
     let current = stored.iter().map(|row| &row.sketch).chain(listed.iter().map(|row| &row.sketch));
@@ -544,7 +591,8 @@ fn weigh_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> (HashSet<u64>, Has
     };
     let mut common = with(&of_all, &|amounts| amounts >= many);
     common.extend(with(&of_provisional, &|amounts| amounts >= half));
-    (common, with(&of_all, &|amounts| amounts <= 2))
+    let few = (amounts / 16).max(2);
+    (common, with(&of_all, &|amounts| amounts <= few))
 }
 
 /// With how many different amounts each word stands, and how many amounts there are.

@@ -17,6 +17,8 @@ const PAIRS_MAX: usize = 4_000_000;
 const EDGES_MAX: usize = 4_000;
 /// Longest time from a purchase to its booking where the provisional row was withdrawn before, in days.
 const RETURN_DAYS_MAX: i32 = 6;
+/// Longest time from a purchase to a booking of another amount, in days: two working days over a weekend.
+const SETTLED_DAYS_MAX: i32 = 4;
 /// Longest time in which a booked row that was replaced is followed, in days.
 const REPLACED_DAYS_MAX: i32 = 10;
 
@@ -97,12 +99,24 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 if on_the_day && !amount_changed(why) || self.is_sure(&source, l, pool, why, alone) {
                     used[place] = true;
                     self.book(&source, l, why);
-                } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering)) {
+                } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering))
+                    && self.nearest(source.sketch, &edges, place) == Some(l)
+                {
+                    // A payment has one booking, so its provisional row is a doubt about one row alone.
+                    used[place] = true;
                     self.doubted[s] = true;
                     self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
                 }
             }
         }
+    }
+
+    /// Of the free rows that may be the booking of this one, the first with the nearest amount.
+    fn nearest(&self, source: &Sketch, edges: &[(usize, usize)], place: usize) -> Option<usize> {
+        let free = edges.iter().filter(|(p, l)| *p == place && self.is_free(*l)).map(|(_, l)| *l);
+        let gap =
+            |l: &usize| self.listed[*l].sketch.money.amount().checked_sub(source.money.amount()).map(|gap| gap.abs());
+        free.min_by_key(|l| gap(l).unwrap_or(Decimal::MAX))
     }
 
     /// Whether no other row competes that looks different.
@@ -113,7 +127,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         let count = rivals.clone().count();
         let balanced = count == others.clone().count();
         let one_day = rivals.clone().all(|rival| rival.day() == source.day());
-        let told = count == 1 || !self.says_nothing(source);
+        // Where the rows to come are of one place, and there is one for each that went, their order decides.
+        let told = count <= others.clone().count() || !self.says_nothing(source);
         let same_place = |other: &Sketch| other.text == target.text || self.are_similar(other, target);
         rivals.all(|rival| rival.text == source.text) && (balanced && one_day || told && others.all(same_place))
     }
@@ -164,6 +179,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             returned && days_fit(before, now) && (!elsewhere || same_purchase_day(before, now))
         };
         let on_the_day = now.purchase_date.is_none() || same_purchase_day(before, now);
+        let soon = days_apart(before.day(), now.booked_day()).is_none_or(|days| days.abs() <= SETTLED_DAYS_MAX);
         let contradicted = why != Evidence::Link && links_differ(before, now);
         days && !contradicted
             && match why {
@@ -176,14 +192,14 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                     let little =
                         near(amount, settled, 5) && before.party == now.party && self.shared_words(before, now) > 0;
                     let known = pool != Pool::Listed || self.lingers;
-                    !equal && on_the_day && known && (much || little && before.provisional)
+                    !equal && on_the_day && soon && known && (much || little && before.provisional)
                 }
                 Evidence::Amount => {
                     let share = self.shared_words(before, now) > 0;
                     equal && on_the_day && before.party == now.party && (share || pool != Pool::Replaced)
                 }
                 Evidence::NearAmount => {
-                    !equal && on_the_day && near(old.amount(), new.amount(), 5) && before.party == now.party
+                    !equal && on_the_day && soon && near(old.amount(), new.amount(), 5) && before.party == now.party
                 }
                 Evidence::AmountAndDay => {
                     equal && before.booked_day() == now.booked_day() && !self.ids_differ(before, now)
@@ -214,24 +230,40 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 !habit()
             }
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
-            (Evidence::Amount, Pool::Removed) => alone && !self.is_usual_amount(now, source.stored, l),
+            (Evidence::Amount, Pool::Removed) => alone && !self.is_spent_elsewhere(now, source.stored, l),
             (Evidence::Amount, Pool::Vanished) if self.name_two_places(source.sketch, now) => {
                 alone && !self.is_usual_amount(now, source.stored, l)
             }
-            (Evidence::TextOnly, _) => {
-                let beside = pool != Pool::Listed || same_purchase_day(source.sketch, now) && !habit();
-                alone && beside && near(source.sketch.money.amount(), now.money.amount(), 5)
-            }
+            // What is still listed beside a booking of another amount is as likely another purchase at the place.
+            (Evidence::TextOnly, Pool::Listed) => false,
+            (Evidence::TextOnly, _) => alone && near(source.sketch.money.amount(), now.money.amount(), 5),
             (Evidence::NearAmount, _) => alone && (self.says_nothing(source.sketch) || self.says_nothing(now)),
             _ => alone,
         }
     }
 
+    /// Whether some other row near that day is of the same amount and names another place.
+    fn is_spent_elsewhere(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
+        let elsewhere = |other: &Sketch| !self.says_nothing(other) && !self.are_similar(other, now);
+        self.is_amount_of(now, stored, listed, elsewhere)
+    }
+
     /// Whether some other row near that day is of the same amount.
     fn is_usual_amount(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
+        self.is_amount_of(now, stored, listed, |_| true)
+    }
+
+    /// Whether some other row near that day is of the same amount and as asked for.
+    fn is_amount_of(
+        &self,
+        now: &Sketch,
+        stored: Option<usize>,
+        listed: usize,
+        wanted: impl Fn(&Sketch) -> bool,
+    ) -> bool {
         let alike = |other: &Sketch| {
             let near = days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS);
-            near && other.money == now.money
+            near && other.money == now.money && wanted(other)
         };
         self.listed.iter().enumerate().any(|(l, row)| l != listed && alike(&row.sketch))
             || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && alike(&row.sketch))

@@ -110,6 +110,21 @@ fn an_identifier_is_believed_when_it_has_proven_itself_and_not_before() {
 }
 
 #[test]
+fn an_entry_that_is_listed_twice_is_flagged_where_its_identifier_has_proven_itself() {
+    let mine = with_id(booked(10, -320, "Coffee"), "mine");
+    let again = with_id(booked(12, -320, "Coffee House"), "mine");
+    let mut before = others();
+    before.push(mine.clone());
+    let known = against(&stored(&before), &fetched(&before), &Trust::default()).trust;
+    let mut now = before.clone();
+    now.insert(0, again);
+    let twice = against(&stored(&before), &fetched(&now), &known).listed;
+    assert_eq!((twice[0], twice[13]), (Outcome::Doubtful { like: Twin::Listed(13) }, same(12, Evidence::Everything)));
+    let unproven = against(&stored(&before), &fetched(&now), &Trust::default()).listed;
+    assert_eq!(unproven[0], Outcome::New);
+}
+
+#[test]
 fn places_in_a_list_are_no_identifiers() {
     let row = |text: &str, place: &str| with_id(booked(10, -320, text), place);
     let before = [row("Tea", "2026-03-10.0"), row("Coffee", "2026-03-10.1")];

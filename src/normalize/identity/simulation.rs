@@ -1,7 +1,6 @@
 //! Two years of accounts at banks that misbehave in all the ways that are known, against the simulator's own truth.
 //!
-//! `cargo test -p normalize -- --ignored --nocapture two_years` runs the whole and prints the report; the ordinary run
-//! does a small part of it. Seeds are fixed.
+//! `.ci/long identity` runs the whole and prints the report; the ordinary run does a small part of it. Seeds are fixed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -152,8 +151,8 @@ struct Account {
 }
 
 impl Account {
-    fn new(number: u64, bank: Bank, days: i64) -> Self {
-        let mut account = Self { bank, number, payments: Vec::new(), chance: Chance(hash(&[number, 4711])) };
+    fn new(seed: u64, number: u64, bank: Bank, days: i64) -> Self {
+        let mut account = Self { bank, number, payments: Vec::new(), chance: Chance(hash(&[number, seed])) };
         let drinks_coffee = account.chance.hits(3000);
         for day in 0..days {
             for _ in 0..account.chance.below(4).saturating_sub(1) {
@@ -610,9 +609,9 @@ impl Books {
     }
 }
 
-fn live_through(number: u64, days: i64) -> Report {
+fn live_through(seed: u64, number: u64, days: i64) -> Report {
     let bank = BANKS[usize::try_from(number).unwrap() % BANKS.len()];
-    let mut account = Account::new(number, bank, days);
+    let mut account = Account::new(seed, number, bank, days);
     let mut books = Books::default();
     let mut ever = HashSet::new();
     let (mut consent, mut last_day, mut quiet_until, mut fetch) = (0, i64::MIN, 0, 0);
@@ -637,12 +636,12 @@ fn live_through(number: u64, days: i64) -> Report {
     books.close(&account, &ever).0
 }
 
-fn run(accounts: u64, days: i64) -> Report {
+fn run(seed: u64, accounts: u64, days: i64) -> Report {
     let mut total = Report::default();
     let mut banks = vec![Report::default(); BANKS.len()];
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let reports: Vec<(u64, Report)> = std::thread::scope(|scope| {
-        let work = |first: u64| (first..accounts).step_by(workers as usize).map(|n| (n, live_through(n, days)));
+        let work = |first: u64| (first..accounts).step_by(workers as usize).map(|n| (n, live_through(seed, n, days)));
         let started: Vec<_> = (0..workers).map(|first| scope.spawn(move || work(first).collect::<Vec<_>>())).collect();
         started.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
@@ -660,18 +659,22 @@ fn run(accounts: u64, days: i64) -> Report {
 /// What every run must keep; the flagged ones so many in ten thousand, more at first, when no bank is known yet.
 fn hold(report: &Report, flagged: u64) {
     assert_eq!((report.duplicates, report.lost, report.hidden), (0, 0, 0), "{report:?}");
-    assert!(report.broken * 10_000 <= report.payments, "{report:?}");
+    assert!(report.broken * 10_000 <= report.payments * 3, "{report:?}");
     assert!(report.wrong * 100_000 <= report.payments, "{report:?}");
     assert!(report.flagged * 10_000 <= report.payments * flagged, "{report:?}");
 }
 
 #[test]
 fn a_season_at_every_kind_of_bank() {
-    hold(&run(24, 120), 50);
+    hold(&run(4711, 24, 120), 50);
 }
 
 #[test]
-#[ignore = "a quarter of an hour: 500 accounts over two years, with a report"]
+#[ignore = "minutes: 500 accounts over two years, with a report; SEEDS (default 1) times with other chances"]
 fn two_years_of_five_hundred_accounts() {
-    hold(&run(500, 730), 10);
+    let seeds: u64 = std::env::var("SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        hold(&run(4711 + seed, 500, 730), 10);
+    }
 }

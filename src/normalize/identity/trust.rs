@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::align::{Listed, Stored};
 use super::sketch::Sketch;
 
@@ -33,7 +35,7 @@ impl IdField {
 }
 
 /// What was seen of one identifier between fetches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Rows that were surely the same and carried the same value again.
     pub same: u32,
@@ -73,7 +75,7 @@ impl Count {
 }
 
 /// Whether the days of pending rows stay or follow the calendar, as at banks that date them anew with every answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingDays {
     /// Pending rows that came again with their days.
     pub kept: u32,
@@ -82,7 +84,7 @@ pub struct PendingDays {
 }
 
 /// Whether provisional rows stay listed beside their bookings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lingering {
     /// Provisional rows that were listed beside the booking of their payment.
     pub beside: u32,
@@ -116,7 +118,7 @@ impl PendingDays {
 
 /// What was seen of a bank's identifiers, apart for booked and for provisional rows. Begins with nothing seen; it may be
 /// kept per account or, with [`Trust::plus`], for a whole bank.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trust {
     /// Counts per field of [`IdField::ALL`]: of booked rows, then of provisional ones.
     pub counts: [[Count; 2]; IdField::ALL.len()],
