@@ -24,6 +24,8 @@ pub const PAGES_PER_FETCH_MAX: u32 = 400;
 pub const ACCOUNTS_PER_CONSENT_MAX: usize = 200;
 /// Rows of one page of a bank.
 pub const ROWS_PER_BANK_PAGE_MAX: usize = 20_000;
+/// Rows of one account in one fetch, all pages together: they are in memory until the last has come.
+pub const ROWS_PER_READING_MAX: usize = 100_000;
 /// Rows that one request of a product may ask for.
 pub const ROWS_PER_QUERY_MAX: u32 = 500;
 /// Rows of a page where a product does not say.

@@ -54,6 +54,7 @@ pub const POINTS: &[&str] = &[
     "fetch.balances_stored",
     "fetch.page_before_commit",
     "fetch.page_committed",
+    "fetch.line_before_commit",
     "fetch.line_done",
     "fetch.finish_before_commit",
     "fetch.finished",

@@ -167,21 +167,9 @@ pub async fn progress(tx: &mut TenantTx, id: Uuid) -> Result<Vec<Progress>, Stor
         .collect())
 }
 
-/// What one page brought to a line.
-#[derive(Debug, Clone, Copy)]
-pub struct PageRead {
-    /// The run.
-    pub fetch: Uuid,
-    /// Rows of this page.
-    pub rows_seen: usize,
-    /// Rows of it that were new.
-    pub rows_new: usize,
-}
-
 impl LineWriter<'_> {
     /// Begins to read the line from its first page. What an earlier reading of the same run has left that did not come to
-    /// its end (counts, raw answers) is taken back, since all of it is read again; rows that were new stay counted, for
-    /// they are not new a second time.
+    /// its end (counts, raw answers) is taken back, since all of it is read again.
     pub async fn begin(&mut self, fetch: Uuid, consent: ConsentId) -> Result<(), StoreError> {
         let again = query!(
             "update fetch_line set state = 'running', error_code = null, pages = 0, rows_seen = 0
@@ -215,43 +203,48 @@ impl LineWriter<'_> {
         Ok(())
     }
 
-    /// Notes a page in the transaction that stores its rows, so that both last or neither. [`StoreError::NotFound`] if the
-    /// reading was not begun.
-    pub async fn page_read(&mut self, page: PageRead) -> Result<(), StoreError> {
-        let rows = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    /// Notes a page of so many rows in the transaction that stores it, so that both last or neither.
+    /// [`StoreError::NotFound`] if the reading was not begun.
+    pub async fn page_read(&mut self, fetch: Uuid, rows: usize) -> Result<(), StoreError> {
         let done = query!(
-            "update fetch_line set pages = pages + 1, rows_seen = rows_seen + $4, rows_new = rows_new + $5
+            "update fetch_line set pages = pages + 1, rows_seen = rows_seen + $4
              where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
-            page.fetch,
+            fetch,
             self.line.uuid(),
-            rows(page.rows_seen),
-            rows(page.rows_new)
+            count(rows)
         )
         .execute(self.tx.db())
         .await?;
         begun(done.rows_affected())
     }
 
-    /// Notes that a line was read to its end.
-    pub async fn done(&mut self, fetch: Uuid) -> Result<(), StoreError> {
-        self.end(fetch, "done", None).await
+    /// Notes that a line was read to its end, and how many of its rows were new.
+    pub async fn done(&mut self, fetch: Uuid, rows_new: usize) -> Result<(), StoreError> {
+        self.end(fetch, "done", None, rows_new).await
     }
 
     /// Notes that a line could not be read on, with the stable code of why.
     pub async fn failed(&mut self, fetch: Uuid, error_code: &str) -> Result<(), StoreError> {
-        self.end(fetch, "failed", Some(error_code)).await
+        self.end(fetch, "failed", Some(error_code), 0).await
     }
 
-    async fn end(&mut self, fetch: Uuid, state: &str, error_code: Option<&str>) -> Result<(), StoreError> {
+    async fn end(
+        &mut self,
+        fetch: Uuid,
+        state: &str,
+        error_code: Option<&str>,
+        rows_new: usize,
+    ) -> Result<(), StoreError> {
         let done = query!(
-            "update fetch_line set state = $4, error_code = $5
+            "update fetch_line set state = $4, error_code = $5, rows_new = $6
              where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
             fetch,
             self.line.uuid(),
             state,
-            error_code
+            error_code,
+            count(rows_new)
         )
         .execute(self.tx.db())
         .await?;
@@ -261,4 +254,8 @@ impl LineWriter<'_> {
 
 const fn begun(rows: u64) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::NotFound("fetch of this line")) } else { Ok(()) }
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -80,6 +80,9 @@ places! {
     pub(crate) line(line: LineId) => "line", "sealed", subject line.uuid(), row line.uuid();
     pub(crate) transaction(line: LineId, id: TransactionId) =>
         "transaction", "sealed", subject line.uuid(), row id.uuid();
+    pub(crate) identity(line: LineId, id: TransactionId) =>
+        "transaction", "sealed_identity", subject line.uuid(), row id.uuid();
+    pub(crate) trust(line: LineId) => "line", "sealed_trust", subject line.uuid(), row line.uuid();
     pub(crate) balance(line: LineId, id: BalanceId) => "balance", "sealed", subject line.uuid(), row id.uuid();
     pub(crate) raw_page(line: LineId, id: RawPageId) => "raw_page", "sealed", subject line.uuid(), row id.uuid();
 }
@@ -187,6 +190,11 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
 }
 
 impl TransactionWire<'_> {
+    /// The record without the bank's own reference and without what was said about fields.
+    pub(crate) fn without_reference(self) -> Self {
+        Self { bank_reference: None, provenance: Vec::new(), ..self }
+    }
+
     /// The record; `None` when a word means nothing to this build.
     pub(crate) fn read(self) -> Option<Normalized> {
         let text = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);

@@ -5,6 +5,7 @@
 mod api;
 mod canary;
 mod crash;
+mod identity;
 mod journey;
 mod logins;
 mod pages;

@@ -5,6 +5,7 @@ use domain::records::{Normalized, NormalizedBalance};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use store::transactions::Transaction;
 use utoipa::ToSchema;
 
 /// Signed decimal amount: money out is negative.
@@ -262,6 +263,53 @@ pub struct TransactionBody {
     pub provenance: std::collections::BTreeMap<String, ProvenanceBody>,
     /// Doubts, `code: text`.
     pub issues: Vec<String>,
+    /// When a fetch first brought it.
+    #[schema(value_type = String, format = DateTime)]
+    pub first_seen_at: Timestamp,
+    /// Of a payment that was pending here: how it was found booked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledBody>,
+    /// The transaction that this may be a second form of, where the bank's answers do not decide. Both are kept; the other
+    /// may have been removed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub possible_duplicate_of: Option<String>,
+}
+
+/// From pending to booked.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct SettledBody {
+    /// When a fetch found it booked.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Why the booked row was taken for the pending one: `everything`, `content`, `reference`, `amount_and_text`, `text`,
+    /// `amount`, `near_amount`, `amount_and_day`, `redated`, `earlier_form`, `page_overlap`, or an identifier of the bank
+    /// that has proven to name payments (`transaction_id`, `internal_id`, `entry_reference`, `proprietary_code`).
+    pub evidence: String,
+}
+
+/// What happened to a transaction since the cursor was given.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct ChangeBody {
+    /// `added`, `modified` or `removed`. Whoever stores rows may treat the first two alike.
+    pub kind: &'static str,
+    /// `txn_…`
+    pub id: String,
+    /// As it is now; absent of a removed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionBody>,
+}
+
+/// Changes in the order in which they were made; each transaction once, with its latest.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct ChangePage {
+    /// The changes.
+    pub data: Vec<ChangeBody>,
+    /// Give it as `cursor` to hear what comes after, now or at any later time.
+    pub next_cursor: String,
+    /// Whether there is more now.
+    pub has_more: bool,
+    /// How fresh.
+    pub freshness: FreshnessBody,
 }
 
 /// Origin of one field.
@@ -275,10 +323,13 @@ pub struct ProvenanceBody {
 
 impl TransactionBody {
     /// A stored transaction on the wire.
-    pub fn new(id: String, account_id: String, row: Normalized) -> Self {
+    pub fn new(stored: &Transaction, row: Normalized) -> Self {
         Self {
-            id,
-            account_id,
+            id: stored.id.to_string(),
+            account_id: stored.line.to_string(),
+            first_seen_at: stored.first_seen_at,
+            settled: stored.settled.clone().map(|(at, evidence)| SettledBody { at, evidence }),
+            possible_duplicate_of: stored.doubtful_of.map(|id| id.to_string()),
             amount: (&row.money).into(),
             status: row.status.as_str().to_owned(),
             booking_date: row.booking_date,

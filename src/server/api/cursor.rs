@@ -18,23 +18,41 @@ pub struct Position {
 
 const TAG_BYTES: usize = 16;
 
-/// Makes a cursor; `mac` authenticates under the tenant's key.
+/// Makes a page cursor; `mac` authenticates under the tenant's key.
 pub fn encode(position: &Position, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
-    let body = format!("1|{}|{}", position.day, position.seq);
-    let mut bytes = body.clone().into_bytes();
+    sign(&format!("1|{}|{}", position.day, position.seq), scope, mac)
+}
+
+/// Reads a page cursor; `None` when it is not one of ours for this question.
+pub fn decode(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Position> {
+    let body = check(text, scope, mac)?;
+    let mut parts = body.split('|');
+    let (version, day, seq) = (parts.next()?, parts.next()?, parts.next()?);
+    let position = Position { day: day.parse().ok()?, seq: seq.parse().ok()? };
+    (version == "1" && parts.next().is_none()).then_some(position)
+}
+
+/// Makes a cursor of changes: the number of the last one that was told.
+pub fn encode_change(number: i64, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
+    sign(&format!("changes|{number}"), scope, mac)
+}
+
+/// Reads a cursor of changes; `None` when it is not one of ours for this question.
+pub fn decode_change(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<i64> {
+    check(text, scope, mac)?.strip_prefix("changes|")?.parse().ok()
+}
+
+fn sign(body: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
+    let mut bytes = body.as_bytes().to_vec();
     bytes.extend_from_slice(&tag(body.as_bytes(), scope, mac));
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads a cursor; `None` when it is not one of ours for this question.
-pub fn decode(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Position> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (body, given) = bytes.split_at_checked(bytes.len().checked_sub(TAG_BYTES)?)?;
-    aws_lc_rs::constant_time::verify_slices_are_equal(&tag(body, scope, mac), given).ok()?;
-    let mut parts = std::str::from_utf8(body).ok()?.split('|');
-    let (version, day, seq) = (parts.next()?, parts.next()?, parts.next()?);
-    let position = Position { day: day.parse().ok()?, seq: seq.parse().ok()? };
-    (version == "1" && parts.next().is_none()).then_some(position)
+fn check(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<String> {
+    let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let given = bytes.split_off(bytes.len().checked_sub(TAG_BYTES)?);
+    aws_lc_rs::constant_time::verify_slices_are_equal(&tag(&bytes, scope, mac), &given).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 fn tag(body: &[u8], scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> [u8; TAG_BYTES] {
@@ -67,6 +85,10 @@ mod tests {
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(decode(std::str::from_utf8(&bytes).unwrap(), b"account-a", mac), None, "byte {at}");
         }
+        let changes = encode_change(42, b"account-a", mac);
+        assert_eq!(decode_change(&changes, b"account-a", mac), Some(42));
+        assert_eq!(decode_change(&changes, b"account-b", mac), None);
+        assert_eq!((decode(&changes, b"account-a", mac), decode_change(&cursor, b"account-a", mac)), (None, None));
         assert_eq!(decode("", b"", mac), None);
         assert_eq!(decode("####", b"", mac), None);
     }

@@ -58,6 +58,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::read))
         .routes(routes!(accounts::read_balances))
         .routes(routes!(accounts::read_transactions))
+        .routes(routes!(accounts::read_changes))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
         .routes(routes!(webhooks::create, webhooks::list))

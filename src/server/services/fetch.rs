@@ -1,33 +1,30 @@
-//! Fetching: accounts, balances and transactions of one consent, page by page, each page stored with its rows or not at
-//! all.
+//! Fetching: accounts, balances and transactions of one consent.
 //!
-//! A run that was killed goes on with the lines it had not finished, each from its first page: equal payments are told
-//! apart by their order, which only a whole reading knows. Rows that come twice are recognised, so nothing doubles. What
-//! the bank refuses for one account never costs the others.
+//! A run that was killed goes on with the lines it had not finished, each from its first page: which row is which payment
+//! is known of a whole reading alone. What the bank refuses for one account never costs the others.
 
-use bank_adapters::answer::{AccountRow, ConsentState, Continuation, Row};
-use bank_adapters::ask::{BankConsentId, PageAsk, PsuPresent, ResourceId, Window};
-use bank_adapters::error::{BankError, Breach};
+mod transactions;
+
+use bank_adapters::answer::{AccountRow, ConsentState};
+use bank_adapters::ask::{BankConsentId, PsuPresent, ResourceId};
+use bank_adapters::error::BankError;
 use domain::consent::Event;
 use domain::grant::{self, Event as GrantEvent, Observed};
 use domain::ids::{ConsentId, JobId, LineId};
 use domain::limits;
 use domain::policy::end_of_day;
-use domain::records::{Holder, NormalizedBalance, Parsed, ParsedAccount};
+use domain::records::{NormalizedBalance, ParsedAccount};
 use domain::rules::Rules;
 use fapi::token::Tokens;
-use jiff::civil::Date;
-use jiff::{SignedDuration, Span, Timestamp};
-use normalize::identity::Identities;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::budgets::Budget;
 use store::consents::Consent;
-use store::fetches::{PageRead, Run, RunState};
+use store::fetches::{Run, RunState};
 use store::grants::{Grant, Intent, IntentKind};
 use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::raw_pages::Answer;
 use store::sealed::Place;
-use store::transactions::Seen;
 use store::{StoreError, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
@@ -330,7 +327,6 @@ impl Fetch<'_> {
     /// Balances, then transactions, newest first as the bank orders them.
     async fn line(&self, resource: &Resource) -> Result<(), ServiceError> {
         let tenant = self.occasion.about.tenant;
-        let began = self.app.clock.now();
         let key = self.app.vault.open_key(tenant, &resource.line.key)?;
         let opened = resource.resource_id(tenant, &key)?;
         let id = std::str::from_utf8(&opened).ok().and_then(|text| ResourceId::new(text).ok());
@@ -343,7 +339,7 @@ impl Fetch<'_> {
             self.balances(resource, &key, &id).await?;
         }
         if self.has("transactions") {
-            self.transactions(resource, &key, &id, began).await?;
+            self.transactions(resource, &key, &id).await?;
         }
         Ok(())
     }
@@ -377,119 +373,6 @@ impl Fetch<'_> {
         line.put_raw_page(key, self.answer("balances", &raw, world.now), &world).await?;
         tx.commit().await?;
         fault::point("fetch.balances_stored");
-        Ok(())
-    }
-
-    async fn transactions(
-        &self,
-        resource: &Resource,
-        key: &DataKey,
-        id: &ResourceId,
-        began: Timestamp,
-    ) -> Result<(), ServiceError> {
-        let profile = self.occasion.connection.bank.profile();
-        let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
-        let from = self.first_day(resource, today);
-        let holder = self.holder(resource, key)?;
-        let mut identities = Identities::default();
-        for status in &profile.transactions.booking_status {
-            let mut ask = PageAsk::First(Window { from, to: None, status: *status });
-            let mut next;
-            for page in 0.. {
-                if page >= limits::PAGES_PER_FETCH_MAX {
-                    return Err(CallError::Bank(BankError::Contract(Breach::TooLong("_links.next"))).into());
-                }
-                let context = self.context();
-                let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
-                let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
-                self.store_page(resource, key, &holder, &mut identities, &answer.rows).await?;
-                match answer.next {
-                    Continuation::End => break,
-                    Continuation::Next(link) => next = link,
-                    Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
-                }
-                ask = PageAsk::Next(&next);
-            }
-        }
-        self.line_done(resource, began, from, today).await
-    }
-
-    /// The first day to ask for: the long history right after authentication, else a window that overlaps what is there.
-    fn first_day(&self, resource: &Resource, today: Date) -> Date {
-        let section = &self.occasion.connection.bank.profile().transactions;
-        let back = |days: u16| today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))));
-        let minutes = section.history_minutes_after_sca.map_or(i64::MAX, i64::from);
-        let fresh = self.consent.sca_at.is_some_and(|at| self.app.clock.now().duration_since(at).as_mins() < minutes);
-        let reachable = back(section.history_days_after_sca.filter(|_| fresh).unwrap_or(section.history_days));
-        let overlap = resource
-            .line
-            .freshness
-            .complete_until
-            .map(|day| day.saturating_sub(Span::new().days(i64::from(limits::FETCH_OVERLAP_DAYS))));
-        overlap.map_or(reachable, |overlap| overlap.max(reachable))
-    }
-
-    fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
-        let details = resource.line.details(self.occasion.about.tenant, key)?;
-        Ok(Holder {
-            name: details.owner_name,
-            account: details.iban.or(details.bban).or(details.other),
-            currency: details.currency.and_then(|code| code.parse().ok()),
-        })
-    }
-
-    async fn store_page(
-        &self,
-        resource: &Resource,
-        key: &DataKey,
-        holder: &Holder,
-        identities: &mut Identities,
-        rows: &[Row<Parsed>],
-    ) -> Result<(), ServiceError> {
-        let mut finished = Vec::with_capacity(rows.len());
-        let mut refused = 0_usize;
-        for row in rows {
-            match normalize::transaction(&row.parsed, holder, self.rules) {
-                Ok(record) => finished.push((identities.of(&row.parsed, &record), record)),
-                Err(_issues) => refused += 1,
-            }
-        }
-        if refused > 0 {
-            // The raw rows stay, sealed, so that a better rule can read them later.
-            tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
-        }
-        let seen: Vec<Seen<'_>> = finished.iter().map(|(identity, record)| Seen { identity, record }).collect();
-        let world = self.app.world();
-        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
-        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
-        let mut line = writer.line(resource.line.id).await?;
-        let stored = line.put_transactions(key, &seen, &world).await?;
-        let raw = json_array(rows.iter().map(|row| row.raw.as_bytes()));
-        line.put_raw_page(key, self.answer("transactions", &raw, world.now), &world).await?;
-        line.page_read(PageRead { fetch: self.run, rows_seen: rows.len(), rows_new: stored.new }).await?;
-        fault::point("fetch.page_before_commit");
-        tx.commit().await?;
-        fault::point("fetch.page_committed");
-        Ok(())
-    }
-
-    /// `began`: when this reading of the line did, not the run, which may have been interrupted days ago.
-    async fn line_done(
-        &self,
-        resource: &Resource,
-        began: Timestamp,
-        from: Date,
-        today: Date,
-    ) -> Result<(), ServiceError> {
-        let world = self.app.world();
-        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
-        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
-        let mut line = writer.line(resource.line.id).await?;
-        line.withdraw_pending(began, world.now).await?;
-        line.transactions_complete(world.now, Some(from), Some(today)).await?;
-        line.done(self.run).await?;
-        tx.commit().await?;
-        fault::point("fetch.line_done");
         Ok(())
     }
 

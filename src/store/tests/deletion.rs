@@ -14,7 +14,7 @@ use crate::capsules::Capsule;
 use crate::consents::Consent;
 use crate::data_map::{Subject, scan, steps};
 use crate::deletions::{Addendum, Bank, NewDeletion, State as Step};
-use crate::fetches::{PageRead, Run, RunState};
+use crate::fetches::{Run, RunState};
 use crate::grants::Grant;
 use crate::keys::Holder;
 use crate::lines::{Known, Writer};
@@ -78,7 +78,7 @@ async fn full(fixture: &Fixture) -> (Consent, [Account; 2]) {
         line.put_balances(run.id, &account.key, &[balance], &world).await.unwrap();
         let answer = Answer { fetch: run.id, kind: "transactions", body: b"raw", expires_at: NOW };
         line.put_raw_page(&account.key, answer, &world).await.unwrap();
-        line.page_read(PageRead { fetch: run.id, rows_seen: 9, rows_new: 9 }).await.unwrap();
+        line.page_read(run.id, 9).await.unwrap();
     }
     tx.commit().await.unwrap();
     for account in &accounts {

@@ -16,6 +16,7 @@ use sqlx::{Connection, Executor, Row};
 use vault::testing::SeededEntropy;
 use vault::{DataKey, Wrapped};
 
+use crate::aligned::{Aligned, Listed, Standing, Stored};
 use crate::consents::{Cause, Consent};
 use crate::grants::Grant;
 use crate::lines::{Details, NewLine, Writer};
@@ -23,7 +24,7 @@ use crate::products::Product;
 use crate::psus::Psu;
 use crate::tenants::Tenant;
 use crate::testing::{TestDatabase, database};
-use crate::transactions::{Page, Query, Seen};
+use crate::transactions::{Page, Query};
 use crate::{Store, TenantTx, consents, grants, products, psus, tenants, transactions};
 
 pub(super) const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -209,19 +210,38 @@ impl Fixture {
         tx.commit().await.unwrap();
     }
 
-    /// Stores one booked transaction per day, each its own identity.
+    /// Stores one new booked transaction per day.
     pub(super) async fn put(&self, consent: &Consent, account: &Account, days: &[Date]) {
+        let new = |day: &Date| (TransactionId::new(&self.world()), Standing::New, record(Some(*day), "1.00"));
+        let rows: Vec<_> = days.iter().map(new).collect();
+        assert_eq!(self.align(consent, account, &rows, [&[], &[]], 0).await.new, days.len());
+    }
+
+    /// Stores what a complete fetch brought, so many seconds later: rows, the missed ones and the withdrawn ones.
+    pub(super) async fn align(
+        &self,
+        consent: &Consent,
+        account: &Account,
+        rows: &[(TransactionId, Standing, Normalized)],
+        [missed, withdrawn]: [&[TransactionId]; 2],
+        at: i64,
+    ) -> Stored {
         let mut tx = self.tx().await;
         let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
         let mut line = writer.line(account.id).await.unwrap();
-        let records: Vec<Normalized> = days.iter().map(|day| record(Some(*day), "1.00")).collect();
-        let identities: Vec<[u8; 16]> =
-            days.iter().map(|_| *TransactionId::new(&self.world()).uuid().as_bytes()).collect();
-        let seen: Vec<Seen<'_>> =
-            identities.iter().zip(&records).map(|(identity, record)| Seen { identity, record }).collect();
-        let stored = line.put_transactions(&account.key, &seen, &self.world()).await.unwrap();
-        assert_eq!(stored.new, days.len());
+        let identities: Vec<String> = rows.iter().map(|(id, ..)| format!("identity of {id}")).collect();
+        let listed: Vec<Listed<'_>> = rows
+            .iter()
+            .zip(&identities)
+            .map(|((id, standing, record), identity)| {
+                let identity = (*standing != Standing::Same).then_some(identity.as_bytes());
+                Listed { id: *id, standing: *standing, record, identity }
+            })
+            .collect();
+        let aligned = Aligned { listed: &listed, identities: &[], missed, withdrawn, trust: b"trust" };
+        let stored = line.put_aligned(&account.key, &aligned, &self.later(at)).await.unwrap();
         tx.commit().await.unwrap();
+        stored
     }
 
     /// Every transaction of a consent, in pages of `limit`.

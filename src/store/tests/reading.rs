@@ -1,14 +1,15 @@
 //! Pages of transactions: order, cursors, and the plan behind them.
 
-use domain::ids::LineId;
+use domain::ids::{LineId, TransactionId};
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
 use sqlx::Row;
 
 use super::fixture::{Account, Fixture, record};
+use crate::aligned::Standing;
 use crate::consents::Consent;
-use crate::lines::{Filter, Writer};
-use crate::transactions::{Cursor, Query, Seen};
+use crate::lines::Filter;
+use crate::transactions::{Cursor, Query};
 use crate::{StoreError, lines, transactions};
 
 /// Days with many ties, in no order.
@@ -145,18 +146,10 @@ async fn a_page_reads_no_more_rows_than_it_shows() {
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
     let first: Date = "2020-01-01".parse().unwrap();
-    let records: Vec<_> =
-        (0..4000).map(|n| record(Some(first.checked_add(SignedDuration::from_hours(n * 3)).unwrap()), "1")).collect();
-    let identities: Vec<String> = (0..records.len()).map(|n| n.to_string()).collect();
-    let seen: Vec<_> = identities
-        .iter()
-        .zip(&records)
-        .map(|(identity, record)| Seen { identity: identity.as_bytes(), record })
-        .collect();
-    let mut tx = fixture.tx().await;
-    let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
-    writer.line(account.id).await.unwrap().put_transactions(&account.key, &seen, &fixture.world()).await.unwrap();
-    tx.commit().await.unwrap();
+    let day = |n: i64| first.checked_add(SignedDuration::from_hours(n * 3)).unwrap();
+    let new = |n| (TransactionId::new(&fixture.world()), Standing::New, record(Some(day(n)), "1"));
+    let rows: Vec<_> = (0..4000).map(new).collect();
+    fixture.align(&consent, &account, &rows, [&[], &[]], 0).await;
 
     let middle = Cursor { booking_date: "2020-09-01".parse().unwrap(), line: account.id, seq: 2000 };
     let mut tx = fixture.tx().await;

@@ -1,33 +1,29 @@
 //! Writing bank data: idempotence, and the race with a revocation.
 
 use domain::consent::{DataState, RevokedBy, State};
-use domain::ids::LineId;
+use domain::ids::{LineId, TransactionId};
 use domain::records::{BalanceKind, Normalized, NormalizedBalance, Status};
 use jiff::civil::Date;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row};
 use vault::{DataKey, Wrapped};
 
-use super::fixture::{Account, CAUSE, Fixture, NOW, record, until_somebody_waits};
+use super::fixture::{CAUSE, Fixture, NOW, record, until_somebody_waits};
+use crate::aligned::{Aligned, Listed, Standing, Stored};
 use crate::consents::Consent;
-use crate::fetches::{PageRead, Run, RunState};
+use crate::fetches::{Run, RunState};
 use crate::lines::{Details, Known, NewLine, Writer};
 use crate::raw_pages::Answer;
-use crate::transactions::{Seen, Stored};
+use crate::transactions::Change;
 use crate::{StoreError, balances, consents, fetches, lines, raw_pages, transactions};
 
 fn day(text: &str) -> Date {
     text.parse().unwrap()
 }
 
-async fn put(fixture: &Fixture, consent: &Consent, account: &Account, rows: &[(&str, Normalized)], at: i64) -> Stored {
-    let mut tx = fixture.tx().await;
-    let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
-    let seen: Vec<_> = rows.iter().map(|(identity, record)| Seen { identity: identity.as_bytes(), record }).collect();
-    let mut line = writer.line(account.id).await.unwrap();
-    let stored = line.put_transactions(&account.key, &seen, &fixture.later(at)).await.unwrap();
-    tx.commit().await.unwrap();
-    stored
+/// A row that nobody has seen.
+fn new(fixture: &Fixture, record: Normalized) -> (TransactionId, Standing, Normalized) {
+    (TransactionId::new(&fixture.world()), Standing::New, record)
 }
 
 #[tokio::test]
@@ -35,10 +31,15 @@ async fn a_fetch_that_is_repeated_changes_nothing() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
-    let rows = [("a", record(Some(day("2026-01-01")), "1")), ("b", record(Some(day("2026-01-02")), "2"))];
-    assert_eq!(put(&fixture, &consent, &account, &rows, 0).await, Stored { new: 2, ..Stored::default() });
+    let mut rows = ["1", "2"].map(|amount| new(&fixture, record(Some(day("2026-01-01")), amount)));
+    let stored = fixture.align(&consent, &account, &rows, [&[], &[]], 0).await;
+    assert_eq!(stored, Stored { new: 2, ..Stored::default() });
     let first = fixture.pages(consent.id, None, 10).await.remove(0);
-    assert_eq!(put(&fixture, &consent, &account, &rows, 5).await, Stored { unchanged: 2, ..Stored::default() });
+    rows.iter_mut().for_each(|row| row.1 = Standing::Same);
+    // At some banks every answer has another reference for every row.
+    rows[0].2.bank_reference = Some("another".to_owned());
+    let stored = fixture.align(&consent, &account, &rows, [&[], &[]], 5).await;
+    assert_eq!(stored, Stored { unchanged: 2, ..Stored::default() });
     let second = fixture.pages(consent.id, None, 10).await.remove(0);
     for (before, after) in first.rows.iter().zip(&second.rows) {
         assert_eq!((before.id, before.seq, before.first_seen_at), (after.id, after.seq, after.first_seen_at));
@@ -48,45 +49,148 @@ async fn a_fetch_that_is_repeated_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_row_that_changes_keeps_its_id_and_its_number() {
+async fn a_row_that_is_booked_keeps_its_id_and_its_number() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
-    let pending = Normalized { status: Status::Pending, ..record(None, "-9.99") };
-    put(&fixture, &consent, &account, &[("a", pending)], 0).await;
+    let pending = new(&fixture, Normalized { status: Status::Pending, ..record(None, "-9.99") });
+    let id = pending.0;
+    fixture.align(&consent, &account, &[pending], [&[], &[]], 0).await;
     let before = fixture.pages(consent.id, None, 10).await.remove(0).rows.remove(0);
     assert_eq!(before.booking_date, jiff::tz::TimeZone::UTC.to_datetime(NOW).date(), "no day: the day of first sight");
+    assert_eq!((before.settled, before.doubtful_of), (None, None));
     let booked = record(Some(day("2026-01-01")), "-9.99");
-    let rows = [("a", booked.clone()), ("a", record(Some(day("2025-01-01")), "5"))];
-    let stored = put(&fixture, &consent, &account, &rows, 1).await;
-    assert_eq!(stored, Stored { changed: 1, repeated: 1, ..Stored::default() });
+    let rows = [(id, Standing::Settled("text"), booked.clone())];
+    let stored = fixture.align(&consent, &account, &rows, [&[], &[]], 1).await;
+    assert_eq!(stored, Stored { changed: 1, ..Stored::default() });
     let after = fixture.pages(consent.id, None, 10).await.remove(0).rows.remove(0);
-    assert_eq!((after.id, after.seq, after.first_seen_at), (before.id, before.seq, before.first_seen_at));
+    assert_eq!((after.id, after.seq, after.first_seen_at), (id, before.seq, before.first_seen_at));
     assert_eq!((after.status, after.booking_date), (Status::Booked, day("2026-01-01")));
+    assert_eq!(after.settled, Some((fixture.later(1).now, "text".to_owned())));
     assert!(after.open(fixture.tenant, &account.key).unwrap() == booked);
-    assert!(put(&fixture, &consent, &account, &[("b", booked)], 2).await.new == 1);
+    // Seen again, it stays settled; another that may be the same payment is beside it.
+    let like = TransactionId::new(&fixture.world());
+    let rows = [(id, Standing::Same, booked.clone()), (like, Standing::Doubtful(id), booked)];
+    assert_eq!(fixture.align(&consent, &account, &rows, [&[], &[]], 2).await.new, 1);
     let page = fixture.pages(consent.id, None, 10).await.remove(0);
-    assert_eq!(page.rows.iter().map(|row| row.seq).collect::<Vec<_>>(), [2, 1], "numbers go on without gaps");
+    assert_eq!(
+        page.rows.iter().map(|row| (row.id, row.doubtful_of)).collect::<Vec<_>>(),
+        [(like, Some(id)), (id, None)]
+    );
+    assert_eq!(page.rows[1].settled, Some((fixture.later(1).now, "text".to_owned())));
 }
 
 #[tokio::test]
-async fn a_pending_row_that_the_bank_no_longer_lists_leaves_the_list() {
+async fn a_row_that_is_withdrawn_leaves_a_tombstone_without_content_and_may_come_back() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
-    let pending = |amount| Normalized { status: Status::Pending, ..record(Some(day("2026-01-01")), amount) };
-    let booked = record(Some(day("2026-01-01")), "3");
-    put(&fixture, &consent, &account, &[("a", pending("1")), ("b", pending("2")), ("c", booked)], 0).await;
-    put(&fixture, &consent, &account, &[("b", pending("2"))], 10).await;
+    let mut rows = ["1", "2"].map(|amount| new(&fixture, record(Some(day("2026-01-01")), amount)));
+    let (gone, kept) = (rows[0].0, rows[1].0);
+    fixture.align(&consent, &account, &rows, [&[], &[]], 0).await;
+    rows.iter_mut().for_each(|row| row.1 = Standing::Same);
+    fixture.align(&consent, &account, &rows[1..], [&[gone], &[]], 1).await;
+    assert_eq!(fixture.pages(consent.id, None, 10).await[0].rows.len(), 2, "missed once, it stays");
+    let stored = fixture.align(&consent, &account, &rows[1..], [&[], &[gone]], 2).await;
+    assert_eq!(stored, Stored { unchanged: 1, withdrawn: 1, ..Stored::default() });
+    let ids = |page: &transactions::Page| page.rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(&fixture.pages(consent.id, None, 10).await[0]), [kept]);
+    let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
+    let empty = "select count(*) from transaction where sealed is null and sealed_identity is not null";
+    assert_eq!(connection.fetch_one(empty).await.unwrap().get::<i64, _>(0), 1);
+    fixture.align(&consent, &account, &rows, [&[], &[]], 3).await;
+    let page = fixture.pages(consent.id, None, 10).await.remove(0);
+    assert_eq!(ids(&page), [kept, gone], "one that comes back is the same row");
+    assert!(page.rows[1].open(fixture.tenant, &account.key).unwrap() == rows[0].2);
+}
+
+#[tokio::test]
+async fn what_is_known_opens_for_the_next_alignment() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let account = fixture.line(&consent, 1).await;
+    let mut tx = fixture.tx().await;
+    let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
+    assert!(writer.line(account.id).await.unwrap().trust(&account.key).await.unwrap().is_none());
+    drop(tx);
+    let mut rows: Vec<_> = (1..=4).map(|n| new(&fixture, record(Some(day(&format!("2026-01-0{n}"))), "1"))).collect();
+    rows.push(new(&fixture, Normalized { status: Status::Pending, ..record(Some(day("2025-01-01")), "9") }));
+    let ids: Vec<TransactionId> = rows.iter().map(|row| row.0).collect();
+    fixture.align(&consent, &account, &rows, [&[], &[]], 0).await;
+    fixture.align(&consent, &account, &[], [&[ids[2]], &[ids[3]]], 1).await;
+
     let mut tx = fixture.tx().await;
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     let mut line = writer.line(account.id).await.unwrap();
-    let later = fixture.later(10).now;
-    assert_eq!(line.withdraw_pending(later, later).await.unwrap(), 1);
+    let known = line.known(&account.key, day("2026-01-02")).await.unwrap();
+    let flags: Vec<_> = known.iter().map(|row| (row.id, row.missed, row.removed)).collect();
+    let expected = [(ids[4], false, false), (ids[1], false, false), (ids[2], true, false), (ids[3], false, true)];
+    assert_eq!(flags, expected, "pending rows of any day, others of the window");
+    assert!(known.iter().all(|row| row.identity.as_slice() == format!("identity of {}", row.id).as_bytes()));
+    assert_eq!(line.trust(&account.key).await.unwrap().unwrap().as_slice(), b"trust");
+    let another = DataKey::generate(&fixture.entropy);
+    let corrupt = Some(StoreError::Corrupt { table: "transaction", column: "sealed_identity" });
+    assert_eq!(line.known(&another, day("2026-01-02")).await.err(), corrupt);
+}
+
+#[tokio::test]
+async fn changes_are_told_once_each_and_in_their_order_whenever_a_reader_comes() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let account = fixture.line(&consent, 1).await;
+    let mut rows: Vec<_> = (1..=4).map(|n| new(&fixture, record(Some(day("2026-01-01")), &n.to_string()))).collect();
+    let ids: Vec<TransactionId> = rows.iter().map(|row| row.0).collect();
+    let place = |id: TransactionId| ids.iter().position(|other| *other == id).unwrap();
+    let told = async |after: i64, limit: u32| {
+        let mut tx = fixture.tx().await;
+        let changes = transactions::changes(&mut tx, (consent.id, account.id), after, limit).await.unwrap();
+        let words = changes.changes.iter().map(|change| match change {
+            Change::Added(row) => format!("+{}", place(row.id)),
+            Change::Modified(row) => format!("~{}", place(row.id)),
+            Change::Removed(id) => format!("-{}", place(*id)),
+        });
+        (words.collect::<Vec<_>>().join(" "), changes.until, changes.more)
+    };
+    assert_eq!(told(0, 10).await, (String::new(), 0, false));
+    fixture.align(&consent, &account, &rows[..3], [&[], &[]], 0).await;
+    assert_eq!(told(0, 2).await, ("+0 +1".to_owned(), 2, true));
+    let (rest, early, _) = told(2, 2).await;
+    assert_eq!((rest.as_str(), early), ("+2", 3));
+    rows[..3].iter_mut().for_each(|row| row.1 = Standing::Same);
+    rows[1].2.description = Some("completed".to_owned());
+    fixture.align(&consent, &account, &rows[1..], [&[], &ids[..1]], 1).await;
+    let (words, latest, _) = told(early, 10).await;
+    assert_eq!(words, "+3 ~1 -0");
+    assert_eq!(told(latest, 10).await, (String::new(), latest, false));
+    assert_eq!(told(0, 10).await.0, "+2 +3 +1", "what came and went is nothing to somebody new");
+    let mut tx = fixture.tx().await;
+    let other = fixture.active().await;
+    let changes = transactions::changes(&mut tx, (other.id, account.id), 0, 10).await.unwrap();
+    assert!(changes.changes.is_empty(), "a line of another consent");
+    drop(tx);
+    revoke(&fixture, &consent).await;
+    let mut tx = fixture.tx().await;
+    let refused = transactions::changes(&mut tx, (consent.id, account.id), 0, 10).await.err();
+    assert_eq!(refused, Some(StoreError::NotAllowed));
+}
+
+#[tokio::test]
+async fn rows_of_a_build_that_stored_no_identity_are_retired_where_a_fetch_brings_them_anew() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let account = fixture.line(&consent, 1).await;
+    fixture.put(&consent, &account, &[day("2025-12-01"), day("2026-01-01")]).await;
+    let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
+    connection.execute("update transaction set sealed_identity = null").await.unwrap();
+    let mut tx = fixture.tx().await;
+    let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
+    let mut line = writer.line(account.id).await.unwrap();
+    assert_eq!(line.retire_unidentified(day("2026-01-01"), NOW).await.unwrap(), 1);
+    assert_eq!(line.retire_unidentified(day("2026-01-01"), NOW).await.unwrap(), 0);
+    assert!(line.known(&account.key, day("2025-01-01")).await.unwrap().is_empty());
     tx.commit().await.unwrap();
-    assert_eq!(fixture.pages(consent.id, None, 10).await[0].rows.len(), 2);
-    put(&fixture, &consent, &account, &[("a", pending("1"))], 20).await;
-    assert_eq!(fixture.pages(consent.id, None, 10).await[0].rows.len(), 3, "one that comes back is the same row");
+    let page = fixture.pages(consent.id, None, 10).await.remove(0);
+    assert_eq!(page.rows.iter().map(|row| row.booking_date).collect::<Vec<_>>(), [day("2025-12-01")]);
 }
 
 #[tokio::test]
@@ -94,12 +198,13 @@ async fn no_plain_text_reaches_the_database() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
-    put(&fixture, &consent, &account, &[("a", record(Some(day("2026-01-01")), "1234.56"))], 0).await;
+    let rows = [new(&fixture, record(Some(day("2026-01-01")), "1234.56"))];
+    fixture.align(&consent, &account, &rows, [&[], &[]], 0).await;
     let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
     let dump: Vec<String> = connection
         .fetch_all(
-            "select encode(sealed, 'escape') || t::text from transaction t
-            union all select encode(sealed, 'escape') || l::text from line l
+            "select encode(sealed, 'escape') || encode(sealed_identity, 'escape') || t::text from transaction t
+            union all select encode(sealed, 'escape') || encode(sealed_trust, 'escape') || l::text from line l
             union all select encode(sealed_resource_id, 'escape') || c::text from consent_line c",
         )
         .await
@@ -108,7 +213,7 @@ async fn no_plain_text_reaches_the_database() {
         .map(|row| row.get(0))
         .collect();
     assert_eq!(dump.len(), 3);
-    for plain in ["Erika", "1234", "Mustermann", "DE02", "DE89", "food", "resource"] {
+    for plain in ["Erika", "1234", "Mustermann", "DE02", "DE89", "food", "resource", "identity", "trust"] {
         assert!(!dump.iter().any(|row| row.contains(plain)), "{plain}");
     }
 }
@@ -173,14 +278,13 @@ async fn a_reading_that_was_killed_begins_anew_and_counts_nothing_twice() {
     let mut tx = fixture.tx().await;
     fetches::begin(&mut tx, &run).await.unwrap();
     let world = fixture.world();
-    let page = PageRead { fetch: run.id, rows_seen: 10, rows_new: 4 };
     let other = uuid::Uuid::from_u128(8);
     for fetch in [other, run.id] {
         let mut writer = Writer::open(&mut tx, consent.id, grant).await.unwrap();
         let mut line = writer.line(account.id).await.unwrap();
         if fetch == run.id {
             line.begin(fetch, consent.id).await.unwrap();
-            line.page_read(page).await.unwrap();
+            line.page_read(run.id, 10).await.unwrap();
         }
         let answer = Answer { fetch, kind: "transactions", body: b"[]", expires_at: NOW };
         line.put_raw_page(&account.key, answer, &world).await.unwrap();
@@ -193,16 +297,12 @@ async fn a_reading_that_was_killed_begins_anew_and_counts_nothing_twice() {
     let mut writer = Writer::open(&mut tx, consent.id, grant).await.unwrap();
     let mut line = writer.line(account.id).await.unwrap();
     line.begin(run.id, consent.id).await.unwrap();
-    let again = PageRead { rows_new: 0, ..page };
-    line.page_read(again).await.unwrap();
-    line.page_read(PageRead { rows_new: 3, ..page }).await.unwrap();
-    line.done(run.id).await.unwrap();
-    assert_eq!(
-        line.page_read(PageRead { fetch: other, ..page }).await,
-        Err(StoreError::NotFound("fetch of this line"))
-    );
+    line.page_read(run.id, 10).await.unwrap();
+    line.page_read(run.id, 7).await.unwrap();
+    line.done(run.id, 5).await.unwrap();
+    assert_eq!(line.page_read(other, 1).await, Err(StoreError::NotFound("fetch of this line")));
     let progress = fetches::progress(&mut tx, run.id).await.unwrap().remove(0);
-    assert_eq!((progress.done, progress.pages, progress.rows_seen, progress.rows_new), (true, 2, 20, 7));
+    assert_eq!((progress.done, progress.pages, progress.rows_seen, progress.rows_new), (true, 2, 17, 5));
     let kept = raw_pages::of_line(&mut tx, account.id, None, 10).await.unwrap();
     assert_eq!(kept.len(), 1, "what the interrupted reading kept is gone, another run's answer is not");
     fetches::finish(&mut tx, run.id, RunState::Done, None, NOW).await.unwrap();
@@ -274,8 +374,10 @@ async fn a_revocation_waits_for_the_writer_that_was_faster() {
     let mut tx = fixture.tx().await;
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     let record = record(Some(day("2026-01-01")), "1");
-    let seen = [Seen { identity: b"a", record: &record }];
-    writer.line(account.id).await.unwrap().put_transactions(&account.key, &seen, &fixture.world()).await.unwrap();
+    let id = TransactionId::new(&fixture.world());
+    let listed = [Listed { id, standing: Standing::New, record: &record, identity: Some(b"a") }];
+    let aligned = Aligned { listed: &listed, identities: &[], missed: &[], withdrawn: &[], trust: b"" };
+    writer.line(account.id).await.unwrap().put_aligned(&account.key, &aligned, &fixture.world()).await.unwrap();
     let committed = async {
         until_somebody_waits(&fixture).await;
         tx.commit().await.unwrap();
@@ -317,16 +419,17 @@ async fn a_storm_of_writers_leaves_nothing_behind_the_revocation() {
     let consent = fixture.active().await;
     let account = fixture.line(&consent, 1).await;
     let record = record(Some(day("2026-01-01")), "1");
-    let storm = |name: &'static str| {
+    let storm = || {
         let (fixture, consent, account, record) = (&fixture, &consent, &account, &record);
         async move {
             for n in 0_u32.. {
                 let mut tx = fixture.tx().await;
                 let Ok(mut writer) = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await else { return n };
-                let identity = format!("{name} {n}");
-                let seen = [Seen { identity: identity.as_bytes(), record }];
+                let id = TransactionId::new(&fixture.world());
+                let listed = [Listed { id, standing: Standing::New, record, identity: Some(b"a") }];
+                let aligned = Aligned { listed: &listed, identities: &[], missed: &[], withdrawn: &[], trust: b"" };
                 let mut line = writer.line(account.id).await.unwrap();
-                line.put_transactions(&account.key, &seen, &fixture.world()).await.unwrap();
+                line.put_aligned(&account.key, &aligned, &fixture.world()).await.unwrap();
                 tx.commit().await.unwrap();
             }
             0
@@ -340,7 +443,7 @@ async fn a_storm_of_writers_leaves_nothing_behind_the_revocation() {
         let mut tx = fixture.tx().await;
         transactions::extent(&mut tx, account.id).await.unwrap().rows
     };
-    let (a, b, c, at_stop) = tokio::join!(storm("a"), storm("b"), storm("c"), revocation);
+    let (a, b, c, at_stop) = tokio::join!(storm(), storm(), storm(), revocation);
     let mut tx = fixture.tx().await;
     let at_end = transactions::extent(&mut tx, account.id).await.unwrap().rows;
     assert_eq!(at_stop, at_end, "no row was written after the revocation had committed");

@@ -1,0 +1,355 @@
+//! The transactions of one account: read to the end, then aligned with what is stored, in one transaction.
+//!
+//! Raw answers are kept page by page. Rows become visible when the bank has given all of them: a row that is missing
+//! says something then, and a reading that was killed has changed nothing that anybody sees.
+
+use std::collections::HashMap;
+
+use bank_adapters::answer::{Continuation, Row};
+use bank_adapters::ask::{BookingStatus, PageAsk, ResourceId, Window};
+use bank_adapters::error::{BankError, Breach};
+use domain::ids::TransactionId;
+use domain::limits;
+use domain::records::{Holder, Normalized, Parsed, Status};
+use domain::world::World;
+use jiff::Span;
+use jiff::civil::Date;
+use normalize::identity::{self, Alignment, Coverage, Outcome, Sketch, Trust, Twin};
+use store::StoreError;
+use store::aligned::{Aligned, Known, Listed, Standing};
+use store::lines::{LineWriter, Resource, Writer};
+use store::sealed::Opened;
+use vault::DataKey;
+
+use super::{Fetch, json_array};
+use crate::bank_calls::{self, CallError};
+use crate::fault;
+use crate::services::ServiceError;
+
+/// So many days of history every bank gives; of earlier ones it is believed as far as it lists rows of them. Many banks
+/// cut a long history without a word, and what lies before the cut is not gone.
+const HISTORY_DAYS_CERTAIN: i32 = 89;
+
+/// What a bank has listed of one account so far.
+#[derive(Default)]
+struct Reading {
+    listed: Vec<identity::Listed>,
+    records: Vec<Normalized>,
+    pages: u32,
+    /// Rows that could not be read.
+    refused: usize,
+}
+
+impl Fetch<'_> {
+    /// Every page of every list, newest first as the bank orders them.
+    pub(super) async fn transactions(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        id: &ResourceId,
+    ) -> Result<(), ServiceError> {
+        let profile = self.occasion.connection.bank.profile();
+        let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
+        let from = self.first_day(resource, today);
+        let holder = self.holder(resource, key)?;
+        let mut reading = Reading::default();
+        for status in &profile.transactions.booking_status {
+            let mut ask = PageAsk::First(Window { from, to: None, status: *status });
+            let mut next;
+            for page in 0.. {
+                if page >= limits::PAGES_PER_FETCH_MAX {
+                    return Err(too_long("_links.next"));
+                }
+                let context = self.context();
+                let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
+                let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
+                self.keep_page(resource, key, &answer.rows).await?;
+                self.read_page(&mut reading, &holder, &answer.rows)?;
+                match answer.next {
+                    Continuation::End => break,
+                    Continuation::Next(link) => next = link,
+                    Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
+                }
+                ask = PageAsk::Next(&next);
+            }
+        }
+        if reading.refused > 0 {
+            // The raw rows stay, sealed, so that a better rule can read them later.
+            let refused = reading.refused;
+            tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
+        }
+        let asked = &profile.transactions.booking_status;
+        let pending = asked.iter().any(|status| matches!(status, BookingStatus::Pending | BookingStatus::Both));
+        let coverage = Coverage { from: believed_from(&reading.listed, from, today), pending };
+        self.line_done(resource, key, reading, coverage, (from, today)).await
+    }
+
+    /// The first day to ask for: the long history right after authentication, else a window that overlaps what is there.
+    fn first_day(&self, resource: &Resource, today: Date) -> Date {
+        let section = &self.occasion.connection.bank.profile().transactions;
+        let back = |days: u16| today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))));
+        let minutes = section.history_minutes_after_sca.map_or(i64::MAX, i64::from);
+        let fresh = self.consent.sca_at.is_some_and(|at| self.app.clock.now().duration_since(at).as_mins() < minutes);
+        let reachable = back(section.history_days_after_sca.filter(|_| fresh).unwrap_or(section.history_days));
+        let overlap = resource
+            .line
+            .freshness
+            .complete_until
+            .map(|day| day.saturating_sub(Span::new().days(i64::from(limits::FETCH_OVERLAP_DAYS))));
+        overlap.map_or(reachable, |overlap| overlap.max(reachable))
+    }
+
+    fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
+        let details = resource.line.details(self.occasion.about.tenant, key)?;
+        Ok(Holder {
+            name: details.owner_name,
+            account: details.iban.or(details.bban).or(details.other),
+            currency: details.currency.and_then(|code| code.parse().ok()),
+        })
+    }
+
+    async fn keep_page(&self, resource: &Resource, key: &DataKey, rows: &[Row<Parsed>]) -> Result<(), ServiceError> {
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let mut line = writer.line(resource.line.id).await?;
+        let raw = json_array(rows.iter().map(|row| row.raw.as_bytes()));
+        line.put_raw_page(key, self.answer("transactions", &raw, world.now), &world).await?;
+        line.page_read(self.run, rows.len()).await?;
+        fault::point("fetch.page_before_commit");
+        tx.commit().await?;
+        fault::point("fetch.page_committed");
+        Ok(())
+    }
+
+    fn read_page(&self, reading: &mut Reading, holder: &Holder, rows: &[Row<Parsed>]) -> Result<(), ServiceError> {
+        if reading.listed.len().saturating_add(rows.len()) > limits::ROWS_PER_READING_MAX {
+            return Err(too_long("transactions"));
+        }
+        for row in rows {
+            match normalize::transaction(&row.parsed, holder, self.rules) {
+                Ok(record) => {
+                    let sketch = Sketch::of(&row.parsed, &record);
+                    reading.listed.push(identity::Listed { sketch, page: reading.pages });
+                    reading.records.push(record);
+                }
+                Err(_issues) => reading.refused += 1,
+            }
+        }
+        reading.pages += 1;
+        Ok(())
+    }
+
+    /// Aligns a complete reading with what is stored and writes what it means. `asked`: first day and last.
+    async fn line_done(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        reading: Reading,
+        coverage: Coverage,
+        asked: (Date, Date),
+    ) -> Result<(), ServiceError> {
+        let world = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
+        let mut line = writer.line(resource.line.id).await?;
+        let retired = line.retire_unidentified(coverage.from, world.now).await?;
+        if retired > 0 {
+            tracing::info!(retired, "rows of an earlier build are stored anew");
+        }
+        let stored = align(&mut line, key, reading, coverage, &world).await?;
+        line.transactions_complete(world.now, Some(asked.0), Some(asked.1)).await?;
+        line.done(self.run, stored.new).await?;
+        fault::point("fetch.line_before_commit");
+        tx.commit().await?;
+        fault::point("fetch.line_done");
+        Ok(())
+    }
+}
+
+fn too_long(what: &'static str) -> ServiceError {
+    CallError::Bank(BankError::Contract(Breach::TooLong(what))).into()
+}
+
+/// The first day of which a row that is not listed is missed.
+fn believed_from(listed: &[identity::Listed], asked: Date, today: Date) -> Date {
+    let certain = today.saturating_sub(Span::new().days(HISTORY_DAYS_CERTAIN));
+    let booked = listed.iter().filter(|row| row.sketch.status == Status::Booked);
+    booked.filter_map(|row| row.sketch.booked_day()).fold(certain, Date::min).max(asked)
+}
+
+/// Aligns a reading with what is stored of the line, and writes it.
+async fn align(
+    line: &mut LineWriter<'_>,
+    key: &DataKey,
+    reading: Reading,
+    coverage: Coverage,
+    world: &World<'_>,
+) -> Result<store::aligned::Stored, ServiceError> {
+    let Reading { listed, records, refused, .. } = reading;
+    let known = line.known(key, identity::opens_from(&listed, &coverage)).await?;
+    let stored = known.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    let trust = match line.trust(key).await? {
+        Some(bytes) => {
+            Trust::from_bytes(&bytes).ok_or(StoreError::Corrupt { table: "line", column: "sealed_trust" })?
+        }
+        None => Trust::default(),
+    };
+    // A long history takes a moment of computing, which must not stand in the way of others.
+    let work = tokio::task::spawn_blocking(move || {
+        let alignment = identity::align(&stored, &listed, &coverage, &trust);
+        (stored, listed, alignment)
+    });
+    let (stored, listed, mut alignment) = work.await.map_err(|error| ServiceError::Ours(error.into()))?;
+    if refused > 0 {
+        // Each row that could not be read may be one of those that seem to have gone.
+        let pending =
+            |id: &TransactionId| stored.iter().any(|row| row.id == *id && row.sketch.status == Status::Pending);
+        alignment.missed.clear();
+        alignment.withdrawn.retain(pending);
+    }
+    let forms = Forms::of(stored, &listed, &alignment, world)?;
+    let before: HashMap<TransactionId, &Opened> = known.iter().map(|row| (row.id, &row.identity)).collect();
+    let identities = forms.changed(&before);
+    let mut rows = Vec::with_capacity(listed.len());
+    for ((outcome, id), record) in alignment.listed.iter().zip(&forms.ids).zip(&records) {
+        let (Some(id), Some(standing)) = (*id, forms.standing(*outcome)) else { continue };
+        rows.push(Listed { id, standing, record, identity: identities.get(&id).map(|bytes| bytes.as_slice()) });
+    }
+    let listed_ids: std::collections::HashSet<TransactionId> = rows.iter().map(|row| row.id).collect();
+    let others: Vec<(TransactionId, &[u8])> = identities
+        .iter()
+        .filter(|(id, _)| !listed_ids.contains(*id))
+        .map(|(id, bytes)| (*id, bytes.as_slice()))
+        .collect();
+    let aligned = Aligned {
+        listed: &rows,
+        identities: &others,
+        missed: &alignment.missed,
+        withdrawn: &alignment.withdrawn,
+        trust: &Opened::new(alignment.trust.to_bytes()),
+    };
+    Ok(line.put_aligned(key, &aligned, world).await?)
+}
+
+/// A stored row as the alignment knows it.
+fn row(known: &Known) -> Result<identity::Stored<TransactionId>, StoreError> {
+    let row = identity::Stored::from_bytes(known.id, &known.identity);
+    let row = row.ok_or(StoreError::Corrupt { table: "transaction", column: "sealed_identity" })?;
+    Ok(identity::Stored { missed: known.missed, removed: known.removed, ..row })
+}
+
+/// What the rows look like after an alignment.
+struct Forms {
+    /// Of each listed row: the transaction that it stands for; none of an echo.
+    ids: Vec<Option<TransactionId>>,
+    rows: HashMap<TransactionId, identity::Stored<TransactionId>>,
+}
+
+impl Forms {
+    fn of(
+        stored: Vec<identity::Stored<TransactionId>>,
+        listed: &[identity::Listed],
+        alignment: &Alignment<TransactionId>,
+        world: &World<'_>,
+    ) -> Result<Self, ServiceError> {
+        let unknown = || ServiceError::Ours(anyhow::anyhow!("an alignment names a row that it was not given"));
+        let mut rows: HashMap<TransactionId, _> = stored.into_iter().map(|row| (row.id, row)).collect();
+        let mut ids = Vec::with_capacity(listed.len());
+        for (outcome, listed) in alignment.listed.iter().zip(listed) {
+            let (id, row) = match *outcome {
+                Outcome::Echo { .. } => {
+                    ids.push(None);
+                    continue;
+                }
+                Outcome::New | Outcome::Doubtful { .. } => {
+                    let id = TransactionId::new(world);
+                    (id, identity::Stored::new(id, listed.sketch.clone()))
+                }
+                Outcome::Same { id, .. } | Outcome::Booked { id, .. } => {
+                    (id, rows.remove(&id).ok_or_else(unknown)?.listed_as(listed.sketch.clone()))
+                }
+            };
+            ids.push(Some(id));
+            rows.insert(id, row);
+        }
+        let mut forms = Self { ids, rows };
+        for (outcome, listed) in alignment.listed.iter().zip(listed) {
+            if let Outcome::Echo { of, .. } = *outcome {
+                let id = forms.twin(of).ok_or_else(unknown)?;
+                let row = forms.rows.remove(&id).ok_or_else(unknown)?;
+                forms.rows.insert(id, row.echoed_as(&listed.sketch));
+            }
+        }
+        Ok(forms)
+    }
+
+    fn twin(&self, twin: Twin<TransactionId>) -> Option<TransactionId> {
+        match twin {
+            Twin::Stored(id) => Some(id),
+            Twin::Listed(place) => self.ids.get(place).copied().flatten(),
+        }
+    }
+
+    /// What a listed row is to the database; nothing, if it is an echo.
+    fn standing(&self, outcome: Outcome<TransactionId>) -> Option<Standing> {
+        match outcome {
+            Outcome::New => Some(Standing::New),
+            Outcome::Doubtful { like } => Some(self.twin(like).map_or(Standing::New, Standing::Doubtful)),
+            Outcome::Same { .. } => Some(Standing::Same),
+            Outcome::Booked { why, .. } => Some(Standing::Settled(why.word())),
+            Outcome::Echo { .. } => None,
+        }
+    }
+
+    /// The bytes of those that look another way than before.
+    fn changed(&self, before: &HashMap<TransactionId, &Opened>) -> HashMap<TransactionId, Opened> {
+        let bytes = self.rows.iter().map(|(id, row)| (*id, Opened::new(row.to_bytes())));
+        bytes.filter(|(id, bytes)| before.get(id).is_none_or(|known| known.as_slice() != bytes.as_slice())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::money::{Currency, Money};
+    use domain::records::Counterparty;
+
+    use super::*;
+
+    fn listed(days: &[&str]) -> Vec<identity::Listed> {
+        let record = |day: &&str| Normalized {
+            money: Money::new(1.into(), Currency::EUR),
+            status: Status::Booked,
+            booking_date: Some(day.parse().unwrap()),
+            value_date: None,
+            transaction_date: None,
+            counterparty: Counterparty::default(),
+            merchant: None,
+            merchant_id: None,
+            category: None,
+            description: None,
+            bank_reference: None,
+            end_to_end_id: None,
+            bank_transaction_code: None,
+            provenance: Vec::new(),
+            issues: Vec::new(),
+        };
+        let sketches = days.iter().map(|day| Sketch::of(&Parsed::default(), &record(day)));
+        sketches.map(|sketch| identity::Listed { sketch, page: 0 }).collect()
+    }
+
+    #[test]
+    fn a_history_that_the_bank_cut_short_is_not_taken_for_withdrawn() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let today = day("2026-04-01");
+        for (asked, days, expected) in [
+            ("2026-03-18", &["2026-03-30"][..], "2026-03-18"),
+            ("2024-04-01", &["2026-03-30", "2025-02-01"], "2025-02-01"),
+            ("2024-04-01", &["2026-03-30"], "2026-01-02"),
+            ("2024-04-01", &["2024-03-30"], "2024-04-01"),
+            ("2024-04-01", &[], "2026-01-02"),
+        ] {
+            assert_eq!(believed_from(&listed(days), day(asked), today), day(expected), "{asked} {days:?}");
+        }
+    }
+}
