@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::consent::Event;
 use domain::ids::{ApiKeyId, ConsentId, DeletionId, LineId};
 use domain::policy::Regime;
+use domain::world::Clock as _;
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -282,12 +283,19 @@ async fn check_pages(world: &World, product: &Caller, consent: ConsentId, accoun
 
     // Between two pages days pass, and new rows come.
     let first = good(&product.get(&path(50)).await, 200);
+    let iban = good(&product.get(&format!("/v1/accounts/{account}")).await, 200)["iban"].as_str().unwrap().to_owned();
+    let tomorrow = world.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().unwrap();
+    let buy = |rows: &mut Vec<sandbox::Row>| {
+        let row = rows[0].clone();
+        rows.push(sandbox::Row { transaction_id: "TOMORROW".to_owned(), entered: tomorrow, booked: tomorrow, ..row });
+    };
+    assert!(world.bank.amend(&iban, buy));
     world.clock.advance(SignedDuration::from_hours(72));
     fetched(world, consent).await;
     let now = rest(product, &path(500), good(&product.get(&path(500)).await, 200)).await.0;
     let known: BTreeSet<_> = whole.iter().map(|row| text(row, "id")).collect();
     let new = now.iter().filter(|row| !known.contains(text(row, "id"))).count();
-    assert!(new > 0, "three days bring new rows");
+    assert_eq!((new, now.len()), (1, whole.len() + 1), "what was pending is booked under its id");
     let cursor = text(&first, "next_cursor");
     let second = good(&product.get(&format!("{}&cursor={cursor}", path(50))).await, 200);
     let (later, _) = rest(product, &path(50), second).await;
