@@ -243,7 +243,7 @@ async fn bakery_goes_and_comes_back(reader: &mut Reader<'_>, consent: ConsentId)
     reader.amend(|rows| rows.append(&mut gone));
     reader.renumber(8);
     next_day(reader.world, consent).await;
-    assert_eq!(reader.of("Bakery").await, [bakery.clone()]);
+    assert_eq!(reader.of("Bakery").await, std::slice::from_ref(&bakery));
     assert_eq!(reader.changes().await, [("modified".to_owned(), bakery)]);
 }
 
