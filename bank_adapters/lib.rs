@@ -23,7 +23,9 @@ mod wire;
 
 use std::sync::Arc;
 
+use domain::records::{List, Parsed};
 pub use fapi::call::Call;
+use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
 use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, PageAsk, ResourceId};
@@ -73,6 +75,13 @@ pub trait Bank: Send + Sync {
     /// What the authorisation request must say so that the token belongs to the consent.
     fn authorization(&self, consent: &BankConsentId) -> Authorization {
         self.profile().authorization(consent)
+    }
+}
+
+/// Reads a transaction row of a standard again that was kept as it came: what [`Bank::transactions`] gave for it.
+pub fn reread(standard: Standard, row: &RawValue, list: List) -> Parsed {
+    match standard {
+        Standard::BerlinGroup => standards::berlin_group::rows::transaction(row, list),
     }
 }
 

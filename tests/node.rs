@@ -1,20 +1,29 @@
-//! A node of the application for tests that kill one: `node CONFIG`; `TRIBUTARY_FAULT` names where it dies or is held
-//! ([`server::fault`]).
+//! A node of the application for tests that kill one: `node CONFIG` serves, `node CONFIG PROFILES` replays with other
+//! profiles and ends; `TRIBUTARY_FAULT` names where it dies or is held ([`server::fault`]).
 
 use std::path::Path;
 use std::sync::Arc;
 
 use server::config::Config;
+use server::services::replay::{self, Wanted};
 use tests::world::TestClock;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let file = std::env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("usage: node CONFIG"))?;
+    let mut arguments = std::env::args_os().skip(1);
+    let file = arguments.next().ok_or_else(|| anyhow::anyhow!("usage: node CONFIG [PROFILES]"))?;
     let config = Config::load(Some(Path::new(&file)))?;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
         .with_writer(std::io::stderr)
         .init();
+    if let Some(profiles) = arguments.next() {
+        let (database, app) = server::open(config, Arc::new(TestClock::default())).await?;
+        let directory = app.directory.clone().overlay(Path::new(&profiles))?;
+        replay::run(&app, &directory, Wanted { apply: true, ..Wanted::default() }, |_| {}).await?;
+        drop(app);
+        return database.close().await;
+    }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let stop = async move {
         terminate.recv().await;

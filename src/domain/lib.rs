@@ -12,6 +12,7 @@ pub mod ids;
 pub mod limits;
 pub mod money;
 pub mod policy;
+pub mod reconciliation;
 pub mod records;
 pub mod rules;
 pub mod warning;

@@ -283,6 +283,8 @@ pub struct Normalized {
     pub end_to_end_id: Option<String>,
     /// ISO 20022 bank transaction code.
     pub bank_transaction_code: Option<String>,
+    /// The account's balance after the row, in the row's currency; owed money is negative.
+    pub balance_after: Option<Money>,
     /// Where each field came from.
     pub provenance: Vec<Provenance>,
     /// Doubts that do not stop the row.

@@ -86,6 +86,7 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         bank_reference: work.copy(reference, "bank_reference"),
         end_to_end_id: work.copy(parsed.references.end_to_end_id.as_ref(), "end_to_end_id"),
         bank_transaction_code: work.copy(parsed.bank_transaction_code.as_ref(), "bank_transaction_code"),
+        balance_after: work.balance_after(currency),
         provenance: work.provenance,
         issues: work.issues,
     })
@@ -202,6 +203,17 @@ impl<'a> Work<'a> {
             self.doubt("amount.precision", "the amount has more digits than its currency's minor unit");
         }
         Money::new(signed, currency)
+    }
+
+    /// The running balance. Its sign is never turned: money owed is negative everywhere.
+    fn balance_after(&mut self, currency: Currency) -> Option<Money> {
+        let token = self.parsed.balance_after.as_ref()?;
+        let Some(number) = amount::number(&token.value, self.rules.decimal_mark, false) else {
+            self.doubt("balance_after.malformed", "the balance after the row is not a number");
+            return None;
+        };
+        self.came_from("balance_after", token, "copied");
+        Some(Money::new(number.value, currency))
     }
 
     fn day(&mut self, from: Option<&Text>, field: &'static str) -> Option<Date> {

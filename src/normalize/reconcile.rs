@@ -5,6 +5,8 @@
 //! never accused on a guess. Balances that are late or that contain pending rows or a credit line are explained and are
 //! no fault of the rows.
 
+pub mod account;
+
 use domain::records::{BalanceKind, Status};
 use jiff::civil::Date;
 use rust_decimal::Decimal;

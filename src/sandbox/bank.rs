@@ -275,7 +275,7 @@ impl Running {
     }
 
     /// Changes what the bank lists of an account from now on: to withdraw a row, number rows anew, complete a text.
-    /// `false` when no account has this IBAN.
+    /// Balances stay those of the books. `false` when no account has this IBAN.
     pub fn amend(&self, iban: &str, change: impl FnOnce(&mut Vec<Row>)) -> bool {
         let known = self.inner.data.psus.iter().flat_map(|psu| &psu.accounts).find(|account| account.iban == iban);
         let Some(known) = known else { return false };

@@ -58,6 +58,8 @@ pub const POINTS: &[&str] = &[
     "fetch.line_done",
     "fetch.finish_before_commit",
     "fetch.finished",
+    "replay.page_before_commit",
+    "replay.page_committed",
     "revoke.before_commit",
     "revoke.committed",
     "revocation.bank_told",

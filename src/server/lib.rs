@@ -17,6 +17,7 @@ mod operations;
 pub mod pages;
 pub mod problem;
 pub mod reconcile;
+pub mod rule_set;
 pub mod services;
 pub mod setup;
 pub mod tokens;
@@ -104,17 +105,26 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let database = Database::open(&config).await?;
-    let world = World { now: clock.now(), entropy: &SystemEntropy };
-    let regime = Regime::parse(&config.tenant.regime).context("tenant.regime")?;
-    let tenant = setup::ensure_tenant(&database.store, &world, &config.tenant.name, regime).await?;
-    let app = Arc::new(App::new(config, database.store.clone(), clock, tenant)?);
+    let (database, app) = open(config, clock).await?;
     let running = start(app).await?;
     tracing::info!(address = %running.address, "serving");
     stop.await;
     tracing::info!("shutting down");
     running.shutdown().await;
     database.close().await
+}
+
+/// Opens what the settings name, without serving.
+///
+/// # Errors
+/// Says which setting, file or service cannot be used.
+pub async fn open(config: config::Config, clock: Arc<dyn Clock>) -> anyhow::Result<(Database, Arc<App>)> {
+    let database = Database::open(&config).await?;
+    let world = World { now: clock.now(), entropy: &SystemEntropy };
+    let regime = Regime::parse(&config.tenant.regime).context("tenant.regime")?;
+    let tenant = setup::ensure_tenant(&database.store, &world, &config.tenant.name, regime).await?;
+    let app = App::new(config, database.store.clone(), clock, tenant)?;
+    Ok((database, Arc::new(app)))
 }
 
 /// Every route.

@@ -17,6 +17,8 @@ use crate::problem::ApiError;
 
 /// `/healthz`, `/metrics`, `/.well-known/jwks/{registration}`.
 pub(crate) fn router() -> Router<Arc<App>> {
+    // From the first request on: what is counted before somebody looks must not be lost.
+    recorder();
     Router::new()
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use domain::ids::{LineId, TenantId, TransactionId};
+use domain::ids::{LineId, RawPageId, TenantId, TransactionId};
 use domain::records::{Normalized, Status};
 use domain::world::World;
 use jiff::Timestamp;
@@ -60,6 +60,19 @@ pub struct Listed<'a> {
     pub record: &'a Normalized,
     /// What identifies it from now on; `None` if that has not changed.
     pub identity: Option<&'a [u8]>,
+    /// Where it was read.
+    pub source: Source<'a>,
+}
+
+/// Where a transaction was read and by which rules: all that a replay needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// The raw answer that is kept.
+    pub page: RawPageId,
+    /// The row's place in it, from zero.
+    pub row: u32,
+    /// The rules that read it.
+    pub rule_set: &'a str,
 }
 
 /// What a complete fetch means for a line.
@@ -212,11 +225,14 @@ impl LineWriter<'_> {
         let columns = Columns::of(rows, self.tx.tenant(), self.line, key, world);
         query!(
             "insert into transaction (tenant_id, line_id, transaction_id, seq, booking_date, status, schema_version,
-                content_tag, first_seen_at, last_seen_at, sealed, sealed_identity, doubtful_of)
+                content_tag, first_seen_at, last_seen_at, sealed, sealed_identity, doubtful_of,
+                raw_page_id, raw_row, rule_set)
              select $1, $2, t.id, $3 + t.nth, t.booking_date, t.status, $11, t.content_tag, $12, $12, t.sealed,
-                t.identity, t.doubtful_of
-             from unnest($4::uuid[], $5::date[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::uuid[])
-                with ordinality as t(id, booking_date, status, content_tag, sealed, identity, doubtful_of, nth)",
+                t.identity, t.doubtful_of, t.page, t.raw_row, t.rule_set
+             from unnest($4::uuid[], $5::date[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::uuid[],
+                $13::uuid[], $14::integer[], $15::text[])
+                with ordinality as t(id, booking_date, status, content_tag, sealed, identity, doubtful_of, page, raw_row,
+                    rule_set, nth)",
             self.tx.id(),
             self.line.uuid(),
             last,
@@ -228,7 +244,10 @@ impl LineWriter<'_> {
             columns.identities as _,
             columns.doubtful as _,
             SCHEMA_VERSION,
-            at(world.now)
+            at(world.now),
+            &columns.sources.pages,
+            &columns.sources.rows,
+            columns.sources.rule_sets as _
         )
         .execute(self.tx.db())
         .await?;
@@ -253,9 +272,12 @@ impl LineWriter<'_> {
                 content_tag = t.content_tag, sealed = t.sealed, sealed_identity = coalesce(t.identity, x.sealed_identity),
                 last_seen_at = $12, missed_at = null, removed_at = null, change_seq = coalesce($3 + t.nth, x.change_seq),
                 settled_by = coalesce(t.settled_by, x.settled_by),
-                settled_at = case when t.settled_by is null then x.settled_at else $12 end
-             from unnest($4::uuid[], $5::date[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::text[])
-                with ordinality as t(id, booking_date, status, content_tag, sealed, identity, settled_by, nth)
+                settled_at = case when t.settled_by is null then x.settled_at else $12 end,
+                raw_page_id = t.page, raw_row = t.raw_row, rule_set = t.rule_set
+             from unnest($4::uuid[], $5::date[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[], $10::text[],
+                $13::uuid[], $14::integer[], $15::text[])
+                with ordinality as t(id, booking_date, status, content_tag, sealed, identity, settled_by, page, raw_row,
+                    rule_set, nth)
              where x.tenant_id = $1 and x.line_id = $2 and x.transaction_id = t.id",
             self.tx.id(),
             self.line.uuid(),
@@ -268,13 +290,17 @@ impl LineWriter<'_> {
             columns.identities as _,
             columns.settled as _,
             SCHEMA_VERSION,
-            at(world.now)
+            at(world.now),
+            &columns.sources.pages,
+            &columns.sources.rows,
+            columns.sources.rule_sets as _
         )
         .execute(self.tx.db())
         .await?;
         Ok(())
     }
 
+    /// Rows that say what they said. Where they were read stays too: what is sealed came from there.
     async fn touch(&mut self, rows: &[Row<'_>], now: Timestamp) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
@@ -375,7 +401,7 @@ impl LineWriter<'_> {
 
     /// Takes so many numbers of the line; gives the one before the first. They are in the order of the commits, because
     /// the line is held until then.
-    async fn numbers(&mut self, count: usize) -> Result<i64, StoreError> {
+    pub(crate) async fn numbers(&mut self, count: usize) -> Result<i64, StoreError> {
         let row = query!(
             r#"update line set next_seq = next_seq + $3 where tenant_id = $1 and line_id = $2
              returning next_seq - $3 - 1 as "last!""#,
@@ -400,16 +426,43 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn of(listed: &'a Listed<'a>, key: &DataKey, world: &World<'_>) -> Self {
         let record = listed.record;
-        // The id is part of it, or equal contents of two rows would show as equal tags. The bank's own reference is not:
-        // at some banks every answer has another one for every row, and no product would call that a change.
-        let mut content = Opened::new(listed.id.uuid().as_bytes().to_vec());
-        content.extend_from_slice(&encode(&TransactionWire::from(record).without_reference()));
-        let known_day = record.booking_date.or(record.value_date).or(record.transaction_date);
         Self {
             listed,
-            content_tag: key.mac("transaction.content", &content),
-            booking_date: known_day.unwrap_or_else(|| TimeZone::UTC.to_datetime(world.now).date()),
+            content_tag: content_tag(key, listed.id, record),
+            booking_date: named_day(record).unwrap_or_else(|| TimeZone::UTC.to_datetime(world.now).date()),
             plain: encode(&TransactionWire::from(record)),
+        }
+    }
+}
+
+/// The tag of what a product would notice. The id is part of it, or equal contents of two rows would show as equal tags.
+/// The bank's own reference is not: at some banks every answer has another one for every row, and no product would call
+/// that a change.
+pub(crate) fn content_tag(key: &DataKey, id: TransactionId, record: &Normalized) -> [u8; 32] {
+    let mut content = Opened::new(id.uuid().as_bytes().to_vec());
+    content.extend_from_slice(&encode(&TransactionWire::from(record).without_reference()));
+    key.mac("transaction.content", &content)
+}
+
+/// The day that a record names to be listed under: booking, else value, else transaction day.
+pub(crate) fn named_day(record: &Normalized) -> Option<Date> {
+    record.booking_date.or(record.value_date).or(record.transaction_date)
+}
+
+/// The columns of [`Source`].
+struct Sources<'a> {
+    pages: Vec<Uuid>,
+    rows: Vec<i32>,
+    rule_sets: Vec<&'a str>,
+}
+
+impl<'a> Sources<'a> {
+    fn of(rows: &[Row<'a>]) -> Self {
+        let sources = || rows.iter().map(|row| row.listed.source);
+        Self {
+            pages: sources().map(|source| source.page.uuid()).collect(),
+            rows: sources().map(|source| i32::try_from(source.row).unwrap_or(i32::MAX)).collect(),
+            rule_sets: sources().map(|source| source.rule_set).collect(),
         }
     }
 }
@@ -424,6 +477,7 @@ struct Columns<'a> {
     identities: Vec<Option<Vec<u8>>>,
     doubtful: Vec<Option<Uuid>>,
     settled: Vec<Option<&'static str>>,
+    sources: Sources<'a>,
 }
 
 impl<'a> Columns<'a> {
@@ -446,6 +500,7 @@ impl<'a> Columns<'a> {
                 .collect(),
             doubtful: rows.iter().map(|row| standing(row).0).collect(),
             settled: rows.iter().map(|row| standing(row).1).collect(),
+            sources: Sources::of(rows),
         }
     }
 }

@@ -38,8 +38,10 @@ pub mod private;
 pub mod products;
 pub mod psus;
 pub mod raw_pages;
+pub mod reconciliations;
 pub mod registrations;
 pub mod renewals;
+pub mod replay;
 pub mod sealed;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]

@@ -84,6 +84,7 @@ places! {
         "transaction", "sealed_identity", subject line.uuid(), row id.uuid();
     pub(crate) trust(line: LineId) => "line", "sealed_trust", subject line.uuid(), row line.uuid();
     pub(crate) balance(line: LineId, id: BalanceId) => "balance", "sealed", subject line.uuid(), row id.uuid();
+    pub(crate) reconciliation(line: LineId) => "reconciliation", "sealed", subject line.uuid(), row line.uuid();
     pub(crate) raw_page(line: LineId, id: RawPageId) => "raw_page", "sealed", subject line.uuid(), row id.uuid();
 }
 
@@ -154,6 +155,8 @@ pub(crate) struct TransactionWire<'a> {
     end_to_end_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     bank_transaction_code: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    balance_after: Option<Decimal>,
     /// Field, path, rule.
     provenance: Vec<(Cow<'a, str>, Cow<'a, str>, Cow<'a, str>)>,
     /// Code, text.
@@ -179,6 +182,7 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
             bank_reference: text(&record.bank_reference),
             end_to_end_id: text(&record.end_to_end_id),
             bank_transaction_code: text(&record.bank_transaction_code),
+            balance_after: record.balance_after.map(|money| money.amount()),
             provenance: record
                 .provenance
                 .iter()
@@ -204,8 +208,9 @@ impl TransactionWire<'_> {
         });
         let issues =
             self.issues.into_iter().map(|(code, text)| Some(Issue { code: word(&code)?, text: text.into_owned() }));
+        let currency = self.currency.parse().ok()?;
         Some(Normalized {
-            money: Money::new(self.amount, self.currency.parse().ok()?),
+            money: Money::new(self.amount, currency),
             status: status(&self.status)?,
             booking_date: self.booking_date,
             value_date: self.value_date,
@@ -218,6 +223,7 @@ impl TransactionWire<'_> {
             bank_reference: text(self.bank_reference),
             end_to_end_id: text(self.end_to_end_id),
             bank_transaction_code: text(self.bank_transaction_code),
+            balance_after: self.balance_after.map(|amount| Money::new(amount, currency)),
             provenance: provenance.collect::<Option<_>>()?,
             issues: issues.collect::<Option<_>>()?,
         })
@@ -316,7 +322,7 @@ pub(crate) fn status(word: &str) -> Option<Status> {
     [Status::Booked, Status::Pending].into_iter().find(|status| status.as_str() == word)
 }
 
-fn balance_kind(word: &str) -> Option<BalanceKind> {
+pub(crate) fn balance_kind(word: &str) -> Option<BalanceKind> {
     use BalanceKind::{
         ClosingBooked, Expected, ForwardAvailable, InterimAvailable, InterimBooked, NonInvoiced, OpeningBooked, Unknown,
     };

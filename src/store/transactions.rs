@@ -36,6 +36,8 @@ pub struct Transaction {
     pub settled: Option<(Timestamp, String)>,
     /// The row that it may be, where a fetch could not decide. That one may have been withdrawn since.
     pub doubtful_of: Option<TransactionId>,
+    /// The rules that read it; none for rows older than the note.
+    pub rule_set: Option<String>,
     sealed: Vec<u8>,
 }
 
@@ -100,14 +102,14 @@ pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> 
         r#"select c.state, c.state_reason, c.data_state, p.line_id as "line_id?", p.transaction_id as "transaction_id?",
             p.seq as "seq?", p.booking_date as "booking_date?", p.status as "status?",
             p.first_seen_at as "first_seen_at?", p.last_seen_at as "last_seen_at?", p.settled_at as "settled_at?",
-            p.settled_by as "settled_by?", p.doubtful_of as "doubtful_of?", p.sealed as "sealed?",
+            p.settled_by as "settled_by?", p.doubtful_of as "doubtful_of?", p.rule_set as "rule_set?", p.sealed as "sealed?",
             p.seq as "number?", false as "removed?"
          from consent c
          left join lateral (
             select r.* from consent_line cl
             cross join lateral (
                 select t.line_id, t.transaction_id, t.seq, t.booking_date, t.status, t.first_seen_at, t.last_seen_at,
-                    t.settled_at, t.settled_by, t.doubtful_of, t.sealed
+                    t.settled_at, t.settled_by, t.doubtful_of, t.rule_set, t.sealed
                 from transaction t
                 where t.tenant_id = $1 and t.line_id = cl.line_id and t.removed_at is null and t.booking_date >= $4
                   and (t.booking_date, t.seq) < ($5, case when cl.line_id < $6 then 9223372036854775807
@@ -156,6 +158,7 @@ struct Found {
     settled_at: Option<jiff_sqlx::Timestamp>,
     settled_by: Option<String>,
     doubtful_of: Option<Uuid>,
+    rule_set: Option<String>,
     sealed: Option<Vec<u8>>,
     number: Option<i64>,
     removed: Option<bool>,
@@ -188,6 +191,7 @@ impl Found {
             last_seen_at: self.last_seen_at?.to_jiff(),
             settled: read(self.settled_at).zip(self.settled_by),
             doubtful_of: self.doubtful_of.map(TransactionId::from_uuid),
+            rule_set: self.rule_set,
             sealed: self.sealed?,
         }))
     }
@@ -229,7 +233,7 @@ pub async fn changes(
             p.line_id as "line_id?", p.transaction_id as "transaction_id?", p.seq as "seq?",
             p.booking_date as "booking_date?", p.status as "status?", p.first_seen_at as "first_seen_at?",
             p.last_seen_at as "last_seen_at?", p.settled_at as "settled_at?", p.settled_by as "settled_by?",
-            p.doubtful_of as "doubtful_of?", p.sealed as "sealed?"
+            p.doubtful_of as "doubtful_of?", p.rule_set as "rule_set?", p.sealed as "sealed?"
          from consent c
          left join lateral (
             select t.*, coalesce(t.change_seq, t.seq) as number, t.removed_at is not null as removed

@@ -13,6 +13,7 @@ mod evidence;
 mod fapi;
 mod logging;
 mod normalize;
+mod replay;
 mod serve;
 
 use std::path::PathBuf;
@@ -57,6 +58,8 @@ enum Command {
     Enrich(enrich::EnrichArgs),
     /// Measured speed beside what the machine allows
     Bench(bench::BenchArgs),
+    /// What other rules would make of the rows that are kept raw; without --dry-run, puts it in place
+    Replay(replay::ReplayArgs),
     /// Receipts and bundles
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
@@ -102,6 +105,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Normalize(args) => normalize::run(args),
         Command::Enrich(args) => enrich::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Replay(args) => block_on(replay::run(args)),
         Command::Evidence(command) => evidence::run(command),
     }
 }

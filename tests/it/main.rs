@@ -10,5 +10,7 @@ mod journey;
 mod logins;
 mod pages;
 mod profiles;
+mod reconciliation;
 mod renewal;
+mod replay;
 mod webhooks;

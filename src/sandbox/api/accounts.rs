@@ -103,7 +103,7 @@ fn details(bank: &Inner, opened: &Opened, resource: &Resource, account: &Account
 /// What is booked, and what is left when the pending rows are counted in.
 pub(super) fn balances_of(bank: &Inner, account: &Account) -> Vec<Value> {
     let today = bank.today();
-    let found = bank.listed(account).balances(today);
+    let found = account.balances(today);
     let mut booked = json!({
         "balanceType": "closingBooked",
         "balanceAmount": amount(&found.booked),

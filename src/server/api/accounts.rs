@@ -23,6 +23,7 @@ use super::body::{
 };
 use super::cursor::{self, Position};
 use super::query::Query;
+use super::reconciliation;
 use crate::app::App;
 use crate::evidence_log;
 use crate::keys::TenantKeys;
@@ -74,6 +75,7 @@ async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<Accoun
         cash_account_type: details.cash_account_type,
         owner_name: details.owner_name,
         freshness: freshness(tx, held).await?,
+        reconciliation: reconciliation::of_account(tx, held, key).await?,
     })
 }
 
@@ -241,9 +243,10 @@ pub async fn read_transactions(
     let next_cursor =
         page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
     let freshness = freshness(&mut tx, &held).await?;
+    let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
     disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
     tx.commit().await?;
-    Ok(Json(TransactionPage { data, next_cursor, freshness }))
+    Ok(Json(TransactionPage { data, next_cursor, freshness, reconciliation }))
 }
 
 /// Since when, and how many.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use store::transactions::Transaction;
 use utoipa::ToSchema;
 
+use super::reconciliation::ReconciliationBody;
+
 /// Signed decimal amount: money out is negative.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MoneyBody {
@@ -162,6 +164,9 @@ pub struct AccountBody {
     pub owner_name: Option<String>,
     /// How fresh.
     pub freshness: FreshnessBody,
+    /// Whether it adds up, as of the last complete fetch; absent before the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<ReconciliationBody>,
 }
 
 /// How fresh an account's data are and, if they could be fresher, why they are not.
@@ -259,6 +264,12 @@ pub struct TransactionBody {
     /// ISO 20022 bank transaction code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank_transaction_code: Option<String>,
+    /// The account's balance after the row, where the bank tells it; money owed is negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance_after: Option<MoneyBody>,
+    /// Version of the rules that read the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_set: Option<String>,
     /// Field → where it came from: path in the bank's row and the rule that read it.
     pub provenance: std::collections::BTreeMap<String, ProvenanceBody>,
     /// Doubts, `code: text`.
@@ -344,6 +355,8 @@ impl TransactionBody {
             bank_reference: row.bank_reference,
             end_to_end_id: row.end_to_end_id,
             bank_transaction_code: row.bank_transaction_code,
+            balance_after: row.balance_after.as_ref().map(MoneyBody::from),
+            rule_set: stored.rule_set.clone(),
             provenance: row
                 .provenance
                 .into_iter()
@@ -393,6 +406,10 @@ pub struct TransactionPage {
     pub next_cursor: Option<String>,
     /// How fresh.
     pub freshness: FreshnessBody,
+    /// Whether the account adds up, as of the last complete fetch; absent before the first one. On every page, so that
+    /// nobody reads contradicted rows without knowing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<ReconciliationBody>,
 }
 
 /// Balances with the freshness of their account.

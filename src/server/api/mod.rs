@@ -10,6 +10,7 @@ pub mod evidence;
 mod idempotency;
 pub mod institutions;
 pub mod query;
+pub mod reconciliation;
 pub mod webhook_body;
 pub mod webhooks;
 

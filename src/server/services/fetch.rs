@@ -3,7 +3,7 @@
 //! A run that was killed goes on with the lines it had not finished, each from its first page: which row is which payment
 //! is known of a whole reading alone. What the bank refuses for one account never costs the others.
 
-mod transactions;
+pub(super) mod transactions;
 
 use bank_adapters::answer::{AccountRow, ConsentState};
 use bank_adapters::ask::{BankConsentId, PsuPresent, ResourceId};
@@ -35,8 +35,9 @@ use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::keys::TenantKeys;
+use crate::rule_set;
 use crate::services::renewals::{self, Meanwhile};
-use crate::services::{ServiceError, consents as moves, logins};
+use crate::services::{ServiceError, consents as moves, logins, raw_rows};
 
 /// A token is renewed so many seconds before it ends, so that it does not end on the way.
 const TOKEN_MARGIN_SECONDS: i64 = 30;
@@ -64,6 +65,7 @@ struct Fetch<'a> {
     tokens: Tokens,
     psu: Option<PsuPresent>,
     rules: &'a Rules,
+    rule_set: String,
     run: Uuid,
     job: Option<&'a jobs::Job>,
 }
@@ -110,7 +112,8 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         Err(tomorrow) => return Ok(Verdict::Again(tomorrow)),
     };
     let rules = &connection.bank.profile().rules;
-    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, run, job };
+    let rule_set = rule_set::of(rules);
+    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job };
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
@@ -369,7 +372,7 @@ impl Fetch<'_> {
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
         line.put_balances(self.run, key, &records, &world).await?;
-        let raw = json_array(answer.rows.iter().map(|row| row.raw.as_bytes()));
+        let raw = raw_rows::array(answer.rows.iter().map(|row| row.raw.as_bytes()));
         line.put_raw_page(key, self.answer("balances", &raw, world.now), &world).await?;
         tx.commit().await?;
         fault::point("fetch.balances_stored");
@@ -566,17 +569,4 @@ fn details(account: &ParsedAccount) -> Details {
         owner_name: text(&account.owner_name),
         bic: text(&account.bic),
     }
-}
-
-/// Rows as they came, joined to one JSON array: what is kept for replay holds this account's rows and nothing else.
-fn json_array<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut array = vec![b'['];
-    for (nth, row) in rows.enumerate() {
-        if nth > 0 {
-            array.push(b',');
-        }
-        array.extend_from_slice(row);
-    }
-    array.push(b']');
-    array
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::consent::{DataState, ExpiryReason, RevokedBy, State};
 use domain::ids::{ConsentId, DeletionId, LinkId, LoginId};
+use domain::reconciliation::{Reconciliation, Undecided};
 use domain::records::NormalizedBalance;
 use jiff::civil::Date;
 use uuid::Uuid;
@@ -78,6 +79,8 @@ async fn full(fixture: &Fixture) -> (Consent, [Account; 2]) {
         line.put_balances(run.id, &account.key, &[balance], &world).await.unwrap();
         let answer = Answer { fetch: run.id, kind: "transactions", body: b"raw", expires_at: NOW };
         line.put_raw_page(&account.key, answer, &world).await.unwrap();
+        let verdict = Reconciliation::undecided(Undecided::NoBalance, Vec::new());
+        line.put_reconciliation(&account.key, &verdict, &world).await.unwrap();
         line.page_read(run.id, 9).await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -154,7 +157,7 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
     drop(tx);
 
     for line in &lines {
-        assert_eq!(erase(&fixture, id, Subject::Line(*line)).await, 9 + 1 + 1 + 1 + 1);
+        assert_eq!(erase(&fixture, id, Subject::Line(*line)).await, 9 + 1 + 1 + 1 + 1 + 1);
         // Killed and begun again: nothing is left to do and nothing is counted twice.
         assert_eq!(erase(&fixture, id, Subject::Line(*line)).await, 0);
     }
@@ -181,9 +184,12 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
     }
     let notes = deletions::lines(&mut tx, id).await.unwrap();
     let expected: BTreeMap<String, i64> =
-        [("transaction", 9), ("balance", 1), ("raw_page", 1), ("fetch_line", 1), ("consent_line", 1), ("line", 1)]
+        ["balance", "raw_page", "fetch_line", "consent_line", "reconciliation", "line"]
+            .map(|table| (table, 1))
+            .into_iter()
+            .chain([("transaction", 9)])
             .map(|(table, rows)| (table.to_owned(), rows))
-            .into();
+            .collect();
     for line in &notes {
         assert_eq!(line.counts, expected);
         assert_eq!((line.key_epoch, line.key_deleted_at), (Some(10), Some(NOW)));
@@ -331,7 +337,7 @@ async fn the_steps_follow_the_references_and_end_with_the_key() {
     let mut tx = fixture.tx().await;
     let names = |steps: Vec<crate::data_map::Step>| steps.into_iter().map(|step| step.table).collect::<Vec<_>>();
     let line = names(steps(&mut tx, Subject::Line(domain::ids::LineId::from_uuid(Uuid::nil()))).await.unwrap());
-    assert_eq!(line, ["balance", "consent_line", "fetch_line", "raw_page", "transaction", "line"]);
+    assert_eq!(line, ["balance", "consent_line", "fetch_line", "raw_page", "reconciliation", "transaction", "line"]);
     let consent = domain::ids::ConsentId::from_uuid(Uuid::nil());
     let consent = names(steps(&mut tx, Subject::Consent(consent)).await.unwrap());
     let expected =

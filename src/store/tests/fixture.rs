@@ -3,7 +3,7 @@
 use domain::consent::{Consent as Machine, DataState, State};
 use domain::grant;
 use domain::ids::{
-    ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, RegistrationId, TenantId, TransactionId,
+    ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, RawPageId, RegistrationId, TenantId, TransactionId,
 };
 use domain::money::{Currency, Money};
 use domain::policy::Regime;
@@ -16,7 +16,7 @@ use sqlx::{Connection, Executor, Row};
 use vault::testing::SeededEntropy;
 use vault::{DataKey, Wrapped};
 
-use crate::aligned::{Aligned, Listed, Standing, Stored};
+use crate::aligned::{Aligned, Listed, Source, Standing, Stored};
 use crate::consents::{Cause, Consent};
 use crate::grants::Grant;
 use crate::lines::{Details, NewLine, Writer};
@@ -235,7 +235,7 @@ impl Fixture {
             .zip(&identities)
             .map(|((id, standing, record), identity)| {
                 let identity = (*standing != Standing::Same).then_some(identity.as_bytes());
-                Listed { id: *id, standing: *standing, record, identity }
+                Listed { id: *id, standing: *standing, record, identity, source: source() }
             })
             .collect();
         let aligned = Aligned { listed: &listed, identities: &[], missed, withdrawn, trust: b"trust" };
@@ -262,6 +262,11 @@ impl Fixture {
     }
 }
 
+/// A place in a raw answer that nobody looks up.
+pub(super) fn source() -> Source<'static> {
+    Source { page: RawPageId::from_uuid(uuid::Uuid::nil()), row: 0, rule_set: "rules" }
+}
+
 /// A record with something in every field.
 pub(super) fn record(booking_date: Option<Date>, amount: &str) -> Normalized {
     Normalized {
@@ -278,6 +283,7 @@ pub(super) fn record(booking_date: Option<Date>, amount: &str) -> Normalized {
         bank_reference: Some("ref".to_owned()),
         end_to_end_id: None,
         bank_transaction_code: Some("PMNT-CCRD-POSD".to_owned()),
+        balance_after: Some(Money::new("102.50".parse().unwrap(), Currency::EUR)),
         provenance: vec![Provenance { field: "amount", path: "transactionAmount.amount".into(), rule: "sign.signed" }],
         issues: vec![Issue::new("value_date.missing", "no value date")],
     }

@@ -2,20 +2,22 @@
 
 use domain::consent::{DataState, RevokedBy, State};
 use domain::ids::{LineId, TransactionId};
+use domain::money::{Currency, Money};
+use domain::reconciliation::{Anchor, Found, Hypothesis, Mark, Reconciliation, Undecided, Verdict};
 use domain::records::{BalanceKind, Normalized, NormalizedBalance, Status};
 use jiff::civil::Date;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row};
 use vault::{DataKey, Wrapped};
 
-use super::fixture::{CAUSE, Fixture, NOW, record, until_somebody_waits};
+use super::fixture::{CAUSE, Fixture, NOW, record, source, until_somebody_waits};
 use crate::aligned::{Aligned, Listed, Standing, Stored};
 use crate::consents::Consent;
 use crate::fetches::{Run, RunState};
 use crate::lines::{Details, Known, NewLine, Writer};
 use crate::raw_pages::Answer;
 use crate::transactions::Change;
-use crate::{StoreError, balances, consents, fetches, lines, raw_pages, transactions};
+use crate::{StoreError, balances, consents, fetches, lines, raw_pages, reconciliations, transactions};
 
 fn day(text: &str) -> Date {
     text.parse().unwrap()
@@ -375,7 +377,7 @@ async fn a_revocation_waits_for_the_writer_that_was_faster() {
     let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
     let record = record(Some(day("2026-01-01")), "1");
     let id = TransactionId::new(&fixture.world());
-    let listed = [Listed { id, standing: Standing::New, record: &record, identity: Some(b"a") }];
+    let listed = [Listed { id, standing: Standing::New, record: &record, identity: Some(b"a"), source: source() }];
     let aligned = Aligned { listed: &listed, identities: &[], missed: &[], withdrawn: &[], trust: b"" };
     writer.line(account.id).await.unwrap().put_aligned(&account.key, &aligned, &fixture.world()).await.unwrap();
     let committed = async {
@@ -426,7 +428,7 @@ async fn a_storm_of_writers_leaves_nothing_behind_the_revocation() {
                 let mut tx = fixture.tx().await;
                 let Ok(mut writer) = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await else { return n };
                 let id = TransactionId::new(&fixture.world());
-                let listed = [Listed { id, standing: Standing::New, record, identity: Some(b"a") }];
+                let listed = [Listed { id, standing: Standing::New, record, identity: Some(b"a"), source: source() }];
                 let aligned = Aligned { listed: &listed, identities: &[], missed: &[], withdrawn: &[], trust: b"" };
                 let mut line = writer.line(account.id).await.unwrap();
                 line.put_aligned(&account.key, &aligned, &fixture.world()).await.unwrap();
@@ -448,4 +450,61 @@ async fn a_storm_of_writers_leaves_nothing_behind_the_revocation() {
     let at_end = transactions::extent(&mut tx, account.id).await.unwrap().rows;
     assert_eq!(at_stop, at_end, "no row was written after the revocation had committed");
     assert_eq!(at_end, i64::from(a + b + c));
+}
+
+#[tokio::test]
+async fn a_verdict_comes_back_as_it_was_and_is_read_under_a_live_consent_alone() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let account = fixture.line(&consent, 1).await;
+    let money = |text: &str| Money::new(text.parse().unwrap(), Currency::EUR);
+    let anchor = |amount| Anchor {
+        money: money(amount),
+        kind: BalanceKind::ClosingBooked,
+        credit_limit_included: Some(false),
+        day: Some(day("2026-01-02")),
+        at: NOW,
+    };
+    let id = TransactionId::new(&fixture.world());
+    let mark = Mark {
+        anchor: anchor("10.00"),
+        last_seq: 7,
+        pending: vec![id],
+        pending_sum: "-3.20".parse().unwrap(),
+        complete_from: Some(day("2025-10-01")),
+    };
+    let found = Found {
+        hypothesis: Hypothesis::DoubledRow,
+        transaction: Some(id),
+        amount: Some(money("5")),
+        day: None,
+        after: NOW,
+    };
+    let record = Reconciliation {
+        verdict: Verdict::Contradicted,
+        undecided: None,
+        found: vec![found],
+        residual: Some(money("-5.00")),
+        opening: Some(anchor("10.00")),
+        closing: Some(anchor("5.00")),
+        rows: 2,
+        moved: Some(money("0.00")),
+        marks: vec![mark],
+    };
+    let mut tx = fixture.tx().await;
+    assert!(reconciliations::of_line(&mut tx, consent.id, account.id).await.unwrap().is_none());
+    for verdict in [Reconciliation::undecided(Undecided::Gap, Vec::new()), record.clone()] {
+        let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
+        let mut line = writer.line(account.id).await.unwrap();
+        line.put_reconciliation(&account.key, &verdict, &fixture.world()).await.unwrap();
+        assert!(line.reconciliation(&account.key).await.unwrap() == Some(verdict));
+    }
+    let judged = reconciliations::of_line(&mut tx, consent.id, account.id).await.unwrap().unwrap();
+    assert!(judged.open(fixture.tenant, &account.key).unwrap() == record);
+    assert_eq!((judged.judged_at, judged.clusters), (NOW, vec!["transactions".to_owned()]));
+    tx.commit().await.unwrap();
+    fixture.set(&consent, State::Revoked(RevokedBy::Psu), DataState::Erasing).await;
+    let mut tx = fixture.tx().await;
+    let refused = reconciliations::of_line(&mut tx, consent.id, account.id).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed)));
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bank_adapters::answer::{Continuation, Row};
 use bank_adapters::ask::{BookingStatus, PageAsk, ResourceId, Window};
 use bank_adapters::error::{BankError, Breach};
-use domain::ids::TransactionId;
+use domain::ids::{RawPageId, TransactionId};
 use domain::limits;
 use domain::records::{Holder, Normalized, Parsed, Status};
 use domain::world::World;
@@ -16,15 +16,16 @@ use jiff::Span;
 use jiff::civil::Date;
 use normalize::identity::{self, Alignment, Coverage, Outcome, Sketch, Trust, Twin};
 use store::StoreError;
-use store::aligned::{Aligned, Known, Listed, Standing};
-use store::lines::{LineWriter, Resource, Writer};
+use store::aligned::{Aligned, Known, Listed, Source, Standing};
+use store::lines::{Details, LineWriter, Resource, Writer};
 use store::sealed::Opened;
 use vault::DataKey;
 
-use super::{Fetch, json_array};
+use super::Fetch;
 use crate::bank_calls::{self, CallError};
 use crate::fault;
-use crate::services::ServiceError;
+use crate::services::reconciliation::{self, Complete};
+use crate::services::{ServiceError, raw_rows};
 
 /// So many days of history every bank gives; of earlier ones it is believed as far as it lists rows of them. Many banks
 /// cut a long history without a word, and what lies before the cut is not gone.
@@ -35,6 +36,8 @@ const HISTORY_DAYS_CERTAIN: i32 = 89;
 struct Reading {
     listed: Vec<identity::Listed>,
     records: Vec<Normalized>,
+    /// Of each, the raw answer and its place in it.
+    places: Vec<(RawPageId, u32)>,
     pages: u32,
     /// Rows that could not be read.
     refused: usize,
@@ -63,8 +66,8 @@ impl Fetch<'_> {
                 let context = self.context();
                 let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
                 let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
-                self.keep_page(resource, key, &answer.rows).await?;
-                self.read_page(&mut reading, &holder, &answer.rows)?;
+                let kept = self.keep_page(resource, key, &answer.rows).await?;
+                self.read_page(&mut reading, &holder, kept, &answer.rows)?;
                 match answer.next {
                     Continuation::End => break,
                     Continuation::Next(link) => next = link,
@@ -100,38 +103,45 @@ impl Fetch<'_> {
     }
 
     fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
-        let details = resource.line.details(self.occasion.about.tenant, key)?;
-        Ok(Holder {
-            name: details.owner_name,
-            account: details.iban.or(details.bban).or(details.other),
-            currency: details.currency.and_then(|code| code.parse().ok()),
-        })
+        Ok(holder(resource.line.details(self.occasion.about.tenant, key)?))
     }
 
-    async fn keep_page(&self, resource: &Resource, key: &DataKey, rows: &[Row<Parsed>]) -> Result<(), ServiceError> {
+    async fn keep_page(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        rows: &[Row<Parsed>],
+    ) -> Result<RawPageId, ServiceError> {
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
-        let raw = json_array(rows.iter().map(|row| row.raw.as_bytes()));
-        line.put_raw_page(key, self.answer("transactions", &raw, world.now), &world).await?;
+        let raw = raw_rows::pack(rows);
+        let page = line.put_raw_page(key, self.answer("transactions", &raw, world.now), &world).await?;
         line.page_read(self.run, rows.len()).await?;
         fault::point("fetch.page_before_commit");
         tx.commit().await?;
         fault::point("fetch.page_committed");
-        Ok(())
+        Ok(page)
     }
 
-    fn read_page(&self, reading: &mut Reading, holder: &Holder, rows: &[Row<Parsed>]) -> Result<(), ServiceError> {
+    fn read_page(
+        &self,
+        reading: &mut Reading,
+        holder: &Holder,
+        page: RawPageId,
+        rows: &[Row<Parsed>],
+    ) -> Result<(), ServiceError> {
         if reading.listed.len().saturating_add(rows.len()) > limits::ROWS_PER_READING_MAX {
             return Err(too_long("transactions"));
         }
-        for row in rows {
+        for (nth, row) in (0..).zip(rows) {
             match normalize::transaction(&row.parsed, holder, self.rules) {
                 Ok(record) => {
                     let sketch = Sketch::of(&row.parsed, &record);
                     reading.listed.push(identity::Listed { sketch, page: reading.pages });
                     reading.records.push(record);
+                    reading.places.push((page, nth));
                 }
                 Err(_issues) => reading.refused += 1,
             }
@@ -157,13 +167,40 @@ impl Fetch<'_> {
         if retired > 0 {
             tracing::info!(retired, "rows of an earlier build are stored anew");
         }
-        let stored = align(&mut line, key, reading, coverage, &world).await?;
+        let stored = align(&mut line, key, &self.rule_set, reading, coverage, &world).await?;
+        let judged = if self.has("balances") {
+            let known_from = resource.line.freshness.complete_from.map_or(asked.0, |from| from.min(asked.0));
+            let complete = Complete {
+                fetch: self.run,
+                currency: self.holder(resource, key)?.currency,
+                asked_from: asked.0,
+                complete_from: known_from,
+            };
+            Some(reconciliation::judge(&mut line, key, complete, &world).await?)
+        } else {
+            None
+        };
         line.transactions_complete(world.now, Some(asked.0), Some(asked.1)).await?;
         line.done(self.run, stored.new).await?;
+        if let Some(judged) = &judged {
+            judged.record(self.app, &mut tx, &world, self.consent.id, resource.line.id).await?;
+        }
         fault::point("fetch.line_before_commit");
         tx.commit().await?;
+        if let Some(judged) = judged {
+            judged.count(&self.occasion.connection.institution);
+        }
         fault::point("fetch.line_done");
         Ok(())
+    }
+}
+
+/// Whose rows they are, as far as the bank tells.
+pub(in crate::services) fn holder(details: Details) -> Holder {
+    Holder {
+        name: details.owner_name,
+        account: details.iban.or(details.bban).or(details.other),
+        currency: details.currency.and_then(|code| code.parse().ok()),
     }
 }
 
@@ -182,11 +219,12 @@ fn believed_from(listed: &[identity::Listed], asked: Date, today: Date) -> Date 
 async fn align(
     line: &mut LineWriter<'_>,
     key: &DataKey,
+    rule_set: &str,
     reading: Reading,
     coverage: Coverage,
     world: &World<'_>,
 ) -> Result<store::aligned::Stored, ServiceError> {
-    let Reading { listed, records, refused, .. } = reading;
+    let Reading { listed, records, places, refused, .. } = reading;
     let known = line.known(key, identity::opens_from(&listed, &coverage)).await?;
     let stored = known.iter().map(row).collect::<Result<Vec<_>, _>>()?;
     let trust = match line.trust(key).await? {
@@ -212,9 +250,10 @@ async fn align(
     let before: HashMap<TransactionId, &Opened> = known.iter().map(|row| (row.id, &row.identity)).collect();
     let identities = forms.changed(&before);
     let mut rows = Vec::with_capacity(listed.len());
-    for ((outcome, id), record) in alignment.listed.iter().zip(&forms.ids).zip(&records) {
+    for (((outcome, id), record), (page, row)) in alignment.listed.iter().zip(&forms.ids).zip(&records).zip(places) {
         let (Some(id), Some(standing)) = (*id, forms.standing(*outcome)) else { continue };
-        rows.push(Listed { id, standing, record, identity: identities.get(&id).map(|bytes| bytes.as_slice()) });
+        let identity = identities.get(&id).map(|bytes| bytes.as_slice());
+        rows.push(Listed { id, standing, record, identity, source: Source { page, row, rule_set } });
     }
     let listed_ids: std::collections::HashSet<TransactionId> = rows.iter().map(|row| row.id).collect();
     let others: Vec<(TransactionId, &[u8])> = identities
@@ -331,6 +370,7 @@ mod tests {
             bank_reference: None,
             end_to_end_id: None,
             bank_transaction_code: None,
+            balance_after: None,
             provenance: Vec::new(),
             issues: Vec::new(),
         };

@@ -1,0 +1,52 @@
+//! A digest of what decides how a bank's row is read: the sources and tables of `normalize`, and the readers of the
+//! standards in `bank_adapters`. Tests are no part of it.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use sha2::{Digest, Sha256};
+
+/// Folders below the root of the tree.
+const FOLDERS: [&str; 4] =
+    ["src/normalize", "bank_adapters/standards", "bank_adapters/quirks", "bank_adapters/unprofiled.toml"];
+/// Endings of files that count.
+const ENDINGS: [&str; 5] = ["rs", "toml", "csv", "txt", "json"];
+/// Files that hold tests alone, and what describes the crate.
+const LEFT_OUT: [&str; 4] = ["tests.rs", "cases.rs", "simulation.rs", "Cargo.toml"];
+
+fn files(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            files(&entry?.path(), found)?;
+        }
+        return Ok(());
+    }
+    let counts = path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
+    let left_out = path.file_name().is_some_and(|name| LEFT_OUT.iter().any(|other| name == *other));
+    if counts && !left_out {
+        found.push(path.to_owned());
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+        files(&root.join(folder), &mut found)?;
+    }
+    found.sort();
+    let mut digest = Sha256::new();
+    for path in found {
+        let name = path.strip_prefix(&root)?.to_string_lossy().into_owned();
+        let content = fs::read(&path)?;
+        for part in [name.as_bytes(), &content] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+    }
+    let hexadecimal: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo::rustc-env=TRIBUTARY_RULES_DIGEST={hexadecimal}");
+    Ok(())
+}
