@@ -14,19 +14,32 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use net::serve::{ClientCertificates, ServeConfig, Serving, Transport, serve};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::books::{Books, ConsentStatus};
 use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::{Account, BankData, Row};
+use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Latest, LogLine};
-use crate::{api, dpop, front, oauth};
+use crate::{api, dpop, front, oauth, resources};
 
 /// The simulated bank.
 #[derive(Debug, Clone, Copy)]
 pub struct Bank;
+
+/// What a bank says, for [`Running::misstate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// In ID tokens, before they are signed.
+    IdToken,
+    /// In signed authorisation responses (JARM), before they are signed.
+    SignedResponse,
+    /// In answers of the token endpoint.
+    TokenResponse,
+}
 
 /// A client with its keys read.
 #[derive(Debug)]
@@ -46,9 +59,12 @@ pub(crate) struct Inner {
     requests: Latest<String>,
     /// Paths whose next answer is lost on the way.
     losses: Mutex<Vec<String>>,
+    /// Members that the bank states wrongly.
+    lies: Mutex<Vec<(Said, String, Value)>>,
     pub(crate) clients: Vec<Client>,
     pub(crate) data: BankData,
     pub(crate) policy: Policy,
+    pub(crate) ecosystem: Ecosystem,
     pub(crate) key: SigningKey,
     /// Base of the interface, `https://localhost:8443`.
     pub(crate) interface: String,
@@ -110,6 +126,23 @@ impl Inner {
         self.clients.iter().find(|client| client.registered.client_id == client_id)
     }
 
+    /// What the bank says after every member that it was told to misstate.
+    pub(crate) fn says(&self, what: Said, mut members: Value) -> Value {
+        let lies = self.lies.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, name, value) in lies.iter().filter(|(said, ..)| *said == what) {
+            match (value, members.as_object_mut()) {
+                (Value::Null, Some(members)) => {
+                    members.remove(name);
+                }
+                (value, Some(members)) => {
+                    members.insert(name.clone(), value.clone());
+                }
+                (_, None) => {}
+            }
+        }
+        members
+    }
+
     pub(crate) fn note(&self, endpoint: &'static str, code: &str, detail: &str) {
         self.write(endpoint, false, code, detail);
     }
@@ -143,22 +176,27 @@ impl Bank {
 
         let inner = Arc::new(Inner {
             zone: TimeZone::get(&config.data.zone)?,
-            clients: read_clients(config.clients)?,
-            key: SigningKey::generate().map_err(StartError::SigningKey)?,
+            clients: read_clients(config.clients, config.ecosystem.algorithms)?,
+            key: SigningKey::generate(config.ecosystem.algorithms).map_err(StartError::SigningKey)?,
             clock: config.clock,
             entropy: config.entropy,
             books: Mutex::default(),
             log: Latest::default(),
             requests: Latest::default(),
             losses: Mutex::default(),
+            lies: Mutex::default(),
             data: config.data,
             policy: config.policy,
+            ecosystem: config.ecosystem,
             interface,
             front,
             issuer,
         });
         let interface_router = oauth::router(Arc::clone(&inner))
-            .merge(api::router(Arc::clone(&inner)))
+            .merge(match &config.ecosystem.resources {
+                Some(resources) => resources::router(Arc::clone(&inner), resources),
+                None => api::router(Arc::clone(&inner)),
+            })
             .layer(from_fn_with_state(Arc::clone(&inner), received));
         let front_router = oauth::router(Arc::clone(&inner)).merge(front::router(Arc::clone(&inner)));
         let shutdown = CancellationToken::new();
@@ -194,10 +232,13 @@ async fn received(State(bank): State<Shared>, request: Request, next: Next) -> R
     }
 }
 
-fn read_clients(clients: Vec<RegisteredClient>) -> Result<Vec<Client>, StartError> {
+fn read_clients(
+    clients: Vec<RegisteredClient>,
+    algorithms: &'static [&'static str],
+) -> Result<Vec<Client>, StartError> {
     clients
         .into_iter()
-        .map(|registered| match Keys::from_json(&registered.jwks) {
+        .map(|registered| match Keys::from_json(&registered.jwks, algorithms) {
             Some(keys) => Ok(Client { registered, keys }),
             None => Err(StartError::ClientKeys { client_id: registered.client_id }),
         })
@@ -255,6 +296,16 @@ impl Running {
     /// the answer has arrived. Asked for n times, the next n answers are lost.
     pub fn lose_answer(&self, path: &str) {
         self.inner.losses.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+    }
+
+    /// From now on the bank states a member wrongly; `null` leaves it away. What it does stays right.
+    pub fn misstate(&self, what: Said, name: &str, value: Value) {
+        self.inner.lies.lock().unwrap_or_else(PoisonError::into_inner).push((what, name.to_owned(), value));
+    }
+
+    /// From now on the bank states everything as it is.
+    pub fn be_honest(&self) {
+        self.inner.lies.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The PSU ends a consent in the bank's own pages: `revokedByPsu`. Refresh tokens of it are dead; an access token

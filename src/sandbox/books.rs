@@ -147,6 +147,8 @@ pub(crate) enum AnswerWay {
     Query,
     /// As a signed JWT in the address (`response_mode=jwt`).
     Jarm,
+    /// In the fragment, with an ID token that vouches for the code (`code id_token`).
+    HybridFragment,
     /// In a form that the browser posts, with an ID token that vouches for the code (`code id_token`).
     HybridForm,
 }
@@ -164,6 +166,8 @@ pub(crate) struct Pushed {
     pub(crate) code_challenge: String,
     /// How the answer travels.
     pub(crate) answer: AnswerWay,
+    /// The arrangement that the request changes: the new consent takes its place.
+    pub(crate) changes: Option<String>,
     /// The key that the tokens must be bound to (`dpop_jkt`).
     pub(crate) key: Option<String>,
     pub(crate) expires: Timestamp,
@@ -243,6 +247,14 @@ impl Books {
     pub(crate) fn revoke_tokens_of(&mut self, consent_id: &str) {
         self.access.retain(|_, token| token.consent_id.as_deref() != Some(consent_id));
         self.refresh.retain(|_, token| token.consent_id != consent_id);
+    }
+
+    /// Puts a consent in the place of another, whose tokens die.
+    pub(crate) fn replace(&mut self, old: &str, new: &str) {
+        if let Some(consent) = self.consents.remove(new) {
+            self.consents.insert(old.to_owned(), consent);
+            self.revoke_tokens_of(old);
+        }
     }
 
     /// Forgets what ran out an hour ago. Until then the bank can still say that it knew it.

@@ -9,6 +9,7 @@ use net::{Roots, TransportIdentity};
 use serde_json::Value;
 
 use crate::data::BankData;
+use crate::ecosystem::{BERLIN_GROUP, Ecosystem};
 
 /// How the browser reaches the bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +141,8 @@ pub struct Config {
     pub front: Front,
     /// The bank's habits.
     pub policy: Policy,
+    /// Where the bank is at home.
+    pub ecosystem: Ecosystem,
     /// The name in the bank's URLs; it must lead to loopback and be in the server certificate.
     pub host: String,
     /// Where the interface listens; port 0 takes a free one.
@@ -167,6 +170,7 @@ impl Config {
             data,
             front: Front::PlainLoopback,
             policy: Policy::default(),
+            ecosystem: BERLIN_GROUP,
             host: "localhost".to_owned(),
             interface_listen: free,
             front_listen: free,

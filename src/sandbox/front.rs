@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
-use url::Url;
+use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
-use crate::bank::{Inner, Shared};
+use crate::bank::{Inner, Said, Shared};
 use crate::books::{AnswerWay, Asked, Books, Code, ConsentStatus, Pushed, Resource, Session};
 use crate::data::Psu;
 use crate::oauth::{request, token};
@@ -246,12 +246,19 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     if recurring && bank.policy.one_recurring_consent {
         books.replace_recurring(&request.consent_id, psu, &client_id, today);
     }
+    let mut request = request;
+    if let Some(old) = request.changes.take() {
+        books.replace(&old, &request.consent_id);
+        request.consent_id = old;
+    }
     let code = bank.secret();
     let expires = bank.after(bank.policy.code_seconds);
     let entry = Code { request: request.clone(), psu, authenticated_at: now, expires, family: None };
     let state = request.state.as_deref().unwrap_or_default();
     let voucher = match request.answer {
-        AnswerWay::HybridForm => token::id_token(bank, &entry, &[("c_hash", &code), ("s_hash", state)]).ok(),
+        AnswerWay::HybridForm | AnswerWay::HybridFragment => {
+            token::id_token(bank, &entry, &[("c_hash", &code), ("s_hash", state)]).ok()
+        }
         AnswerWay::Query | AnswerWay::Jarm => None,
     };
     books.codes.insert(code.clone(), entry);
@@ -279,9 +286,14 @@ fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<Strin
         Ok((code, voucher)) => ("code", code, voucher),
         Err(error) => ("error", error, None),
     };
+    let fields = [("id_token", voucher.as_deref()), ("state", request.state.as_deref())];
+    let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    if request.answer == AnswerWay::HybridFragment {
+        let fields = [(name, value)].into_iter().chain(fields);
+        target.set_fragment(Some(&form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()));
+        return go(target.as_str());
+    }
     if request.answer == AnswerWay::HybridForm {
-        let fields = [("id_token", voucher.as_deref()), ("state", request.state.as_deref())];
-        let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let page = FormPostPage {
             bank: &bank.data.name,
             tpp: tpp_name(bank, request),
@@ -300,7 +312,7 @@ fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<Strin
         if let Some(state) = &request.state {
             claims["state"] = json!(state);
         }
-        let Ok(response) = bank.key.sign(&claims) else {
+        let Ok(response) = bank.key.sign(&bank.says(Said::SignedResponse, claims)) else {
             return stop(bank, "jarm.failed", "The answer could not be signed.");
         };
         target.query_pairs_mut().append_pair("response", &response);

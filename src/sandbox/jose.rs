@@ -5,8 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use josekit::JoseError;
+use josekit::jwe::{self, JweHeader, RSA_OAEP};
 use josekit::jwk::Jwk;
 use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
+use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::{ES256, EdDSA, JwsHeader, JwsVerifier, PS256, deserialize_compact, serialize_compact};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,9 @@ use crate::fault::Fault;
 
 /// Longest time that a token's clock may run ahead of ours, in seconds (FAPI 2.0 Security Profile §5.3.2.1).
 pub(crate) const AHEAD_SECONDS: i64 = 10;
+
+/// Size of an RSA key.
+const RSA_BITS: u32 = 2048;
 
 /// base64url without padding.
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
@@ -27,17 +32,33 @@ pub(crate) fn sha256_base64url(text: &str) -> String {
 
 /// The public keys of one client.
 #[derive(Debug)]
-pub(crate) struct Keys(Vec<Jwk>);
+pub(crate) struct Keys {
+    keys: Vec<Jwk>,
+    /// What they may sign with.
+    algorithms: &'static [&'static str],
+}
 
 impl Keys {
     /// Reads a JWK set. `None` when it is not one or holds a private or symmetric key.
-    pub(crate) fn from_json(jwks: &Value) -> Option<Self> {
+    pub(crate) fn from_json(jwks: &Value, algorithms: &'static [&'static str]) -> Option<Self> {
         let keys = jwks.get("keys")?.as_array()?.iter().map(|key| {
             let map = key.as_object()?;
             let secret = map.contains_key("d") || map.contains_key("k");
             if secret { None } else { Jwk::from_map(map.clone()).ok() }
         });
-        keys.collect::<Option<Vec<_>>>().map(Self)
+        let keys = keys.collect::<Option<Vec<_>>>()?;
+        Some(Self { keys, algorithms })
+    }
+
+    /// A JWT inside an encrypted one (RFC 7519 §5.2) for the key that the client registered for it.
+    pub(crate) fn encrypt(&self, jwt: &str) -> Option<String> {
+        let mut key = self.keys.iter().find(|key| key.key_use() == Some("enc") && key.key_type() == "RSA")?.clone();
+        let mut header = JweHeader::new();
+        header.set_key_id(key.key_id()?);
+        header.set_content_type("JWT");
+        header.set_content_encryption("A256GCM");
+        key.set_algorithm("RSA-OAEP");
+        jwe::serialize_compact(jwt.as_bytes(), &header, &RSA_OAEP.encrypter_from_jwk(&key).ok()?).ok()
     }
 
     /// Verifies a compact JWS and returns its header and claims. Keys are found by `kid` alone, never taken from the
@@ -46,7 +67,10 @@ impl Keys {
         let header = peek_header(token).ok_or_else(|| kind.fault("", "invalid", "is not a compact JWS"))?;
         let kid = header.key_id().ok_or_else(|| kind.fault("kid", "missing", "has no kid in its header"))?;
         let alg = header.claim("alg").and_then(Value::as_str).unwrap_or_default();
-        let key = self.0.iter().find(|key| key.key_id() == Some(kid) && key_type_fits(key, alg));
+        let key = self.keys.iter().find(|key| key.key_id() == Some(kid) && key_type_fits(key, alg));
+        if !self.algorithms.contains(&alg) {
+            return Err(kind.fault("alg", "mismatch", &format!("must be signed with {}", self.algorithms.join(", "))));
+        }
         let verifier: Box<dyn JwsVerifier> = match (alg, key) {
             ("PS256" | "ES256" | "EdDSA", None) => {
                 return Err(kind.fault("kid", "mismatch", "is signed with a key that is not registered"));
@@ -116,6 +140,11 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// A claim of any type.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.map.get(name)
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
@@ -185,20 +214,31 @@ impl Claims {
     }
 }
 
-/// The bank's own signing key: ES256 for ID tokens and JARM responses.
+/// The bank's own signing key, for ID tokens and JARM responses: RSA where PS256 comes first, else EC.
 #[derive(Debug)]
 pub(crate) struct SigningKey {
     private: Jwk,
     public: Jwk,
     kid: String,
+    rsa: bool,
 }
 
 impl SigningKey {
-    pub(crate) fn generate() -> Result<Self, JoseError> {
-        let pair = EcKeyPair::generate(EcCurve::P256)?;
-        let public = pair.to_jwk_public_key();
+    pub(crate) fn generate(algorithms: &[&str]) -> Result<Self, JoseError> {
+        let rsa = algorithms.first() == Some(&"PS256");
+        let (private, public) = if rsa {
+            let pair = RsaKeyPair::generate(RSA_BITS)?;
+            (pair.to_jwk_private_key(), pair.to_jwk_public_key())
+        } else {
+            let pair = EcKeyPair::generate(EcCurve::P256)?;
+            (pair.to_jwk_private_key(), pair.to_jwk_public_key())
+        };
         let kid = sha256_base64url(&public.to_string());
-        Ok(Self { private: pair.to_jwk_private_key(), public, kid })
+        Ok(Self { private, public, kid, rsa })
+    }
+
+    pub(crate) const fn alg(&self) -> &'static str {
+        if self.rsa { "PS256" } else { "ES256" }
     }
 
     /// The JWK set behind `jwks_uri`.
@@ -206,7 +246,7 @@ impl SigningKey {
         let mut key: Map<String, Value> = self.public.clone().into();
         key.insert("kid".to_owned(), json!(self.kid));
         key.insert("use".to_owned(), json!("sig"));
-        key.insert("alg".to_owned(), json!("ES256"));
+        key.insert("alg".to_owned(), json!(self.alg()));
         json!({ "keys": [key] })
     }
 
@@ -214,6 +254,11 @@ impl SigningKey {
     pub(crate) fn sign(&self, claims: &Value) -> Result<String, JoseError> {
         let mut header = JwsHeader::new();
         header.set_key_id(&self.kid);
-        serialize_compact(claims.to_string().as_bytes(), &header, &ES256.signer_from_jwk(&self.private)?)
+        let text = claims.to_string();
+        if self.rsa {
+            serialize_compact(text.as_bytes(), &header, &PS256.signer_from_jwk(&self.private)?)
+        } else {
+            serialize_compact(text.as_bytes(), &header, &ES256.signer_from_jwk(&self.private)?)
+        }
     }
 }

@@ -21,18 +21,24 @@ mod books;
 mod config;
 mod data;
 mod dpop;
+mod ecosystem;
 mod fault;
 mod front;
 mod generate;
 mod jose;
 mod log;
 mod oauth;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod visit;
 
-pub use bank::{Bank, Running, StolenToken};
+pub use bank::{Bank, Running, Said, StolenToken};
 pub use config::{Binding, ClientAuthentication, Config, Front, Policy, RegisteredClient, RequestWay, StartError};
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
+pub use ecosystem::{
+    BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, Header, NamedBy, OPEN_BANKING_UK, OPEN_FINANCE_BRASIL, Resources,
+    Shown,
+};
 pub use log::LogLine;
 pub use visit::{Decision, VisitError};

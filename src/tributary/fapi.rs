@@ -6,7 +6,6 @@ mod walk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
@@ -17,7 +16,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
-use probe::{Asked, Probe, Report};
+use probe::{Probe, Report};
 
 /// The FAPI client
 #[derive(Debug, Subcommand)]
@@ -50,6 +49,12 @@ pub(crate) struct ProbeArgs {
     /// Show the access token here, once
     #[arg(long, value_name = "URL", value_parser = https)]
     resource: Option<Url>,
+    /// A header of that call: `x-v=1`. Repeat it for each
+    #[arg(long, value_name = "NAME=VALUE", value_parser = header, requires = "resource")]
+    header: Vec<(String, String)>,
+    /// For how many seconds data are to be shared, where the profile has a claim that says so
+    #[arg(long, value_name = "SECONDS")]
+    sharing: Option<u32>,
     /// The bank's id of what is to be authorised, where its profile names it in a scope, in details or in a claim
     #[arg(long, value_name = "ID")]
     intent: Option<String>,
@@ -102,11 +107,9 @@ pub(crate) fn run(command: FapiCommand) -> anyhow::Result<()> {
 }
 
 async fn probe(args: ProbeArgs) -> anyhow::Result<()> {
-    let limits = Limits { total: Duration::from_secs(args.timeout), ..Limits::AUTH };
-    let setup = files::read(&args.profile, &args.registration, args.intent.as_deref(), &args.user, limits)?;
+    let setup = files::read(&args)?;
     let mut probe = Probe::new(setup, args.trace.as_deref())?;
-    let asked = Asked { answers: &args.form, resource: args.resource.as_ref(), register: args.register };
-    let report = probe.run(&asked).await;
+    let report = probe.run(&args).await;
     crate::print(&if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { sentences(&report) })?;
     ensure!(report.ok, "stopped at {}: {}", report.stage, report.reason.as_deref().unwrap_or_default());
     Ok(())
@@ -123,7 +126,7 @@ fn sentences(report: &Report) -> String {
 fn reasons() -> String {
     let client = fapi::reasons().iter().map(|reason| (reason.code, reason.reference.to_owned()));
     let transport = TRANSPORT.iter().map(|error| (error.code(), error.to_string()));
-    let walk = walk::REASONS.iter().map(|(code, says)| (*code, (*says).to_owned()));
+    let walk = walk::REASONS.iter().chain(&probe::REASONS).map(|(code, says)| (*code, (*says).to_owned()));
     client.chain(transport).chain(walk).map(|(code, reference)| format!("{code:<60} {reference}\n")).collect()
 }
 
@@ -150,6 +153,11 @@ const TRANSPORT: [TransportError; 16] = [
 fn answer(text: &str) -> Result<(String, SecretString), String> {
     let (name, value) = text.split_once('=').ok_or("must be written name=value")?;
     Ok((name.to_owned(), value.to_owned().into()))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be written name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn hint(text: &str) -> Result<(Kind, SecretString), String> {

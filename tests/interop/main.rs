@@ -5,6 +5,7 @@
 
 mod certificates;
 mod combination;
+mod ecosystems;
 mod faults;
 mod planted;
 mod probe;

@@ -64,6 +64,11 @@ fn attempt(bank: &Running, consent: &str, more: &[&str]) -> Outcome {
 }
 
 async fn open(clock: &Arc<TestClock>) -> Running {
+    start(clock, |_| {}).await
+}
+
+/// A bank that knows us, after a change of what it is started with.
+pub(crate) async fn start(clock: &Arc<TestClock>, change: impl FnOnce(&mut Config)) -> Running {
     let identity = TransportIdentity::from_pem(text("server.pem").as_bytes(), text("server.key").as_bytes());
     let roots = Roots::from_pem(text("ca.pem").as_bytes()).expect("roots");
     let today = clock.now().to_zoned(TimeZone::UTC).date();
@@ -76,6 +81,7 @@ async fn open(clock: &Arc<TestClock>) -> Running {
         authentication: ClientAuthentication::PrivateKeyJwt,
         redirect_uris: vec![REDIRECT_URI.to_owned()],
     }];
+    change(&mut config);
     Bank::start(config).await.expect("a bank")
 }
 

@@ -139,7 +139,7 @@ fn challenge(bank: &Inner, fault: &Fault) -> Response {
 }
 
 /// The token of a call, if it is one of ours, still good, and shown with the certificate it was issued to.
-fn token<'k>(
+pub(crate) fn token<'k>(
     bank: &Inner,
     books: &'k Books,
     peer: &PeerCertificate,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// Status and message code for the TPP; a reason for the bank's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: u16,
     code: &'static str,
     /// The stable code in the log.

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 
-use crate::bank::{Inner, Shared};
+use crate::bank::{Inner, Said, Shared};
 use crate::config::Binding;
 use crate::dpop::{self, Proven};
 use crate::fault::Fault;
@@ -28,6 +28,8 @@ pub(crate) fn router(bank: Shared) -> Router {
         .route("/par", post(par))
         .route("/token", post(token))
         .route("/revoke", post(revoke))
+        .route("/introspect", post(introspect))
+        .route("/arrangements/revoke", post(revoke_arrangement))
         .with_state(bank)
 }
 
@@ -43,7 +45,7 @@ async fn par(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: B
 async fn token(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
     let answer = Form::read(&headers, &body)
         .and_then(|form| token::grant(&bank, &holder_of(&bank, &peer, &headers)?, &form))
-        .map(|body| (StatusCode::OK, body));
+        .map(|body| (StatusCode::OK, bank.says(Said::TokenResponse, body)));
     answered(&bank, "token", answer)
 }
 
@@ -52,6 +54,28 @@ async fn revoke(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body
         .and_then(|form| token::revoke(&bank, peer_of(&peer)?, &form))
         .map(|()| (StatusCode::OK, json!({})));
     answered(&bank, "revoke", answer)
+}
+
+async fn introspect(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = Form::read(&headers, &body)
+        .and_then(|form| token::introspect(&bank, peer_of(&peer)?, &form))
+        .map(|body| (StatusCode::OK, body));
+    answered(&bank, "introspect", answer)
+}
+
+/// 204, or the error of the CDR standards.
+async fn revoke_arrangement(State(bank): State<Shared>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    let ended = Form::read(&headers, &body).and_then(|form| token::revoke_arrangement(&bank, peer_of(&peer)?, &form));
+    match ended {
+        Ok(true) => StatusCode::NO_CONTENT.into_response(),
+        Ok(false) => {
+            bank.refuse("arrangement", "arrangement.unknown", "there is no such arrangement of this client");
+            let code = "urn:au-cds:error:cds-all:Authorisation/InvalidArrangement";
+            let error = json!({ "code": code, "title": "Invalid Consent Arrangement", "detail": "unknown" });
+            (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(json!({ "errors": [error] }))).into_response()
+        }
+        Err(fault) => answered(&bank, "arrangement", Err(fault)),
+    }
 }
 
 fn peer_of(peer: &Peer) -> Result<&PeerCertificate, Fault> {

@@ -1,20 +1,27 @@
 //! Authorisation requests: signed request objects (RFC 9101), pushed (RFC 9126) or brought by the browser.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::bank::{Client, Inner};
-use crate::books::{AnswerWay, Pushed};
+use crate::books::{AnswerWay, ConsentStatus, Pushed};
 use crate::config::{Binding, RequestWay};
+use crate::ecosystem::NamedBy;
 use crate::fault::Fault;
 use crate::jose::{Claims, Kind};
 use crate::oauth::{Form, client};
+use crate::resources;
 
 /// Everything else belongs inside the request object.
 const OUTSIDE: [&str; 4] = ["client_id", "client_assertion", "client_assertion_type", "request"];
 /// FAPI 2.0 Message Signing §5.3.1: `exp` at most 60 minutes after `nbf`, `nbf` at most 60 minutes ago.
 const LIFE_SECONDS_MAX: i64 = 60 * 60;
+/// A day, in seconds.
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+/// The longest sharing, in seconds (CDR Security Profile).
+const YEAR_SECONDS: i64 = 365 * DAY_SECONDS;
 /// `oauth-authz-req+jwt`, RFC 9101 §10.8.
 const TYP: &str = "oauth-authz-req+jwt";
 
@@ -135,16 +142,19 @@ fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed
         return Err(Fault::request("request_object.code_challenge.invalid", "code_challenge is not a SHA-256"));
     }
     let scope = claims.text("scope")?;
-    let consent_id = consent_of(bank, client, scope)?;
+    acr_is_asked(bank, claims)?;
     let key = claims.optional_text("dpop_jkt")?.map(str::to_owned);
     if matches!(bank.policy.binding, Binding::Key { .. }) && key.is_none() {
         return Err(Fault::request("request_object.dpop_jkt.missing", "tokens are bound to a key from the start"));
     }
-    let openid = answer == AnswerWay::HybridForm || scope.split(' ').any(|one| one == "openid");
+    let openid = matches!(answer, AnswerWay::HybridForm | AnswerWay::HybridFragment)
+        || scope.split(' ').any(|one| one == "openid");
     let nonce = claims.optional_text("nonce")?;
     if openid && nonce.is_none() {
         return Err(Fault::request("request_object.nonce.missing", "openid needs a nonce"));
     }
+    // The last step, since it may make a consent.
+    let (consent_id, changes) = consent_of(bank, client, scope, claims)?;
     Ok(Pushed {
         client_id: client.registered.client_id.clone(),
         redirect_uri: redirect_uri.to_owned(),
@@ -155,19 +165,23 @@ fn read_request(bank: &Inner, client: &Client, claims: &Claims) -> Result<Pushed
         nonce: nonce.map(str::to_owned),
         code_challenge: challenge.to_owned(),
         answer,
+        changes,
         key,
         expires: bank.after(bank.policy.request_uri_seconds),
     })
 }
 
-/// What comes back and how: a code in the address or in a JWT, and where requests come through the browser also a code
-/// with an ID token, in a form.
+/// What comes back and how: a code in the address or in a JWT, and where the ecosystem has it or requests come through the
+/// browser also a code with an ID token, in the fragment or in a form.
 fn answer_way(bank: &Inner, claims: &Claims) -> Result<AnswerWay, Fault> {
     let (kind, mode) = (claims.text("response_type")?, claims.optional_text("response_mode")?);
+    let (ecosystem, browser) = (&bank.ecosystem, bank.policy.request == RequestWay::Browser);
+    let hybrid = ecosystem.hybrid || browser;
     match (kind, mode) {
         ("code", Some("jwt" | "query.jwt")) => Ok(AnswerWay::Jarm),
-        ("code", None | Some("query")) if bank.policy.request == RequestWay::Pushed => Ok(AnswerWay::Query),
-        ("code id_token", Some("form_post")) if bank.policy.request == RequestWay::Browser => Ok(AnswerWay::HybridForm),
+        ("code", None | Some("query")) if !hybrid && !ecosystem.signed_responses => Ok(AnswerWay::Query),
+        ("code id_token", Some("form_post")) if hybrid => Ok(AnswerWay::HybridForm),
+        ("code id_token", None | Some("fragment")) if hybrid => Ok(AnswerWay::HybridFragment),
         ("code", _) => Err(Fault::request("request_object.response_mode.invalid", "response_mode is not offered")),
         _ => Err(Fault::new(
             "unsupported_response_type",
@@ -177,30 +191,111 @@ fn answer_way(bank: &Inner, claims: &Claims) -> Result<AnswerWay, Fault> {
     }
 }
 
-/// `AIS:<consentId>` names the consent that is to be authorised (Berlin Group, integrated OAuth).
-fn consent_of(bank: &Inner, client: &Client, scope: &str) -> Result<String, Fault> {
-    let invalid = |code, detail| Fault::new("invalid_scope", code, detail);
+/// A claim that is asked of the ID token (OIDC Core §5.5).
+fn asked<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
+    claims.get("claims")?.get("id_token")?.get(name)
+}
+
+/// OIDC Core §5.5.1.1: `acr` is asked for as essential, by its value or, where the ecosystem wants it so, by none.
+fn acr_is_asked(bank: &Inner, claims: &Claims) -> Result<(), Fault> {
+    let Some(acr) = bank.ecosystem.acr else { return Ok(()) };
+    let missing = || Fault::request("request_object.acr.missing", "acr is not asked for as an essential claim");
+    let wanted = asked(claims, "acr").filter(|wanted| wanted["essential"] == true).ok_or_else(missing)?;
+    let (value, values) = (wanted.get("value"), wanted.get("values").and_then(Value::as_array));
+    let named =
+        value.is_some_and(|value| value == acr) || values.is_some_and(|values| values.iter().any(|one| one == acr));
+    match (bank.ecosystem.acr_is_named, value.is_some() || values.is_some()) {
+        (true, _) if named => Ok(()),
+        (false, false) => Ok(()),
+        (true, _) => Err(Fault::request("request_object.acr.mismatch", "acr is not asked for by a value of this bank")),
+        (false, true) => Err(Fault::request("request_object.acr.unexpected", "acr is asked for with values")),
+    }
+}
+
+/// The consent that is to be authorised, and the one that it takes the place of.
+fn consent_of(bank: &Inner, client: &Client, scope: &str, claims: &Claims) -> Result<(String, Option<String>), Fault> {
+    let in_scope = scope_names(bank, scope)?;
+    match bank.ecosystem.named_by {
+        NamedBy::Scope(_) => {
+            let id = in_scope
+                .ok_or_else(|| Fault::new("invalid_scope", "request_object.scope.missing", "scope names no consent"))?;
+            waits(bank, client, id, "invalid_scope", "scope").map(|()| (id.to_owned(), None))
+        }
+        NamedBy::Claim(name) => {
+            let wanted = asked(claims, name).filter(|wanted| wanted["essential"] == true);
+            let id = wanted.and_then(|wanted| wanted["value"].as_str()).ok_or_else(|| {
+                Fault::request("request_object.intent.missing", "claims name no consent as essential")
+            })?;
+            waits(bank, client, id, "invalid_request", "intent").map(|()| (id.to_owned(), None))
+        }
+        NamedBy::Arrangement => arrange(bank, client, claims),
+    }
+}
+
+/// The consent that a scope names (`AIS:<consentId>`), among scopes that the bank knows.
+fn scope_names<'s>(bank: &Inner, scope: &'s str) -> Result<Option<&'s str>, Fault> {
     let mut consent_id = None;
     for one in scope.split(' ') {
-        match (one, one.strip_prefix("AIS:")) {
-            ("openid" | "offline_access", _) => {}
-            (_, Some(id)) if consent_id.is_none() => consent_id = Some(id),
+        let named = match bank.ecosystem.named_by {
+            NamedBy::Scope(prefix) => one.strip_prefix(prefix),
+            NamedBy::Claim(_) | NamedBy::Arrangement => None,
+        };
+        match named {
+            None if bank.ecosystem.scopes.contains(&one) => {}
+            Some(id) if consent_id.is_none() => consent_id = Some(id),
             _ => {
-                return Err(invalid(
-                    "request_object.scope.invalid",
-                    "scope holds a value that this bank does not know",
-                ));
+                let says = "scope holds a value that this bank does not know";
+                return Err(Fault::new("invalid_scope", "request_object.scope.invalid", says));
             }
         }
     }
-    let id = consent_id.ok_or_else(|| invalid("request_object.scope.missing", "scope names no consent (AIS:<id>)"))?;
+    Ok(consent_id)
+}
+
+/// Whether a consent is the client's and waits for its PSU.
+fn waits(bank: &Inner, client: &Client, id: &str, error: &'static str, place: &str) -> Result<(), Fault> {
+    let invalid = |what: &str, detail: &str| Err(Fault::new(error, format!("request_object.{place}.{what}"), detail));
     let mut books = bank.books();
     match books.consent(id, bank.now(), bank.today()) {
         Some(consent) if consent.client_id != client.registered.client_id => {
-            Err(invalid("request_object.scope.mismatch", "scope names a consent of another client"))
+            invalid("mismatch", "the request names a consent of another client")
         }
-        Some(consent) if consent.may_be_authorised(bank.policy.reauthorises) => Ok(id.to_owned()),
-        Some(_) => Err(invalid("request_object.scope.expired", "the consent cannot be authorised any more")),
-        None => Err(invalid("request_object.scope.mismatch", "scope names a consent that does not exist")),
+        Some(consent) if consent.may_be_authorised(bank.policy.reauthorises) => Ok(()),
+        Some(_) => invalid("expired", "the consent cannot be authorised any more"),
+        None => invalid("mismatch", "the request names a consent that does not exist"),
     }
+}
+
+/// CDR Security Profile: the request makes an arrangement for `sharing_duration` seconds, at most a year; without it data
+/// are shared once. With `cdr_arrangement_id` it changes one that is in force.
+fn arrange(bank: &Inner, client: &Client, claims: &Claims) -> Result<(String, Option<String>), Fault> {
+    let wanted = claims.get("claims");
+    let member = |name: &str| wanted.and_then(|wanted| wanted.get(name)).filter(|value| !value.is_null());
+    let seconds = match member("sharing_duration") {
+        None => 0,
+        Some(value) => value.as_i64().filter(|seconds| *seconds >= 0).ok_or_else(|| {
+            Fault::request("request_object.sharing_duration.invalid", "sharing_duration is not a number of seconds")
+        })?,
+    };
+    let client_id = &client.registered.client_id;
+    let old = match member("cdr_arrangement_id") {
+        None => None,
+        Some(id) => {
+            let mut books = bank.books();
+            let known = id.as_str().filter(|id| {
+                let found = books.consent(id, bank.now(), bank.today());
+                found.is_some_and(|found| found.client_id == *client_id && found.status == ConsentStatus::Valid)
+            });
+            Some(known.map(str::to_owned).ok_or_else(|| {
+                Fault::request("request_object.cdr_arrangement_id.mismatch", "there is no such arrangement in force")
+            })?)
+        }
+    };
+    let mut consent = resources::waiting(bank, client_id.clone(), Value::Null);
+    let days = i32::try_from(seconds.min(YEAR_SECONDS) / DAY_SECONDS).unwrap_or_default();
+    consent.recurring = seconds > 0;
+    consent.valid_until = bank.today().saturating_add(days.days());
+    let id = Uuid::from_bytes(bank.world().bytes::<16>()).to_string();
+    bank.books().consents.insert(id.clone(), consent);
+    Ok((id, old))
 }

@@ -1,15 +1,18 @@
 //! Tokens: short, bound to the certificate or the key they were issued to; refresh tokens; revocation.
 
+use jiff::tz::TimeZone;
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::bank::{Client, Inner};
+use crate::bank::{Client, Inner, Said};
 use crate::books::{AccessToken, Books, Code, ConsentStatus, RefreshToken};
 use crate::config::Binding;
+use crate::ecosystem::NamedBy;
 use crate::fault::Fault;
 use crate::jose::{base64url, sha256_base64url};
 use crate::oauth::{Form, client};
+use crate::resources;
 
 /// Life of an ID token, in seconds.
 const ID_TOKEN_SECONDS: i64 = 300;
@@ -59,7 +62,7 @@ fn by_code(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -
     let recurring = usable_consent(bank, &mut books, &request.consent_id)?;
 
     let access = issue_access(bank, &mut books, client, peer, Some(request.consent_id.clone()), family);
-    let mut answer = token_response(bank, &access, &request.scope);
+    let mut answer = token_response(bank, &access, &request.scope, Some(&request.consent_id));
     if recurring {
         let refresh = bank.secret();
         let bound = RefreshToken {
@@ -109,7 +112,7 @@ fn by_refresh_token(bank: &Inner, client: &Client, peer: &PeerCertificate, form:
     }
     drop(books);
     bank.note("token", "token.refreshed", "a refresh token gave a new bound token");
-    let mut answer = token_response(bank, &access, &found.scope);
+    let mut answer = token_response(bank, &access, &found.scope, Some(&found.consent_id));
     if let Some((fresh, _)) = fresh {
         answer["refresh_token"] = json!(fresh);
     }
@@ -118,13 +121,14 @@ fn by_refresh_token(bank: &Inner, client: &Client, peer: &PeerCertificate, form:
 
 /// RFC 6749 §4.4: the client's own token, for the consent resource.
 fn by_credentials(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
-    if form.require("scope")? != "ais" {
-        return Err(Fault::new("invalid_scope", "request.scope.invalid", "client_credentials is for the scope ais"));
+    let scope = form.require("scope")?;
+    if !scope.split(' ').all(|one| bank.ecosystem.own_scopes.contains(&one)) {
+        return Err(Fault::new("invalid_scope", "request.scope.invalid", "a client has no token of its own for this"));
     }
     let family = bank.world().uuid();
     let access = issue_access(bank, &mut bank.books(), client, peer, None, family);
     bank.note("token", "token.issued", "the client got a token of its own");
-    Ok(token_response(bank, &access, "ais"))
+    Ok(token_response(bank, &access, scope, None))
 }
 
 /// Whether tokens of a consent may be given, and whether it is recurring.
@@ -155,14 +159,18 @@ fn issue_access(
     token
 }
 
-fn token_response(bank: &Inner, access: &str, scope: &str) -> Value {
+fn token_response(bank: &Inner, access: &str, scope: &str, consent_id: Option<&str>) -> Value {
     let kind = if bank.policy.binding == Binding::Certificate { "Bearer" } else { "DPoP" };
-    json!({
+    let mut answer = json!({
         "access_token": access,
         "token_type": kind,
         "expires_in": bank.policy.access_token_seconds,
         "scope": scope,
-    })
+    });
+    if let (NamedBy::Arrangement, Some(id)) = (bank.ecosystem.named_by, consent_id) {
+        answer["cdr_arrangement_id"] = json!(id);
+    }
+    answer
 }
 
 /// OpenID Connect Core §2 with hashes of what comes beside it (§3.1.3.6, §3.3.2.11). The subject is pairwise (§8.1).
@@ -185,9 +193,20 @@ pub(crate) fn id_token(bank: &Inner, code: &Code, beside: &[(&str, &str)]) -> Re
     if let Some(nonce) = &code.request.nonce {
         claims["nonce"] = json!(nonce);
     }
-    bank.key
-        .sign(&claims)
-        .map_err(|_| Fault::new("server_error", "id_token.failed", "the ID token could not be signed"))
+    if let Some(acr) = bank.ecosystem.acr {
+        claims["acr"] = json!(acr);
+    }
+    if let NamedBy::Claim(name) = bank.ecosystem.named_by {
+        claims[name] = json!(code.request.consent_id);
+    }
+    let failed = |detail: &str| Fault::new("server_error", "id_token.failed", detail);
+    let signed =
+        bank.key.sign(&bank.says(Said::IdToken, claims)).map_err(|_| failed("the ID token could not be signed"))?;
+    if !bank.ecosystem.encrypted_id_tokens {
+        return Ok(signed);
+    }
+    let closed = bank.client(client_id).and_then(|client| client.keys.encrypt(&signed));
+    closed.ok_or_else(|| failed("the client has registered no key to encrypt to"))
 }
 
 /// RFC 7009. An unknown token is no error; another client's is.
@@ -217,4 +236,31 @@ pub(super) fn revoke(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Resul
     drop(books);
     bank.note("revoke", "token.revoked", "a token was revoked");
     Ok(())
+}
+
+/// CDR Arrangement Revocation End Point: a form with the arrangement, from the client that it is of.
+pub(super) fn revoke_arrangement(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<bool, Fault> {
+    let client = client::authenticate(bank, peer, form)?;
+    let id = form.require("cdr_arrangement_id")?;
+    Ok(resources::terminate(bank, id, &client.registered.client_id))
+}
+
+/// RFC 7662 for refresh tokens: when the sharing ends, and of which arrangement (CDR Security Profile).
+pub(super) fn introspect(bank: &Inner, peer: &PeerCertificate, form: &Form) -> Result<Value, Fault> {
+    let client = client::authenticate(bank, peer, form)?;
+    let token = form.require("token")?;
+    let (now, today) = (bank.now(), bank.today());
+    let mut books = bank.books();
+    let found = books.refresh.get(token).filter(|found| found.client_id == client.registered.client_id).cloned();
+    let Some(found) = found else { return Ok(json!({ "active": false })) };
+    let Some(consent) = books.consent(&found.consent_id, now, today) else { return Ok(json!({ "active": false })) };
+    if consent.status != ConsentStatus::Valid {
+        return Ok(json!({ "active": false }));
+    }
+    let end = consent.valid_until.to_zoned(TimeZone::UTC).map_or(now, |end| end.timestamp());
+    let mut answer = json!({ "active": true, "scope": found.scope, "exp": end.as_second() });
+    if bank.ecosystem.named_by == NamedBy::Arrangement {
+        answer["cdr_arrangement_id"] = json!(found.consent_id);
+    }
+    Ok(answer)
 }

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bank_adapters::registration::{Registration, SigningKey};
-use fapi::ciba::BackchannelRequest;
 use fapi::client::Client;
 use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::Environment;
@@ -22,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use super::User;
+use super::{ProbeArgs, User};
 use crate::browser::Browser;
 use crate::clock::SystemClock;
 
@@ -71,21 +69,35 @@ pub(super) struct Setup {
     /// How strictly its addresses are taken.
     pub(super) environment: Environment,
     /// What is asked of the user.
-    pub(super) request: AuthorizationRequest,
-    /// Who is asked elsewhere, where no browser travels.
-    pub(super) elsewhere: Option<Elsewhere>,
+    pub(super) asking: Asking,
+    /// How the bank makes what is to be authorised, where that is for us to do.
+    pub(super) consent: Option<ConsentResource>,
     /// Moves calls, with our certificate.
     pub(super) http: net::Client,
     /// The user's browser, which stops at our redirect URI.
     pub(super) browser: Browser,
 }
 
-/// A decoupled login (OIDC CIBA).
-pub(super) struct Elsewhere {
-    /// Who is asked for what.
-    pub(super) request: BackchannelRequest,
-    /// Where the server's notifications come in.
-    pub(super) pings: Option<SocketAddr>,
+/// What is asked of the user, but for the id of a consent that may not be there yet.
+pub(super) struct Asking {
+    scopes: Vec<String>,
+    consent_scope: Option<String>,
+    authorization_details: Option<String>,
+    sharing_seconds: Option<u32>,
+}
+
+/// Where a bank makes the consent that a login authorises.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConsentResource {
+    /// Where it is posted to.
+    pub(super) url: Url,
+    /// Scope of the token that we get for it.
+    pub(super) scope: String,
+    /// What is posted: JSON.
+    pub(super) body: String,
+    /// Where the answer names the consent, a JSON pointer (RFC 6901).
+    pub(super) id: String,
 }
 
 /// The part of a profile that a login needs. What else a bank's profile says is not looked at.
@@ -104,6 +116,7 @@ struct Authorisation {
     scopes: Vec<String>,
     consent_scope: Option<String>,
     authorization_details: Option<String>,
+    consent_resource: Option<ConsentResource>,
 }
 
 #[derive(Deserialize)]
@@ -115,18 +128,12 @@ struct Endpoints {
 ///
 /// # Errors
 /// Says which file is wrong and how.
-pub(super) fn read(
-    profile: &Path,
-    registration: &Path,
-    intent: Option<&str>,
-    user: &User,
-    limits: Limits,
-) -> anyhow::Result<Setup> {
-    let text = fs::read_to_string(profile).with_context(|| profile.display().to_string())?;
-    let profile: Profile = toml::from_str(&text).with_context(|| profile.display().to_string())?;
-    let registration = Registration::read(registration)?;
-    let request = request(&profile.security, &registration, intent)?;
-    let elsewhere = user.asked_for(&request).map(|request| Elsewhere { request, pings: user.ping });
+pub(super) fn read(asked: &ProbeArgs) -> anyhow::Result<Setup> {
+    let text = fs::read_to_string(&asked.profile).with_context(|| asked.profile.display().to_string())?;
+    let profile: Profile = toml::from_str(&text).with_context(|| asked.profile.display().to_string())?;
+    let registration = Registration::read(&asked.registration)?;
+    let limits = Limits { total: Duration::from_secs(asked.timeout), ..Limits::AUTH };
+    let scopes = scopes(&profile.security, &registration);
     let own = registration.own_endpoints().issuer.clone();
     let environment = profile.endpoints.get(registration.environment.as_str());
     let issuer = own.or_else(|| environment?.issuer.clone());
@@ -137,11 +144,20 @@ pub(super) fn read(
     let signer = PemSigner::from_pem(alg, &signing.kid, signing.key.expose_secret().as_bytes())?;
     let decrypter = registration.encryption.as_ref().map(decrypter).transpose()?;
     let us = Us {
-        description: describe(&registration, &request, &signer, decrypter.as_ref(), user)?,
+        description: describe(&registration, &scopes, &signer, decrypter.as_ref(), &asked.user)?,
         security,
         signer: Arc::new(signer),
         decrypter: decrypter.map(|decrypter| Arc::new(decrypter) as Arc<dyn Decrypter>),
     };
+    let asking = Asking {
+        scopes,
+        consent_scope: profile.security.consent_scope,
+        authorization_details: profile.security.authorization_details,
+        sharing_seconds: asked.sharing,
+    };
+    if profile.security.consent_resource.is_none() {
+        asking.request(asked.intent.as_deref())?;
+    }
     let here = is_loopback(&issuer);
     let (reach, pages) = match here {
         true => (Egress::loopback_allowed(), Egress::plain_loopback()),
@@ -152,43 +168,55 @@ pub(super) fn read(
         us,
         issuer,
         environment: if here { Environment::Development } else { Environment::Production },
-        request,
-        elsewhere,
+        asking,
+        consent: profile.security.consent_resource,
         http: http(&registration, reach, limits, true)?,
         browser: Browser::new(http(&registration, pages, limits, false)?).until(registration.redirect_uri.clone()),
     })
 }
 
-fn request(
-    security: &Authorisation,
-    registration: &Registration,
-    intent: Option<&str>,
-) -> anyhow::Result<AuthorizationRequest> {
-    let filled = |template: &String| -> anyhow::Result<String> {
-        ensure!(intent.is_some() || !template.contains(INTENT), "the profile needs --intent, to stand for {INTENT}");
-        Ok(template.replace(INTENT, intent.unwrap_or_default()))
-    };
+impl Asking {
+    /// What is asked, with the bank's id of what is to be authorised, where it has one.
+    ///
+    /// # Errors
+    /// The profile wants an id and there is none, or its details are not JSON.
+    pub(super) fn request(&self, intent: Option<&str>) -> anyhow::Result<AuthorizationRequest> {
+        let filled = |template: &String| -> anyhow::Result<String> {
+            ensure!(
+                intent.is_some() || !template.contains(INTENT),
+                "the profile needs --intent, to stand for {INTENT}"
+            );
+            Ok(template.replace(INTENT, intent.unwrap_or_default()))
+        };
+        let consent = self.consent_scope.as_ref().map(filled).transpose()?;
+        let scopes: Vec<_> = self.scopes.iter().chain(&consent).map(String::as_str).collect();
+        let details = self.authorization_details.as_ref().map(filled).transpose()?;
+        let details = details.map(|text| serde_json::from_str(&text)).transpose();
+        Ok(AuthorizationRequest {
+            scope: scopes.join(" "),
+            authorization_details: details.context("security.authorization_details is not JSON")?,
+            intent: intent.map(str::to_owned),
+            sharing_seconds: self.sharing_seconds,
+            ..AuthorizationRequest::default()
+        })
+    }
+}
+
+/// Every scope once, in the order of the files.
+fn scopes(security: &Authorisation, registration: &Registration) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
-    let consent = security.consent_scope.as_ref().map(filled).transpose()?;
-    for scope in security.scopes.iter().chain(&registration.scopes).chain(&consent) {
+    for scope in security.scopes.iter().chain(&registration.scopes) {
         if !scopes.contains(scope) {
             scopes.push(scope.clone());
         }
     }
-    let details = security.authorization_details.as_ref().map(filled).transpose()?;
-    let details = details.map(|text| serde_json::from_str(&text)).transpose();
-    Ok(AuthorizationRequest {
-        scope: scopes.join(" "),
-        authorization_details: details.context("security.authorization_details is not JSON")?,
-        intent: intent.map(str::to_owned),
-        ..AuthorizationRequest::default()
-    })
+    scopes
 }
 
 /// What a server is told of us: with a software statement the directory says where our keys are.
 fn describe(
     registration: &Registration,
-    request: &AuthorizationRequest,
+    scopes: &[String],
     signer: &PemSigner,
     decrypter: Option<&PemDecrypter>,
     user: &User,
@@ -201,7 +229,7 @@ fn describe(
     let certificate = PeerCertificate::from_der(TransportIdentity::from_pem(certificate, key)?.certificate_der());
     Ok(Description {
         redirect_uris: vec![registration.redirect_uri.to_string()],
-        scope: Some(request.scope.clone()),
+        scope: Some(scopes.join(" ")),
         keys: statement.is_none().then(|| PublishedKeys::Inline(json!({ "keys": keys }))),
         certificate: certificate.map(|certificate| CertificateName::SubjectDn(certificate.subject)),
         decoupled: user.hint.is_some(),
@@ -243,6 +271,8 @@ fn http(registration: &Registration, egress: Egress, limits: Limits, identified:
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const GUIDE: &str = include_str!("GUIDE.md");
@@ -260,6 +290,26 @@ mod tests {
         (folder, read)
     }
 
+    fn arguments(profile: &Path, registration: &Path) -> ProbeArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            probe: ProbeArgs,
+        }
+        let path = |path: &Path| path.display().to_string();
+        let line = ["probe", "--intent", "c-1", "--profile", &path(profile), "--registration", &path(registration)];
+        <Line as clap::Parser>::parse_from(line).probe
+    }
+
+    fn asking(security: Authorisation, registration: &Registration) -> Asking {
+        Asking {
+            scopes: scopes(&security, registration),
+            consent_scope: security.consent_scope,
+            authorization_details: security.authorization_details,
+            sharing_seconds: None,
+        }
+    }
+
     #[test]
     fn every_example_of_the_guide_can_be_used() {
         let (folder, registration) = registration();
@@ -268,7 +318,7 @@ mod tests {
         for example in examples().skip(1) {
             let file = folder.path().join("profile.toml");
             fs::write(&file, example).unwrap();
-            let setup = read(&file, &registration_file, Some("c-1"), &User::default(), Limits::AUTH).unwrap();
+            let setup = read(&arguments(&file, &registration_file)).unwrap();
             assert_eq!(setup.issuer, "https://as.example");
             assert_eq!(setup.environment, Environment::Production);
             let profile: Profile = toml::from_str(example).unwrap();
@@ -284,11 +334,12 @@ mod tests {
         let (_folder, registration) = registration();
         let profile = |text: &str| toml::from_str::<Profile>(text).unwrap().security;
         let scope = profile(examples().find(|text| text.contains("AIS:{consent_id}")).unwrap());
-        let asked = request(&scope, &registration, Some("c-1")).unwrap();
+        let asked = asking(scope, &registration).request(Some("c-1")).unwrap();
         assert_eq!(asked.scope, "openid accounts AIS:c-1");
-        assert!(request(&scope, &registration, None).is_err(), "nothing stands for the consent");
+        let scope = profile(examples().find(|text| text.contains("AIS:{consent_id}")).unwrap());
+        assert!(asking(scope, &registration).request(None).is_err(), "nothing stands for the consent");
         let details = profile(examples().find(|text| text.contains("authorization_details")).unwrap());
-        let asked = request(&details, &registration, Some("c-1")).unwrap();
+        let asked = asking(details, &registration).request(Some("c-1")).unwrap();
         assert_eq!(asked.authorization_details.unwrap()[0]["consentId"], "c-1");
     }
 

@@ -1,5 +1,6 @@
 //! The probe: every step of a login in order, each written down, and silence after the first that is refused.
 
+mod consent;
 mod elsewhere;
 mod registration;
 
@@ -13,18 +14,19 @@ use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin, RedeemableCode};
 use fapi::metadata::{self, Document, Metadata};
 use fapi::profile::ResponseForm;
-use fapi::request::{Begun, Departure};
+use fapi::request::{AuthorizationRequest, Begun, Departure};
 use fapi::token::{Redeemed, Tokens};
 use http::{Request, Response};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use net::TransportError;
 use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 use vault::SystemEntropy;
 
-use super::files::{Elsewhere, Setup};
+use super::files::Setup;
 use super::walk::{self, Lost};
-use super::{Line, Trace};
+use super::{Line, ProbeArgs, Trace};
 use crate::clock::SystemClock;
 
 /// How a probe went.
@@ -58,12 +60,24 @@ enum Stop {
     Lost(Lost),
     /// The resource server did not like the token.
     Resource(u16),
+    /// The bank made no consent.
+    Consent(&'static str, u16),
     /// The trace could not be written.
     Ours(anyhow::Error),
 }
 
 /// Code of a resource call that was not answered with success.
 const RESOURCE_REFUSED: &str = "resource.request.refused";
+/// Code of what stops on our side.
+const OURS: &str = "trace.file.invalid";
+
+/// Reasons of the probe's own.
+pub(super) const REASONS: [(&str, &str); 4] = [
+    (RESOURCE_REFUSED, "the resource server does not take the access token or the request"),
+    (consent::REFUSED, "the bank made no consent"),
+    (consent::MISSING, "the bank's answer does not name the consent where the profile says"),
+    (OURS, "the trace cannot be written, or our files contradict each other"),
+];
 
 impl Stop {
     fn code(&self) -> &'static str {
@@ -72,7 +86,8 @@ impl Stop {
             Self::Transport(error) => error.code(),
             Self::Lost(lost) => lost.code,
             Self::Resource(_) => RESOURCE_REFUSED,
-            Self::Ours(_) => "trace.file.invalid",
+            Self::Consent(code, _) => code,
+            Self::Ours(_) => OURS,
         }
     }
 
@@ -82,6 +97,7 @@ impl Stop {
             Self::Transport(error) => error.to_string(),
             Self::Lost(lost) => lost.detail.clone(),
             Self::Resource(status) => format!("the resource server answered {status}"),
+            Self::Consent(_, status) => format!("the consent resource answered {status}"),
             Self::Ours(error) => format!("{error:#}"),
         }
     }
@@ -97,16 +113,6 @@ impl From<TransportError> for Stop {
     fn from(error: TransportError) -> Self {
         Self::Transport(error)
     }
-}
-
-/// What the operator wants to see.
-pub(super) struct Asked<'a> {
-    /// Answers to the bank's forms.
-    pub(super) answers: &'a [(String, SecretString)],
-    /// Where the access token is shown.
-    pub(super) resource: Option<&'a Url>,
-    /// Whether we become a client first.
-    pub(super) register: bool,
 }
 
 /// Somebody who logs in once.
@@ -125,14 +131,14 @@ impl Probe {
     }
 
     /// The whole login. The report says how far it came.
-    pub(super) async fn run(&mut self, asked: &Asked<'_>) -> Report {
+    pub(super) async fn run(&mut self, asked: &ProbeArgs) -> Report {
         let outcome = self.whole(asked).await;
         let stage = self.steps.last().map_or("discovery", |step| step.name);
         let reason = outcome.err().map(|stop| stop.code().to_owned());
         Report { ok: reason.is_none(), stage, reason, steps: std::mem::take(&mut self.steps) }
     }
 
-    async fn whole(&mut self, asked: &Asked<'_>) -> Result<(), Stop> {
+    async fn whole(&mut self, asked: &ProbeArgs) -> Result<(), Stop> {
         let passed = self.discover().await;
         let metadata = self.note("discovery", passed)?;
         if !asked.register {
@@ -145,12 +151,11 @@ impl Probe {
         self.note("management", passed)
     }
 
-    async fn login(&mut self, metadata: &Metadata, asked: &Asked<'_>) -> Result<(), Stop> {
-        let (redeemed, mut keys) = match self.setup.elsewhere.take() {
-            Some(Elsewhere { request, pings }) => {
-                (self.ask_elsewhere(metadata, &request, pings).await?, KeySet::empty())
-            }
-            None => self.by_browser(metadata, asked.answers).await?,
+    async fn login(&mut self, metadata: &Metadata, asked: &ProbeArgs) -> Result<(), Stop> {
+        let request = self.what_is_asked(metadata, asked).await?;
+        let (redeemed, mut keys) = match asked.user.asked_for(&request) {
+            Some(request) => (self.ask_elsewhere(metadata, &request, asked.user.ping).await?, KeySet::empty()),
+            None => self.by_browser(metadata, &request, &asked.form).await?,
         };
         if redeemed.needs_keys() && keys.is_empty() {
             let passed = self.fetch_keys(metadata).await;
@@ -158,21 +163,40 @@ impl Probe {
         }
         let passed = self.check(metadata, &redeemed, &keys).await;
         let tokens = self.note("id_token", passed)?;
-        if let Some(url) = asked.resource {
-            let passed = self.read_resource(url, &tokens).await;
+        if let Some(url) = &asked.resource {
+            let passed = self.read_resource(url, &asked.header, &tokens).await;
             self.note("resource", passed)?;
         }
         let passed = self.refresh(metadata, &tokens).await;
-        self.note("refresh", passed)
+        self.note("refresh", passed)?;
+        let Some(arrangement) = &tokens.arrangement else { return Ok(()) };
+        let passed = self.end_arrangement(metadata, arrangement).await;
+        self.note("arrangement", passed)
+    }
+
+    /// What is asked of the user, after the bank made what is to be authorised, where that is for us to do.
+    async fn what_is_asked(&mut self, metadata: &Metadata, asked: &ProbeArgs) -> Result<AuthorizationRequest, Stop> {
+        let mut intent = asked.intent.clone();
+        if let (None, Some(resource)) = (&intent, self.setup.consent.take()) {
+            let passed = self.open_consent(metadata, &resource).await;
+            intent = Some(self.note("consent", passed)?);
+        }
+        self.setup.asking.request(intent.as_deref()).map_err(Stop::Ours)
+    }
+
+    async fn end_arrangement(&mut self, metadata: &Metadata, arrangement: &str) -> Passed<()> {
+        self.send(self.setup.client.revoke_arrangement(metadata, arrangement, &world())).await?;
+        Ok(((), "the arrangement of this login is ended".to_owned()))
     }
 
     /// From the request to the token response, with the keys that were needed on the way.
     async fn by_browser(
         &mut self,
         metadata: &Metadata,
+        request: &AuthorizationRequest,
         answers: &[(String, SecretString)],
     ) -> Result<(Redeemed, KeySet), Stop> {
-        let passed = self.depart(metadata).await;
+        let passed = self.depart(metadata, request).await;
         let departure = self.note("request", passed)?;
         let passed = self.authorise(&departure, answers).await;
         let callback = self.note("authorization", passed)?;
@@ -206,8 +230,8 @@ impl Probe {
         Ok((metadata, detail))
     }
 
-    async fn depart(&mut self, metadata: &Metadata) -> Passed<Departure> {
-        match self.setup.client.begin(metadata, &self.setup.request, &world())? {
+    async fn depart(&mut self, metadata: &Metadata, request: &AuthorizationRequest) -> Passed<Departure> {
+        match self.setup.client.begin(metadata, request, &world())? {
             Begun::Ready(departure) => Ok((departure, "the browser carries the request".to_owned())),
             Begun::Push(call) => {
                 let departure = self.send(Ok(call)).await?;
@@ -276,12 +300,16 @@ impl Probe {
         Ok((tokens, detail))
     }
 
-    async fn read_resource(&mut self, url: &Url, tokens: &Tokens) -> Passed<()> {
-        let request = Request::get(url.as_str())
+    async fn read_resource(&mut self, url: &Url, headers: &[(String, String)], tokens: &Tokens) -> Passed<()> {
+        let moment = DateTimePrinter::new().timestamp_to_rfc9110_string(&SystemClock.now());
+        let mut request = Request::get(url.as_str())
             .header("accept", "application/json")
-            .header("x-fapi-interaction-id", world().uuid().to_string())
-            .body(Bytes::new())
-            .map_err(|error| Stop::Ours(error.into()))?;
+            .header("x-fapi-auth-date", moment.map_err(|error| Stop::Ours(error.into()))?)
+            .header("x-fapi-interaction-id", world().uuid().to_string());
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Bytes::new()).map_err(|error| Stop::Ours(error.into()))?;
         let answer = self.send(self.setup.client.resource(request, tokens, &world())).await?;
         let status = answer.status();
         if !status.is_success() {
