@@ -102,6 +102,8 @@ ids! {
     EndpointId => "whe",
     /// One attempt to send an event to an endpoint.
     AttemptId => "wha",
+    /// One notice in writing that a person was owed.
+    NoticeId => "ntc",
     /// One erasure, of a consent or of an account.
     DeletionId => "del",
     /// One entry of the evidence log.

@@ -11,6 +11,7 @@ pub mod grant;
 pub mod ids;
 pub mod limits;
 pub mod money;
+pub mod notice;
 pub mod policy;
 pub mod reconciliation;
 pub mod records;

@@ -56,6 +56,9 @@ pub enum ApiError {
     /// Does not exist, or belongs to somebody else: the same answer.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// The key reads for other purposes than those that the person agreed to.
+    #[error("the key is for other purposes than the consent")]
+    Purpose,
     /// A field of the request cannot be used.
     #[error("{field}: {why}")]
     Invalid {
@@ -174,6 +177,9 @@ impl ApiError {
             Self::Cluster(_) => {
                 (StatusCode::FORBIDDEN, "cluster_not_consented", "The consent does not cover these data", Who::Product)
             }
+            Self::Purpose => {
+                (StatusCode::FORBIDDEN, "purpose_not_consented", "The consent is for other purposes", Who::Product)
+            }
             Self::NotReady => (StatusCode::NOT_FOUND, "not_ready", "Not ready yet", Who::Nobody),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", Who::Product),
             Self::Method => {
@@ -266,6 +272,7 @@ mod tests {
             ApiError::ConsentState,
             ApiError::Cluster("balances"),
             ApiError::NotReady,
+            ApiError::Purpose,
             ApiError::Malformed("not JSON".to_owned()),
             ApiError::Raced,
             ApiError::IdempotencyMismatch,

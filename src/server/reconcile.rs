@@ -21,7 +21,9 @@ use crate::app::App;
 use crate::evidence_log;
 use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
-use crate::services::{ServiceError, consents as moves, deletion, delivery, events as telling, renewals, revocation};
+use crate::services::{
+    ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
+};
 
 /// Between two looks at the queue when nobody rang.
 const QUEUE_PAUSE: Duration = Duration::from_millis(500);
@@ -210,6 +212,7 @@ pub async fn look(app: &App) -> Result<(), ServiceError> {
         note("consents that are due", due(app, tenant.id).await);
         note("renewals nobody came back from", late_renewals(app, tenant.id).await);
         note("open intents", intents(app, tenant.id).await);
+        note("acknowledgements", acknowledgement::remind(app, tenant.id).await);
         note("retention", retention(app, tenant.id).await);
         note("epochs", epochs(app, tenant.id).await);
     }

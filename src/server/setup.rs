@@ -80,6 +80,7 @@ pub async fn add_product(
         product: product.id,
         prefix: text.expose_secret().chars().take(PREFIX_CHARS).collect(),
         scopes: Scope::ALL.map(|scope| scope.word().to_owned()).to_vec(),
+        purposes: Vec::new(),
         created_at: world.now,
         expires_at: None,
         revoked_at: None,

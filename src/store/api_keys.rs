@@ -20,6 +20,8 @@ pub struct ApiKey {
     pub prefix: String,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Purposes that it reads for; empty: every purpose of its product.
+    pub purposes: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -38,8 +40,9 @@ impl ApiKey {
 /// Adds a key. `hash` is SHA-256 of the whole key, which has at least 256 random bits and so needs no slow hash.
 pub async fn create(tx: &mut TenantTx, key: &ApiKey, hash: &[u8; 32]) -> Result<(), StoreError> {
     query!(
-        "insert into api_key (tenant_id, api_key_id, product_id, prefix, hash, scopes, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into api_key (tenant_id, api_key_id, product_id, prefix, hash, scopes, created_at, expires_at,
+            purposes)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         tx.id(),
         key.id.uuid(),
         key.product.uuid(),
@@ -47,7 +50,8 @@ pub async fn create(tx: &mut TenantTx, key: &ApiKey, hash: &[u8; 32]) -> Result<
         hash.as_slice(),
         &key.scopes,
         at(key.created_at),
-        maybe_at(key.expires_at) as _
+        maybe_at(key.expires_at) as _,
+        &key.purposes
     )
     .execute(tx.db())
     .await?;
@@ -57,7 +61,7 @@ pub async fn create(tx: &mut TenantTx, key: &ApiKey, hash: &[u8; 32]) -> Result<
 /// The key of a hash, whichever tenant it belongs to. The caller checks [`ApiKey::is_live`].
 pub async fn find(tx: &mut SystemTx, hash: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
     let row = query!(
-        "select tenant_id, api_key_id, product_id, prefix, scopes, created_at, expires_at, revoked_at
+        "select tenant_id, api_key_id, product_id, prefix, scopes, purposes, created_at, expires_at, revoked_at
          from api_key where hash = $1",
         hash.as_slice()
     )
@@ -69,6 +73,7 @@ pub async fn find(tx: &mut SystemTx, hash: &[u8; 32]) -> Result<Option<ApiKey>, 
         product: ProductId::from_uuid(row.product_id),
         prefix: row.prefix,
         scopes: row.scopes,
+        purposes: row.purposes,
         created_at: row.created_at.to_jiff(),
         expires_at: read(row.expires_at),
         revoked_at: read(row.revoked_at),

@@ -467,6 +467,73 @@ pub async fn bank_settled(tx: &mut TenantTx, id: DeletionId, bank: Bank, now: Ti
     moved(done.rows_affected())
 }
 
+/// Has the product reminded of a receipt that it has not acknowledged, from `at` on; `None`: not any more.
+pub async fn remind_at(tx: &mut TenantTx, id: DeletionId, when: Option<Timestamp>) -> Result<(), StoreError> {
+    query!(
+        "update deletion set remind_at = $3 where tenant_id = $1 and deletion_id = $2 and acknowledged_at is null",
+        tx.id(),
+        id.uuid(),
+        crate::time::maybe_at(when) as _
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// Notes that the product has erased its copies too. The first moment stands; gives it, and whether it is this one.
+pub async fn acknowledge(tx: &mut TenantTx, id: DeletionId, now: Timestamp) -> Result<(Timestamp, bool), StoreError> {
+    let done = query!(
+        "update deletion set acknowledged_at = $3, remind_at = null
+         where tenant_id = $1 and deletion_id = $2 and acknowledged_at is null",
+        tx.id(),
+        id.uuid(),
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    let row =
+        query!("select acknowledged_at from deletion where tenant_id = $1 and deletion_id = $2", tx.id(), id.uuid())
+            .fetch_optional(tx.db())
+            .await?
+            .ok_or(StoreError::NotFound("deletion"))?;
+    Ok((read(row.acknowledged_at).unwrap_or(now), done.rows_affected() == 1))
+}
+
+/// A receipt whose product must be reminded now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reminder {
+    /// The deletion.
+    pub deletion: DeletionId,
+    /// Its consent.
+    pub consent: ConsentId,
+    /// How often the product was reminded, this time included.
+    pub nth: u32,
+}
+
+/// Takes receipts that are due for a reminder, at most `limit`; the caller sets when the next is due.
+pub async fn take_reminders(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Reminder>, StoreError> {
+    let rows = query!(
+        "update deletion set reminders = reminders + 1, remind_at = null
+         where tenant_id = $1 and deletion_id in (
+            select deletion_id from deletion where tenant_id = $1 and remind_at <= $2
+            order by remind_at limit $3 for update skip locked)
+         returning deletion_id, consent_id, reminders",
+        tx.id(),
+        at(now),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Reminder {
+            deletion: DeletionId::from_uuid(row.deletion_id),
+            consent: ConsentId::from_uuid(row.consent_id),
+            nth: row.reminders.unsigned_abs(),
+        })
+        .collect())
+}
+
 const fn moved(rows: u64) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::Raced) } else { Ok(()) }
 }

@@ -33,6 +33,7 @@ pub mod keys;
 pub mod lines;
 pub mod links;
 pub mod logins;
+pub mod notices;
 pub mod page_sessions;
 pub mod private;
 pub mod products;

@@ -1,4 +1,5 @@
-//! The FAPI client against a server that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`.
+//! Our programs against others' that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`, and npm
+//! `standardwebhooks` verifies what we send.
 //!
 //! Needs Node 20 or later with npm, and a registry of packages the first time; the packages are pinned in this folder and
 //! installed below the target folder.
@@ -12,6 +13,7 @@ mod probe;
 mod provider;
 mod proxy;
 mod sandbox;
+mod webhooks;
 
 use combination::{Combination, combinations};
 use probe::Outcome;

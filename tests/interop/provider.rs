@@ -81,6 +81,11 @@ static MODULES: LazyLock<PathBuf> = LazyLock::new(|| {
     there
 });
 
+/// Where the packages are; installs them if they are not there.
+pub(crate) fn modules() -> &'static Path {
+    &MODULES
+}
+
 /// Starts a server for one combination, by itself over TLS or behind a proxy.
 pub(crate) fn start(combination: &Combination, behind: Option<&Front<'_>>) -> Provider {
     let folder = tempfile::tempdir().expect("a folder");

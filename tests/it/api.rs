@@ -446,6 +446,7 @@ async fn key_with(world: &World, scopes: &[Scope]) -> (ApiKeyId, SecretString) {
         product: world.product,
         prefix: "trb_key".to_owned(),
         scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
+        purposes: Vec::new(),
         created_at: moment.now,
         expires_at: Some(moment.now.saturating_add(SignedDuration::from_hours(1)).unwrap()),
         revoked_at: None,

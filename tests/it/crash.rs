@@ -72,7 +72,7 @@ struct View {
     progress: Vec<(String, i64, i64, i64)>,
     /// The history of the consent, in order.
     moves: Vec<String>,
-    /// What products were told, in order.
+    /// What products were told, in order, and then what the bank answered.
     events: Vec<String>,
     /// Kinds of evidence but calls to the bank, which a second try may repeat.
     evidence: Vec<String>,
@@ -236,7 +236,8 @@ impl Stage {
             from fetch_run r left join fetch_line l on l.fetch_id = r.fetch_id where r.consent_id = $1 group by r.fetch_id, r.state";
         let progress = sqlx::query_as(progress).bind(consent.uuid()).fetch_all(&mut self.owner).await.unwrap();
         let moves = "select event from consent_history where consent_id = $1 order by seq";
-        let events = "select kind from event where consent_id = $1 order by seq";
+        // The bank is told beside the erasure: its answer comes before the end of that or after it.
+        let events = "select kind from event where consent_id = $1 order by kind like 'consent.revocation.%', seq";
         let evidence = "select kind from evidence_entry where subject = $1 and kind <> 'bank.call' order by kind";
         let (moves, events) = (self.words(moves, consent).await, self.words(events, consent).await);
         let evidence = self.words(evidence, consent).await;

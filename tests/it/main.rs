@@ -13,4 +13,5 @@ mod profiles;
 mod reconciliation;
 mod renewal;
 mod replay;
+mod rights;
 mod webhooks;

@@ -55,6 +55,10 @@ pub async fn list(
     let held = lines::held(&mut tx, caller.product, Filter { consent, ..Filter::default() }).await?;
     let mut data = Vec::with_capacity(held.len());
     for held in &held {
+        if !is_for(&mut tx, &caller, held).await? {
+            refuse(&app, &mut tx, &world, &caller, held, "account").await?;
+            continue;
+        }
         let key = app.vault.open_key(caller.tenant, &held.line.key)?;
         data.push(account(&mut tx, held, &key).await?);
         disclose(&app, &mut tx, &world, &caller, held, "account", 1).await?;
@@ -63,7 +67,7 @@ pub async fn list(
     Ok(Json(Page { data, next_cursor: None }))
 }
 
-async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<AccountBody, ApiError> {
+pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<AccountBody, ApiError> {
     let details = held.line.details(tx.tenant(), key)?;
     Ok(AccountBody {
         id: held.line.id.to_string(),
@@ -100,11 +104,49 @@ async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiE
     })
 }
 
-/// The line of this id, if the product may read it now; anything else does not exist.
-async fn readable(tx: &mut TenantTx, caller: &Caller, id: &str) -> Result<Held, ApiError> {
+/// The line of this id, if the product may read it now; anything else does not exist. A key whose purposes the person did
+/// not agree to is refused, and that it tried is logged.
+async fn readable(
+    app: &App,
+    mut tx: TenantTx,
+    world: &World<'_>,
+    caller: &Caller,
+    id: &str,
+) -> Result<(TenantTx, Held), ApiError> {
     let line: LineId = id.parse().map_err(|_| ApiError::NotFound("account"))?;
     let filter = Filter { line: Some(line), ..Filter::default() };
-    lines::held(tx, caller.product, filter).await?.pop().ok_or(ApiError::NotFound("account"))
+    let held = lines::held(&mut tx, caller.product, filter).await?.pop().ok_or(ApiError::NotFound("account"))?;
+    if is_for(&mut tx, caller, &held).await? {
+        return Ok((tx, held));
+    }
+    refuse(app, &mut tx, world, caller, &held, "account").await?;
+    tx.commit().await?;
+    Err(ApiError::Purpose)
+}
+
+/// Whether the person agreed to any purpose that the key is for.
+pub(super) async fn is_for(tx: &mut TenantTx, caller: &Caller, held: &Held) -> Result<bool, ApiError> {
+    Ok(!caller.purposes_of(&consents::get(tx, held.consent).await?.purposes).is_empty())
+}
+
+/// Logs a read that was refused for its purpose.
+pub(super) async fn refuse(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    caller: &Caller,
+    held: &Held,
+    what: &'static str,
+) -> Result<(), ApiError> {
+    let body = json!({
+        "product": caller.product.to_string(),
+        "key": caller.key.to_string(),
+        "account": held.line.id.to_string(),
+        "what": what,
+        "because": "purpose_not_consented",
+    });
+    evidence_log::record(app, tx, world, held.consent, "data.refused", &body).await?;
+    Ok(())
 }
 
 /// Refuses a kind of data that the person was not asked about.
@@ -113,7 +155,8 @@ async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Res
     if consent.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
 }
 
-async fn disclose(
+/// Logs what was read, for which of the purposes that the person agreed to.
+pub(super) async fn disclose(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
@@ -125,7 +168,7 @@ async fn disclose(
     let purposes = consents::get(tx, held.consent).await?.purposes;
     let body = json!({
         "product": caller.product.to_string(),
-        "purposes": purposes,
+        "purposes": caller.purposes_of(&purposes),
         "key": caller.key.to_string(),
         "account": held.line.id.to_string(),
         "what": what,
@@ -147,8 +190,8 @@ pub async fn read(
 ) -> Result<Json<AccountBody>, ApiError> {
     caller.may(Scope::Data)?;
     let world = app.world();
-    let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let held = readable(&mut tx, &caller, &id).await?;
+    let tx = app.store.tenant_tx(caller.tenant).await?;
+    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let body = account(&mut tx, &held, &key).await?;
     disclose(&app, &mut tx, &world, &caller, &held, "account", 1).await?;
@@ -168,8 +211,8 @@ pub async fn read_balances(
 ) -> Result<Json<BalanceList>, ApiError> {
     caller.may(Scope::Data)?;
     let world = app.world();
-    let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let held = readable(&mut tx, &caller, &id).await?;
+    let tx = app.store.tenant_tx(caller.tenant).await?;
+    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&mut tx, &held, "balances").await?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let mut data = Vec::new();
@@ -215,8 +258,8 @@ pub async fn read_transactions(
     caller.may(Scope::Data)?;
     let limit = super::limit(query.limit)?;
     let world = app.world();
-    let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let held = readable(&mut tx, &caller, &id).await?;
+    let tx = app.store.tenant_tx(caller.tenant).await?;
+    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&mut tx, &held, "transactions").await?;
     let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
     let scope = [caller.product.uuid().as_bytes().as_slice(), held.line.id.uuid().as_bytes()].concat();
@@ -276,8 +319,8 @@ pub async fn read_changes(
     caller.may(Scope::Data)?;
     let limit = super::limit(query.limit)?;
     let world = app.world();
-    let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let held = readable(&mut tx, &caller, &id).await?;
+    let tx = app.store.tenant_tx(caller.tenant).await?;
+    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&mut tx, &held, "transactions").await?;
     let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
     let scope = [caller.product.uuid().as_bytes().as_slice(), held.line.id.uuid().as_bytes()].concat();

@@ -50,9 +50,16 @@ pub struct Caller {
     /// The key it used.
     pub key: ApiKeyId,
     scopes: Vec<String>,
+    purposes: Vec<String>,
 }
 
 impl Caller {
+    /// The purposes of a consent that the key reads for; none: the person never agreed to what it is for.
+    pub fn purposes_of<'a>(&self, agreed: &'a [String]) -> Vec<&'a str> {
+        let mine = |purpose: &&'a String| self.purposes.is_empty() || self.purposes.contains(purpose);
+        agreed.iter().filter(mine).map(String::as_str).collect()
+    }
+
     /// Passes if the key has the scope.
     ///
     /// # Errors
@@ -82,6 +89,7 @@ where
         tx.commit().await?;
         let key = key.filter(|key| key.is_live(app.clock.now())).ok_or(ApiError::Unauthorised)?;
         app.rate.check_key(&key.id).map_err(|_| ApiError::TooMany)?;
-        Ok(Self { tenant: key.tenant, product: key.product, key: key.id, scopes: key.scopes })
+        let (tenant, product, purposes) = (key.tenant, key.product, key.purposes);
+        Ok(Self { tenant, product, key: key.id, scopes: key.scopes, purposes })
     }
 }

@@ -209,7 +209,7 @@ async fn person(app: &App, tx: &mut TenantTx, product: ProductId, reference: &st
 }
 
 /// A consent on the wire.
-fn show(consent: &Consent, accounts: Vec<String>) -> ConsentBody {
+pub(super) fn show(consent: &Consent, accounts: Vec<String>) -> ConsentBody {
     let clocks = consent.machine.clocks;
     ConsentBody {
         id: consent.id.to_string(),

@@ -107,7 +107,8 @@ pub struct EventTypes {
     get, path = "/v1/event-types", tag = "events",
     responses((status = 200, body = EventTypes), (status = 401, body = Problem))
 )]
-pub async fn types(_caller: Caller) -> Json<EventTypes> {
+pub async fn types(caller: Caller) -> Result<Json<EventTypes>, ApiError> {
+    caller.may(Scope::Events)?;
     let body = |kind: &EventType| EventTypeBody { kind: kind.to_string(), meaning: kind.meaning().to_owned() };
-    Json(EventTypes { data: EventType::ALL.iter().map(body).collect() })
+    Ok(Json(EventTypes { data: EventType::ALL.iter().map(body).collect() }))
 }

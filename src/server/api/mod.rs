@@ -5,10 +5,13 @@ pub mod auth;
 pub mod body;
 pub mod consents;
 pub mod cursor;
+pub mod deletions;
 pub mod events;
 pub mod evidence;
+pub mod export;
 mod idempotency;
 pub mod institutions;
+pub mod notices;
 pub mod query;
 pub mod reconciliation;
 pub mod webhook_body;
@@ -60,6 +63,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::read_balances))
         .routes(routes!(accounts::read_transactions))
         .routes(routes!(accounts::read_changes))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::settle))
+        .routes(routes!(deletions::acknowledge))
+        .routes(routes!(export::person))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
         .routes(routes!(webhooks::create, webhooks::list))

@@ -13,7 +13,7 @@ use store::{TenantTx, consents, jobs, links};
 
 use crate::app::App;
 use crate::services::events::emit;
-use crate::services::{ServiceError, deletion, renewals, revocation};
+use crate::services::{ServiceError, deletion, notices, renewals, revocation};
 use crate::{evidence_log, tokens};
 
 /// Kinds of durable work; the word is stored.
@@ -73,6 +73,7 @@ pub async fn create(
         "clusters": consent.clusters,
     });
     evidence_log::record(app, tx, world, consent.id, "consent.created", &body).await?;
+    emit(tx, world, consent.product, EventType::ConsentCreated, Some(consent.id), body).await?;
     let (token, expires_at) = link(tx, world, consent.id).await?;
     Ok(Created { consent, link: token, link_expires_at: expires_at })
 }
@@ -135,7 +136,13 @@ async fn plan(
             revocation::prepare(app, tx, world, consent).await?;
         }
         Effect::Erase => deletion::begin(app, tx, world, consent).await?,
-        Effect::Tell(notice) => tell(app, tx, world, consent, notice).await?,
+        Effect::Tell(notice) => {
+            // Of this one alone the words themselves are the event.
+            if notice != Notice::SharingGoesOn {
+                tell(app, tx, world, consent, notice).await?;
+            }
+            notices::of_move(app, tx, world, consent, notice).await?;
+        }
         Effect::Warn(warning) => warn(app, tx, world, consent, warning).await?,
     }
     Ok(())
@@ -179,9 +186,6 @@ async fn tell(
             payload["bank_confirmed"] = json!(false);
         }
         State::Initiated | State::Authorized | State::Active | State::Expired(_) | State::Failed(_) => {}
-    }
-    if notice == Notice::SharingGoesOn {
-        payload["notice"] = json!("sharing_goes_on");
     }
     emit(tx, world, consent.product, notice.event_type(), Some(consent.id), payload).await
 }

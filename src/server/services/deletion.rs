@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::consent::{Event, ExpiryReason, RevokedBy, State as ConsentState};
+use domain::event::EventType;
 use domain::grant::State as GrantState;
 use domain::ids::{ConsentId, DeletionId, LineId, TenantId};
 use domain::limits;
@@ -18,9 +19,10 @@ use store::{StoreError, TenantTx, consents, deletions, grants, lines};
 use crate::app::App;
 use crate::evidence_log;
 use crate::fault;
-use crate::services::ServiceError;
 use crate::services::consents::{Work, advance, enqueue};
+use crate::services::events::emit;
 use crate::services::fetch::Verdict;
+use crate::services::{ServiceError, acknowledgement};
 
 /// Writes the deletion of a consent in the transaction that stopped it.
 ///
@@ -64,6 +66,8 @@ async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletio
         "accounts": new.lines.len(),
     });
     evidence_log::record(app, tx, world, new.consent, "deletion.begun", &body).await?;
+    let product = consents::get(tx, new.consent).await?.product;
+    emit(tx, world, product, EventType::DeletionRequested, Some(new.consent), body).await?;
     enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await
 }
 
@@ -80,7 +84,8 @@ pub async fn remove_account(
 ) -> Result<Deletion, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    let readable = consents::lock(&mut tx, consent).await?.machine.may_read();
+    let before = consents::lock(&mut tx, consent).await?;
+    let readable = before.machine.may_read();
     // First, and undone if it may not be: an account that the consent does not hold does not exist, whatever its state.
     lines::remove(&mut tx, consent, line, world.now).await?;
     if !readable {
@@ -88,6 +93,8 @@ pub async fn remove_account(
     }
     let body = json!({ "account": line.to_string(), "actor": actor });
     evidence_log::record(app, &mut tx, &world, consent, "account.removed", &body).await?;
+    let told = json!({ "removed_accounts": [line.to_string()], "by": actor });
+    emit(&mut tx, &world, before.product, EventType::ScopesChanged, Some(consent), told).await?;
     let going: Vec<LineId> =
         lines::without_ground(&mut tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
     let kept: Vec<LineId> = if lines::has_ground(&mut tx, line).await? { vec![line] } else { Vec::new() };
@@ -186,6 +193,7 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     if deletion.line.is_none() {
         advance(app, &mut tx, &world, &consent, Event::Erased, "system", |_| {}).await?;
     }
+    acknowledgement::ask(&mut tx, &world, &consent, deletion).await?;
     fault::point("deletion.receipt_before_commit");
     tx.commit().await?;
     fault::point("deletion.receipted");

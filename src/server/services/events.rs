@@ -5,8 +5,10 @@ use domain::ids::{ConsentId, EndpointId, EventId, JobId, ProductId, TenantId};
 use domain::world::World;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use store::consents::Consent;
 use store::events::Event;
-use store::{TenantTx, events, jobs};
+use store::fetches::{Progress, RunState};
+use store::{TenantTx, consents, events, jobs};
 
 use crate::app::App;
 use crate::services::ServiceError;
@@ -90,6 +92,54 @@ pub async fn request_delivery(
     let lane = format!("webhooks {}", product.uuid());
     jobs::request(tx, JobId::new(world), Work::Deliver.word(), endpoint.uuid(), &lane, due_at).await?;
     Ok(())
+}
+
+/// Tells what a fetch brought: its result, and one event for each account with new rows. Counts alone.
+///
+/// # Errors
+/// The database's.
+pub async fn fetched(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    state: RunState,
+    lines: &[Progress],
+) -> Result<(), ServiceError> {
+    let kind = match state {
+        RunState::Done => EventType::SyncCompleted,
+        RunState::Partial => EventType::SyncPartial,
+        RunState::Running | RunState::Failed | RunState::Stopped => EventType::SyncFailed,
+    };
+    let outcome = |line: &Progress| {
+        json!({
+            "account_id": line.line.to_string(),
+            "outcome": if line.done { "done" } else { "failed" },
+            "problem": line.error_code,
+            "added": line.rows_new,
+        })
+    };
+    let data = json!({ "accounts": lines.iter().map(outcome).collect::<Vec<_>>() });
+    emit(tx, world, consent.product, kind, Some(consent.id), data).await?;
+    for line in lines.iter().filter(|line| line.rows_new > 0) {
+        let data = json!({ "account_id": line.line.to_string(), "count": line.rows_new });
+        emit(tx, world, consent.product, EventType::TransactionAdded, Some(consent.id), data).await?;
+    }
+    Ok(())
+}
+
+/// Tells that a fetch waits until a moment, because the reads that the bank counts are used up.
+///
+/// # Errors
+/// The database's.
+pub async fn deferred(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    until: Timestamp,
+) -> Result<(), ServiceError> {
+    let product = consents::get(tx, consent).await?.product;
+    let data = json!({ "reason": "reads_of_the_day_used_up", "next_possible_at": until.to_string() });
+    emit(tx, world, product, EventType::SyncDeferred, Some(consent), data).await
 }
 
 /// An event on the wire: a CloudEvents 1.0 object (JSON event format) with the number that it has in the stream it is

@@ -37,7 +37,7 @@ use crate::fault;
 use crate::keys::TenantKeys;
 use crate::rule_set;
 use crate::services::renewals::{self, Meanwhile};
-use crate::services::{ServiceError, consents as moves, logins, raw_rows};
+use crate::services::{ServiceError, consents as moves, events as telling, logins, raw_rows};
 
 /// A token is renewed so many seconds before it ends, so that it does not end on the way.
 const TOKEN_MARGIN_SECONDS: i64 = 30;
@@ -169,7 +169,10 @@ async fn begin(
         let budget = Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day };
         let reads = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
         if budgets::take(&mut tx, budget, reads).await?.is_none() {
-            return Ok(Err(end_of_day(day, zone)));
+            let next = end_of_day(day, zone);
+            telling::deferred(&mut tx, &world, about.consent, next).await?;
+            tx.commit().await?;
+            return Ok(Err(next));
         }
     }
     let run = Run {
@@ -403,6 +406,7 @@ impl Fetch<'_> {
             "rows_new": progress.iter().map(|line| line.rows_new).sum::<i64>(),
         });
         evidence_log::record(self.app, &mut tx, &world, self.consent.id, "data.fetched", &body).await?;
+        telling::fetched(&mut tx, &world, &before, state, &progress).await?;
         if state != RunState::Failed && before.machine.may_fetch(world.now) {
             moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
             renewals::report(self.app, &mut tx, &world, &before, listed).await?;

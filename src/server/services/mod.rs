@@ -1,12 +1,14 @@
 //! What the application does: each service loads, steps and saves in one transaction, and leaves effects to after the
 //! commit.
 
+pub mod acknowledgement;
 pub mod consents;
 pub mod deletion;
 pub mod delivery;
 pub mod events;
 pub mod fetch;
 pub mod logins;
+pub mod notices;
 pub mod raw_rows;
 pub mod reconciliation;
 pub mod renewals;

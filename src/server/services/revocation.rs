@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
+use domain::event::EventType;
 use domain::grant::{self, Event as GrantEvent, State as GrantState};
 use domain::ids::{ConsentId, GrantId, TenantId};
 use domain::limits;
@@ -27,6 +28,7 @@ use crate::bank_calls::{self, Basis, CallError, Occasion};
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::services::consents::{Work, enqueue};
+use crate::services::events::emit;
 use crate::services::fetch::Verdict;
 use crate::services::{ServiceError, logins};
 
@@ -259,10 +261,13 @@ async fn answer(
 ) -> Result<(), ServiceError> {
     let body = BankAnswer { deletion, outcome, basis: basis.to_owned(), answered_at: world.now };
     let note = evidence_log::state(app, tx, world, Subject::Consent(capsule.consent), &body).await?;
-    let bank = match outcome {
-        BankOutcome::Confirmed => Bank::Confirmed,
-        BankOutcome::Unconfirmed => Bank::Unconfirmed,
+    let (bank, kind) = match outcome {
+        BankOutcome::Confirmed => (Bank::Confirmed, EventType::RevocationConfirmed),
+        BankOutcome::Unconfirmed => (Bank::Unconfirmed, EventType::RevocationUnconfirmed),
     };
+    let product = consents::get(tx, capsule.consent).await?.product;
+    let told = json!({ "deletion_id": deletion.to_string(), "basis": basis });
+    emit(tx, world, product, kind, Some(capsule.consent), told).await?;
     deletions::bank_settled(tx, deletion, bank, world.now).await?;
     add(tx, deletion, "deletion.bank_answer", note, world.now).await
 }
