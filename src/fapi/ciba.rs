@@ -254,7 +254,8 @@ pub struct Ping {
 impl Ping {
     /// Reads the `Authorization` header and the body of a notification. What else is in the body counts for nothing.
     pub fn parse(authorization: Option<&str>, body: &[u8]) -> Result<Self, Refusal> {
-        let token = authorization.and_then(bearer).ok_or_else(|| refusal::PING_NOTIFICATION_TOKEN_MISSING.refuse())?;
+        let token =
+            authorization.and_then(wire::bearer).ok_or_else(|| refusal::PING_NOTIFICATION_TOKEN_MISSING.refuse())?;
         let body = wire::json_object(body);
         let auth_req_id = body.as_ref().and_then(|body| body.get("auth_req_id")?.as_str());
         let auth_req_id = auth_req_id.ok_or_else(|| refusal::PING_BODY_INVALID.refuse())?;
@@ -273,12 +274,6 @@ impl fmt::Debug for Ping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ping(..)")
     }
-}
-
-/// The token of `Bearer …`, the scheme in any case (RFC 9110 §11.1).
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim_start()).filter(|token| !token.is_empty())
 }
 
 /// OIDC CIBA Core §7.1: the authentication request, always as one signed request object (FAPI-CIBA §5.2.2).

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::arrangement::{Withdrawal, Withdrawn};
 use crate::login::PendingLogin;
 use crate::profile::{Alg, FAPI2_SECURITY, IdTokenEncryption, KeyEncryption, RegistrationForm, Security, Settings};
 use crate::refusal::Refusal;
@@ -198,9 +199,89 @@ fn a_server_signs_what_it_knows_of_a_token() {
     }
 }
 
+const HOLDER: &str = "brand-7";
+const OUR_END_POINT: &str = "https://tpp.example/arrangements/revoke";
+
+/// The call of a bank that an arrangement has ended; a test may spoil the assertion, the notice or the form.
+fn withdrawn(
+    assertion: impl Fn(&mut Jwt),
+    notice: impl Fn(&mut Jwt),
+    form: impl Fn(&mut Vec<(&str, String)>),
+) -> Result<Withdrawn, Refusal> {
+    let play = play(FAPI2_SECURITY);
+    let keys = play.keys(&play.discover()?)?;
+    let exp = start().as_second() + 60;
+    let claims = json!({ "iss": HOLDER, "sub": HOLDER, "aud": OUR_END_POINT, "jti": "call-1", "exp": exp });
+    let (mut caller, mut told) = (play.jwt(claims), play.jwt(json!({ "cdr_arrangement_id": ARRANGEMENT })));
+    assertion(&mut caller);
+    notice(&mut told);
+    let mut fields = vec![("cdr_arrangement_jwt", told.compact())];
+    form(&mut fields);
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let withdrawal = Withdrawal::parse(Some(&format!("Bearer {}", caller.compact())), body.as_bytes())?;
+    assert_eq!(format!("{withdrawal:?}"), "Withdrawal(..)");
+    withdrawal.verify(HOLDER, OUR_END_POINT, &keys, &[Alg::Es256], start())
+}
+
+#[test]
+fn a_bank_ends_an_arrangement_by_two_signed_words() {
+    let expected = Withdrawn {
+        arrangement: ARRANGEMENT.to_owned(),
+        jti: "call-1".to_owned(),
+        expires_at: start() + jiff::SignedDuration::from_secs(60),
+    };
+    assert_eq!(withdrawn(|_| {}, |_| {}, |_| {}), Ok(expected.clone()));
+    let full = |jwt: &mut Jwt| {
+        (jwt.claims["iss"], jwt.claims["sub"]) = (json!(HOLDER), json!(HOLDER));
+        (jwt.claims["aud"], jwt.claims["exp"]) = (json!([OUR_END_POINT]), json!(start().as_second() + 1));
+    };
+    let doubled = withdrawn(|_| {}, full, |form| form.push(("cdr_arrangement_id", ARRANGEMENT.to_owned())));
+    assert_eq!(doubled, Ok(expected));
+    let claimed =
+        |assertion: &str| Withdrawal::parse(Some(assertion), b"cdr_arrangement_jwt=x").unwrap().claimed_holder();
+    assert_eq!(claimed("Bearer e30.eyJpc3MiOiJicmFuZC03In0.x").as_deref(), Some(HOLDER));
+    assert_eq!(claimed("Bearer x"), None);
+}
+
+fn withdrawal_rows() -> Vec<Row> {
+    let spoiled = |code, result: Result<Withdrawn, Refusal>| (code, result.map(drop).expect_err(code));
+    let caller = |code, change: fn(&mut Jwt)| spoiled(code, withdrawn(change, |_| {}, |_| {}));
+    let notice = |code, change: fn(&mut Jwt)| spoiled(code, withdrawn(|_| {}, change, |_| {}));
+    let form = |code, change: fn(&mut Vec<(&str, String)>)| spoiled(code, withdrawn(|_| {}, |_| {}, change));
+    let parsed =
+        |code, authorization| (code, Withdrawal::parse(authorization, b"cdr_arrangement_jwt=x").expect_err(code));
+    vec![
+        parsed("withdrawal.authorization.missing", None),
+        parsed("withdrawal.authorization.missing", Some("Basic x")),
+        form("withdrawal.format.invalid", |form| form.retain(|_| false)),
+        form("withdrawal.format.invalid", |form| form.push(("cdr_arrangement_jwt", "x".to_owned()))),
+        form("withdrawal.format.invalid", |form| form.push(("padding", "x".repeat(16 * 1024)))),
+        form("withdrawal.cdr_arrangement_id.mismatch", |form| form.push(("cdr_arrangement_id", "other".to_owned()))),
+        caller("withdrawal.format.invalid", |jwt| jwt.claims = json!("claims")),
+        caller("withdrawal.alg.mismatch", |jwt| (jwt.header["alg"], jwt.hand) = (json!("none"), Hand::Nobody)),
+        caller("withdrawal.kid.untrusted", |jwt| jwt.header["kid"] = json!("unknown")),
+        caller("withdrawal.signature.invalid", |jwt| jwt.hand = Hand::Nobody),
+        caller("withdrawal.iss.mismatch", |jwt| jwt.claims["iss"] = json!("brand-8")),
+        caller("withdrawal.iss.mismatch", |jwt| jwt.without("sub")),
+        caller("withdrawal.aud.mismatch", |jwt| jwt.claims["aud"] = json!("https://other.example/")),
+        caller("withdrawal.aud.mismatch", |jwt| jwt.without("aud")),
+        caller("withdrawal.exp.expired", |jwt| jwt.claims["exp"] = json!(start().as_second())),
+        caller("withdrawal.exp.expired", |jwt| jwt.without("exp")),
+        caller("withdrawal.jti.missing", |jwt| jwt.without("jti")),
+        caller("withdrawal.jti.missing", |jwt| jwt.claims["jti"] = json!("")),
+        notice("withdrawal.signature.invalid", |jwt| jwt.hand = Hand::Nobody),
+        notice("withdrawal.iss.mismatch", |jwt| jwt.claims["iss"] = json!(HOLDER)),
+        notice("withdrawal.iss.mismatch", |jwt| jwt.claims["sub"] = json!("brand-8")),
+        notice("withdrawal.aud.mismatch", |jwt| jwt.claims["aud"] = json!("https://other.example/")),
+        notice("withdrawal.exp.expired", |jwt| jwt.claims["exp"] = json!(start().as_second())),
+        notice("withdrawal.cdr_arrangement_id.missing", |jwt| jwt.without("cdr_arrangement_id")),
+        notice("withdrawal.cdr_arrangement_id.missing", |jwt| jwt.claims["cdr_arrangement_id"] = json!("")),
+    ]
+}
+
 /// Every refusal that only some ecosystems know.
 pub(crate) fn rows() -> Vec<Row> {
-    [introspection_rows(), arrangement_rows(), encryption_rows()].concat()
+    [introspection_rows(), arrangement_rows(), withdrawal_rows(), encryption_rows()].concat()
 }
 
 fn introspection_rows() -> Vec<Row> {

@@ -13,6 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::arrangement::Withdrawal;
 use crate::ciba::{BackchannelRequest, Hint, PendingAuthentication, Ping, Polled};
 use crate::jws::{self, Signed};
 use crate::keys::{KeySet, Signer};
@@ -188,6 +189,7 @@ fn noise_is_nothing_of_ours() {
         let _ = Metadata::parse(&bytes, ISSUER, Environment::Development, &FAPI2_SECURITY);
         let _ = KeySet::parse(&bytes);
         let _ = Ping::parse(Some("Bearer x"), &bytes);
+        let _ = Withdrawal::parse(Some("Bearer x"), &bytes).map(|withdrawal| withdrawal.claimed_holder());
         prop_assert!(PendingLogin::from_bytes(&bytes).is_err());
         prop_assert!(PendingAuthentication::from_bytes(&bytes).is_err());
         prop_assert!(Registered::from_bytes(&bytes).is_err());

@@ -166,7 +166,7 @@
 //! assert!(!plain.request.is_pushed() && decoupled.token_delivery == TokenDelivery::Ping);
 //! ```
 
-mod arrangement;
+pub mod arrangement;
 pub mod call;
 pub mod ciba;
 pub mod client;

@@ -80,7 +80,13 @@ impl Refusal {
     /// Whether a header named a key that is not among the server's: fetch the keys once more and ask again, before the
     /// verdict. Keys may change at any time.
     pub fn is_unknown_key(&self) -> bool {
-        [JARM_KID_UNTRUSTED.code, ID_TOKEN_KID_UNTRUSTED.code, INTROSPECTION_KID_UNTRUSTED.code].contains(&self.code)
+        [
+            JARM_KID_UNTRUSTED.code,
+            ID_TOKEN_KID_UNTRUSTED.code,
+            INTROSPECTION_KID_UNTRUSTED.code,
+            WITHDRAWAL_KID_UNTRUSTED.code,
+        ]
+        .contains(&self.code)
     }
 }
 
@@ -446,6 +452,26 @@ reasons! {
         "the end of an arrangement was not answered with status 204";
     ARRANGEMENT_REVOCATION_REFUSED = "arrangement.revocation.refused", "CDR Arrangement Revocation End Point", Operator,
         "the server refused to end an arrangement";
+    WITHDRAWAL_AUTHORIZATION_MISSING = "withdrawal.authorization.missing", "CDR Arrangement Revocation End Point", Nobody,
+        "the call shows no bearer token";
+    WITHDRAWAL_FORMAT_INVALID = "withdrawal.format.invalid", "CDR Arrangement Revocation End Point; RFC 7515 §7.1", Nobody,
+        "the call does not hold the two signed JWTs that it is made of";
+    WITHDRAWAL_ALG_MISMATCH = "withdrawal.alg.mismatch", "CDR Client Authentication; RFC 8725 §3.1", Nobody,
+        "the call is not signed with an algorithm that is allowed";
+    WITHDRAWAL_KID_UNTRUSTED = "withdrawal.kid.untrusted", "CDR Client Authentication; RFC 7515 §4.1.4", Nobody,
+        "no registered key of the bank fits the header";
+    WITHDRAWAL_SIGNATURE_INVALID = "withdrawal.signature.invalid", "CDR Client Authentication; RFC 7515 §5.2", Nobody,
+        "the signature of the call does not verify";
+    WITHDRAWAL_ISS_MISMATCH = "withdrawal.iss.mismatch", "RFC 7523 §3 (1, 2)", Nobody,
+        "the call is not from the bank that holds the data";
+    WITHDRAWAL_AUD_MISMATCH = "withdrawal.aud.mismatch", "RFC 7523 §3 (3)", Nobody, "the call is meant for somebody else";
+    WITHDRAWAL_EXP_EXPIRED = "withdrawal.exp.expired", "RFC 7523 §3 (4)", Nobody, "the call has no expiry or has expired";
+    WITHDRAWAL_JTI_MISSING = "withdrawal.jti.missing", "CDR Client Authentication; RFC 7523 §3 (7)", Nobody,
+        "the call has no name by which it could be told from its repetition";
+    WITHDRAWAL_ARRANGEMENT_MISSING = "withdrawal.cdr_arrangement_id.missing", "CDR Arrangement Revocation End Point",
+        Nobody, "the call does not name an arrangement";
+    WITHDRAWAL_ARRANGEMENT_MISMATCH = "withdrawal.cdr_arrangement_id.mismatch", "CDR Arrangement Revocation End Point",
+        Nobody, "the call names two arrangements";
 
     INTROSPECTION_STATUS_INVALID = "introspection.status.invalid", "RFC 7662 §2.2", Bank,
         "the introspection was not answered with status 200";

@@ -82,3 +82,9 @@ pub(crate) fn expect(response: Response<Bytes>, status: StatusCode, endpoint: &E
         _ => Err(endpoint.status.with_status(response.status())),
     }
 }
+
+/// The token of `Bearer …`, the scheme in any case (RFC 9110 §11.1).
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim_start()).filter(|token| !token.is_empty())
+}
