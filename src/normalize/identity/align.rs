@@ -243,6 +243,8 @@ pub(super) struct Work<'a, I> {
     pub(super) taken: Vec<bool>,
     /// Whether a stored row was named in a doubt: what did not decide then does not decide for less.
     pub(super) doubted: Vec<bool>,
+    /// Whether a listed row is one of several that a doubt was about.
+    pub(super) contested: Vec<bool>,
     /// Fields whose equal values mean one payment: of booked rows, of provisional ones.
     pub(super) naming: [[bool; IdField::ALL.len()]; 2],
     /// Fields of booked rows whose different values mean two payments.
@@ -272,6 +274,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             partner: vec![None; listed.len()],
             taken: vec![false; stored.len()],
             doubted: vec![false; stored.len()],
+            contested: vec![false; listed.len()],
             naming: [[false; IdField::ALL.len()]; 2],
             steady: [false; IdField::ALL.len()],
             common,

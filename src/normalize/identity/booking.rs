@@ -72,9 +72,9 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     }
 
     fn follow(&mut self, pool: Pool, why: Evidence, lingering: Lingering) {
-        let mut sources = self.sources(pool);
-        let mut targets: Vec<usize> =
-            (0..self.listed.len()).filter(|&l| self.is_free(l) && !self.listed[l].sketch.provisional).collect();
+        let mut sources = self.sources(pool, why);
+        let open = |l: &usize| self.is_free(*l) && !self.contested[*l] && !self.listed[*l].sketch.provisional;
+        let mut targets: Vec<usize> = (0..self.listed.len()).filter(open).collect();
         sources.sort_by_key(|source| source.sketch.day());
         targets.sort_by_key(|&l| self.listed[l].sketch.booked_day());
         if sources.len().saturating_mul(targets.len()) > PAIRS_MAX {
@@ -102,9 +102,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering))
                     && self.nearest(source.sketch, &edges, place) == Some(l)
                 {
-                    // A payment has one booking, so its provisional row is a doubt about one row alone.
+                    // A payment has one booking, so its provisional row is a doubt about one row alone. What else it may
+                    // have become is not explained by less.
                     used[place] = true;
                     self.doubted[s] = true;
+                    edges.iter().filter(|(p, _)| *p == place).for_each(|(_, l)| self.contested[*l] = true);
                     self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
                 }
             }
@@ -133,7 +135,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         rivals.all(|rival| rival.text == source.text) && (balanced && one_day || told && others.all(same_place))
     }
 
-    fn sources(&self, pool: Pool) -> Vec<Source<'a>> {
+    fn sources(&self, pool: Pool, why: Evidence) -> Vec<Source<'a>> {
         let (stored, listed) = (self.stored, self.listed);
         if pool == Pool::Listed {
             let shown = |l: &usize| matches!(self.outcome[*l], None | Some(Outcome::Same { .. }));
@@ -147,6 +149,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             .filter(|&s| !self.taken[s] && !self.doubted[s] && stored[s].removed == (pool == Pool::Removed))
             .filter(|&s| pool == Pool::Removed || stored[s].sketch.provisional == (pool == Pool::Vanished))
             .filter(|&s| pool == Pool::Removed || self.is_covered(s))
+            // What went some fetches ago did not go when the other came.
+            .filter(|&s| pool != Pool::Replaced || !amount_changed(why) || !stored[s].missed)
             .map(|s| Source { sketch: &stored[s].sketch, stored: Some(s), listed: None })
             .collect()
     }
@@ -231,9 +235,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             }
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
             (Evidence::Amount, Pool::Removed) => alone && !self.is_spent_elsewhere(now, source.stored, l),
-            (Evidence::Amount, Pool::Vanished) if self.name_two_places(source.sketch, now) => {
-                alone && !self.is_usual_amount(now, source.stored, l)
-            }
+            (Evidence::Amount, Pool::Vanished) => alone && !self.name_two_places(source.sketch, now),
             // What is still listed beside a booking of another amount is as likely another purchase at the place.
             (Evidence::TextOnly, Pool::Listed) => false,
             (Evidence::TextOnly, _) => alone && near(source.sketch.money.amount(), now.money.amount(), 5),
@@ -244,29 +246,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 
     /// Whether some other row near that day is of the same amount and names another place.
     fn is_spent_elsewhere(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
-        let elsewhere = |other: &Sketch| !self.says_nothing(other) && !self.are_similar(other, now);
-        self.is_amount_of(now, stored, listed, elsewhere)
-    }
-
-    /// Whether some other row near that day is of the same amount.
-    fn is_usual_amount(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
-        self.is_amount_of(now, stored, listed, |_| true)
-    }
-
-    /// Whether some other row near that day is of the same amount and as asked for.
-    fn is_amount_of(
-        &self,
-        now: &Sketch,
-        stored: Option<usize>,
-        listed: usize,
-        wanted: impl Fn(&Sketch) -> bool,
-    ) -> bool {
-        let alike = |other: &Sketch| {
+        let elsewhere = |other: &Sketch| {
             let near = days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS);
-            near && other.money == now.money && wanted(other)
+            near && other.money == now.money && !self.says_nothing(other) && !self.are_similar(other, now)
         };
-        self.listed.iter().enumerate().any(|(l, row)| l != listed && alike(&row.sketch))
-            || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && alike(&row.sketch))
+        self.listed.iter().enumerate().any(|(l, row)| l != listed && elsewhere(&row.sketch))
+            || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && elsewhere(&row.sketch))
     }
 
     /// Whether a reference that only these two rows carry, or an identifier that names payments, stands on both.
