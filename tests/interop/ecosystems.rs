@@ -155,11 +155,11 @@ impl Home {
     }
 
     /// One login as it should be, then one for each lie, with nothing at the bank after it.
-    async fn visit(&self) -> Vec<String> {
+    async fn visit(&self) -> (Vec<String>, Vec<String>) {
         let bank = self.open().await;
         let mut failures = Vec::new();
         let honest = self.attempt(&bank, &[]);
-        println!("{:<24} {}", self.name, honest.summary());
+        let mut lines = vec![format!("{:<24} {}", self.name, honest.summary())];
         let refused: Vec<_> = bank.log().into_iter().filter(|line| line.refused).collect();
         let whole = honest.step("refresh").is_some_and(|step| step.detail == "refreshed twice")
             && honest.step("consent").is_some() == self.consents.is_some()
@@ -170,7 +170,7 @@ impl Home {
         for (said, name, value, reason) in &self.lies {
             bank.misstate(*said, name, value.clone());
             let outcome = self.attempt(&bank, &[]);
-            println!("{:<24} {name}: {}", self.name, outcome.summary());
+            lines.push(format!("{:<24} {name}: {}", self.name, outcome.summary()));
             let read = bank.requests().last().is_some_and(|last| last.ends_with(self.accounts));
             if outcome.reason.as_deref() != Some(*reason) || read {
                 failures.push(format!("{}: {name} was not {reason}: {outcome:#?}\n{:#?}", self.name, bank.log()));
@@ -178,7 +178,7 @@ impl Home {
             bank.be_honest();
         }
         bank.shutdown().await;
-        failures
+        (lines, failures)
     }
 }
 
@@ -186,7 +186,9 @@ impl Home {
 async fn the_probe_completes_in_every_ecosystem_and_believes_no_lie() {
     let mut failures = Vec::new();
     for home in [uk(), australia(), brazil()] {
-        failures.extend(home.visit().await);
+        let (lines, found) = home.visit().await;
+        println!("{}", lines.join("\n"));
+        failures.extend(found);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
