@@ -347,3 +347,6 @@ async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     tx.commit().await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ mod reply;
 mod scene;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

@@ -42,17 +42,17 @@ impl Clock for TestClock {
 }
 
 /// An application with one product and one registered bank.
-struct Site {
-    app: Arc<App>,
+pub(crate) struct Site {
+    pub(crate) app: Arc<App>,
     clock: Arc<TestClock>,
     router: Router,
-    product: ProductId,
+    pub(crate) product: ProductId,
     bank: String,
     _dir: TempDir,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(0)));
         let bank = register(&dir, clock.now());
@@ -75,12 +75,12 @@ impl Site {
         Self { app, clock, router, product, bank, _dir: dir }
     }
 
-    fn later(&self, seconds: i64) {
+    pub(crate) fn later(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// A consent of a person, and the path of its link.
-    async fn ask(&self, person: &str, with_bank: bool) -> (ConsentId, String) {
+    pub(crate) async fn ask(&self, person: &str, with_bank: bool) -> (ConsentId, String) {
         let world = self.app.world();
         let mut tx = self.app.store.tenant_tx(self.app.tenant.id).await.unwrap();
         let psu = Psu {
