@@ -1,34 +1,15 @@
-//! Every English sentence of the pages, once. Another language is another table with the same entries: a missing or
+//! Every English sentence of the pages, once, and the list of entries that every other language has to have: a missing or
 //! misspelt one does not compile.
+//!
+//! `consent_version` names the wording that evidence refers to. Any change to an entry that begins with `consent_` raises it.
 
 use std::fmt::Display;
 
-use domain::limits::{LOGIN_SECONDS, SESSION_SECONDS};
-use jiff::Zoned;
-use jiff::civil::Date;
+use super::language::{Language, entries};
 
-use super::view::Outcome;
-
-/// The English texts.
-#[derive(Clone, Copy)]
-pub(super) struct En;
-
-/// Names the version of the consent text that evidence refers to. Any change to an entry that begins with `consent_`
-/// raises it.
-pub(super) const CONSENT_TEXT_VERSION: &str = "en-2";
-
-macro_rules! texts {
-    ($($name:ident ( $($arg:ident),* ) $text:literal;)*) => {
-        impl En {$(
-            pub(super) fn $name(&self, $($arg: impl Display),*) -> String {
-                format!($text)
-            }
-        )*}
-    };
-}
-
-texts! {
+entries! {
     language() "en";
+    consent_version() "en-2";
     skip() "Skip to the content";
     for_product(product) "for {product}";
     steps_label() "Progress";
@@ -145,6 +126,7 @@ texts! {
     stopped_progress() "What has happened";
     stopped_ours() "Stopped at our side";
     stopped_ours_text(at) "{at}. Since then nothing is read, stored or handed out.";
+    stopped_at(at) "Stopped at {at}; your bank has not yet confirmed.";
     stopped_bank_pending(bank) "{bank} has not yet confirmed";
     stopped_bank_pending_text() "We have told your bank and go on asking until it answers. You need not wait.";
     stopped_bank_confirmed(bank) "{bank} has confirmed";
@@ -164,145 +146,46 @@ texts! {
     stopped_kept_text() "The permission ended by itself. Nobody can read what was stored, and it is erased when its retention is over.";
     account_unnamed() "Account";
     account_ending(ending) "ending in {ending}";
+
+    months() "January February March April May June July August September October November December";
+    day(day, month, year) "{day} {month} {year}";
+    switch_label() "Language";
+    // Heading, what happened, what to do: three lines each.
+    outcome_denied(bank) "You did not agree at the bank
+{bank} told us that you said no or left its page. Nothing was shared.
+If that was a mistake, you can try again.";
+    outcome_declined(bank, product) "Nothing was shared
+You did not agree, so {bank} was not asked for anything.
+You can go on using {product} and connect later.";
+    outcome_timed_out(bank, minutes) "That took too long
+For your safety a sign-in at {bank} has to be finished within {minutes} minutes. Nothing was shared.
+Please try again; have your banking app or TAN device at hand.";
+    outcome_bank_error(bank) "The bank reported an error
+{bank} could not finish your sign-in. It is not your fault, and nothing was shared.
+Please try again in a few minutes.";
+    outcome_bank_unavailable(bank) "The bank cannot be reached
+{bank} does not answer at the moment. Nothing was shared.
+Please try again later.";
+    outcome_came_twice(bank) "You have been here already
+This answer of {bank} was already used, so opening it again changes nothing. This happens when a page is reloaded.
+Your connection is as it was.";
+    outcome_other_browser(bank) "Please go on where you began
+You began in one browser and {bank} sent you back to another. So that nobody can connect your account to theirs, we stopped here; nothing was shared.
+Begin again in this browser, and come back to it from your banking app.";
+    outcome_not_trusted(bank) "This answer could not be trusted
+What came back did not prove that it comes from {bank}, so it was thrown away. Nothing was shared.
+Please try again. If you see this page twice, tell us.";
+    outcome_unknown() "We do not know this visit
+No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short. Nothing was shared by opening it.
+If you were on the way to your bank, begin again.";
+    outcome_link_over() "This link is no longer valid
+A link can be used once, for a day. This one was used, is too old, or was not copied in full.
+You need a new link.";
+    outcome_signed_out(minutes) "This page has forgotten you
+For your safety it knows you for {minutes} minutes, and only in the browser in which you began. What you have done so far is kept.
+A new link leads you on.";
+    outcome_our_fault() "Something went wrong on our side
+It is not your fault and not your bank’s. We have been told.
+Please try again in a few minutes.";
+    countries() "AT=Austria;AU=Australia;BE=Belgium;BG=Bulgaria;BR=Brazil;CH=Switzerland;CY=Cyprus;CZ=Czechia;DE=Germany;DK=Denmark;EE=Estonia;ES=Spain;FI=Finland;FR=France;GB=United Kingdom;GR=Greece;HR=Croatia;HU=Hungary;IE=Ireland;IS=Iceland;IT=Italy;LI=Liechtenstein;LT=Lithuania;LU=Luxembourg;LV=Latvia;MT=Malta;NL=Netherlands;NO=Norway;PL=Poland;PT=Portugal;RO=Romania;SE=Sweden;SI=Slovenia;SK=Slovakia;US=United States";
 }
-
-impl En {
-    /// A day, `19 February 2027`.
-    pub(super) fn date(&self, date: &Date) -> String {
-        date.strftime("%-d %B %Y").to_string()
-    }
-
-    /// A moment, `21 November 2026, 14:03 CET`.
-    pub(super) fn moment(&self, at: &Zoned) -> String {
-        at.strftime("%-d %B %Y, %H:%M %Z").to_string()
-    }
-
-    /// The four steps of a connection.
-    pub(super) fn steps(&self) -> [String; 4] {
-        [self.step_bank(), self.step_permission(), self.step_at_bank(), self.step_done()]
-    }
-
-    /// Heading, what happened, what to do.
-    pub(super) fn outcome(&self, outcome: Outcome, bank: &str, product: &str) -> [String; 3] {
-        let minutes = LOGIN_SECONDS / 60;
-        let [title, happened, advice] = match outcome {
-            Outcome::Denied => [
-                "You did not agree at the bank".into(),
-                format!("{bank} told us that you said no or left its page. Nothing was shared."),
-                "If that was a mistake, you can try again.".into(),
-            ],
-            Outcome::Declined => [
-                "Nothing was shared".into(),
-                format!("You did not agree, so {bank} was not asked for anything."),
-                format!("You can go on using {product} and connect later."),
-            ],
-            Outcome::TimedOut => [
-                "That took too long".into(),
-                format!(
-                    "For your safety a sign-in at {bank} has to be finished within {minutes} minutes. Nothing was shared."
-                ),
-                "Please try again; have your banking app or TAN device at hand.".into(),
-            ],
-            Outcome::BankError => [
-                "The bank reported an error".into(),
-                format!("{bank} could not finish your sign-in. It is not your fault, and nothing was shared."),
-                "Please try again in a few minutes.".into(),
-            ],
-            Outcome::BankUnavailable => [
-                "The bank cannot be reached".into(),
-                format!("{bank} does not answer at the moment. Nothing was shared."),
-                "Please try again later.".into(),
-            ],
-            Outcome::CameTwice => [
-                "You have been here already".into(),
-                format!(
-                    "This answer of {bank} was already used, so opening it again changes nothing. This happens when a page is reloaded."
-                ),
-                "Your connection is as it was.".into(),
-            ],
-            Outcome::OtherBrowser => [
-                "Please go on where you began".into(),
-                format!(
-                    "You began in one browser and {bank} sent you back to another. So that nobody can connect your account to theirs, we stopped here; nothing was shared."
-                ),
-                "Begin again in this browser, and come back to it from your banking app.".into(),
-            ],
-            Outcome::NotTrusted => [
-                "This answer could not be trusted".into(),
-                format!(
-                    "What came back did not prove that it comes from {bank}, so it was thrown away. Nothing was shared."
-                ),
-                "Please try again. If you see this page twice, tell us.".into(),
-            ],
-            Outcome::Unknown => [
-                "We do not know this visit".into(),
-                "No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short. Nothing was shared by opening it."
-                    .into(),
-                "If you were on the way to your bank, begin again.".into(),
-            ],
-            Outcome::LinkOver => [
-                "This link is no longer valid".into(),
-                "A link can be used once, for a day. This one was used, is too old, or was not copied in full.".into(),
-                "You need a new link.".into(),
-            ],
-            Outcome::SignedOut => [
-                "This page has forgotten you".into(),
-                format!(
-                    "For your safety it knows you for {} minutes, and only in the browser in which you began. What you have done so far is kept.",
-                    SESSION_SECONDS / 60
-                ),
-                "A new link leads you on.".into(),
-            ],
-            Outcome::OurFault => [
-                "Something went wrong on our side".into(),
-                "It is not your fault and not your bank’s. We have been told.".into(),
-                "Please try again in a few minutes.".into(),
-            ],
-        };
-        [title, happened, advice]
-    }
-
-    /// The name of a country from its ISO 3166-1 alpha-2 code, or the code itself.
-    pub(super) fn country<'a>(&self, code: &'a str) -> &'a str {
-        COUNTRIES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
-    }
-}
-
-/// The European Economic Area, and the other countries whose rules the platform knows.
-const COUNTRIES: [(&str, &str); 35] = [
-    ("AT", "Austria"),
-    ("AU", "Australia"),
-    ("BE", "Belgium"),
-    ("BG", "Bulgaria"),
-    ("BR", "Brazil"),
-    ("CH", "Switzerland"),
-    ("CY", "Cyprus"),
-    ("CZ", "Czechia"),
-    ("DE", "Germany"),
-    ("DK", "Denmark"),
-    ("EE", "Estonia"),
-    ("ES", "Spain"),
-    ("FI", "Finland"),
-    ("FR", "France"),
-    ("GB", "United Kingdom"),
-    ("GR", "Greece"),
-    ("HR", "Croatia"),
-    ("HU", "Hungary"),
-    ("IE", "Ireland"),
-    ("IS", "Iceland"),
-    ("IT", "Italy"),
-    ("LI", "Liechtenstein"),
-    ("LT", "Lithuania"),
-    ("LU", "Luxembourg"),
-    ("LV", "Latvia"),
-    ("MT", "Malta"),
-    ("NL", "Netherlands"),
-    ("NO", "Norway"),
-    ("PL", "Poland"),
-    ("PT", "Portugal"),
-    ("RO", "Romania"),
-    ("SE", "Sweden"),
-    ("SI", "Slovenia"),
-    ("SK", "Slovakia"),
-    ("US", "United States"),
-];

@@ -4,7 +4,11 @@
 //! holds no script: every page works with HTML alone. askama escapes whatever a view carries.
 
 mod assets;
+mod de;
 mod en;
+mod es;
+mod fr;
+mod language;
 mod statement;
 pub mod view;
 
@@ -14,9 +18,9 @@ mod tests;
 use askama::Template;
 
 pub use assets::{Asset, assets};
+pub use language::Language;
 pub use statement::{Section, Statement};
 
-use en::En;
 use view::{
     BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, Keep, LinkLandingView, Next,
     OverviewView, ReturnView, Standing, StoppedView,
@@ -37,22 +41,25 @@ struct Frame<'a> {
     heading: String,
     /// Which of the four steps this is, from 1.
     step: Option<usize>,
+    /// Whether the page can be asked for again in another language: a return from a bank cannot.
+    switch: bool,
 }
 
 macro_rules! pages {
-    ($($(#[$doc:meta])* $name:ident($view:ident as $page:ident, $path:tt) = |$v:ident| $heading:expr, $step:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($view:ident as $page:ident, $path:tt) = |$t:ident, $v:ident| $heading:expr, $step:expr, $switch:literal;)*) => {$(
         #[derive(Template)]
         #[template(path = $path)]
         struct $page<'a> {
-            t: En,
+            t: Language,
             frame: Frame<'a>,
             view: &'a $view,
         }
 
         $(#[$doc])*
         pub fn $name($v: &$view) -> String {
-            let frame = Frame { brand: &$v.brand, heading: $heading, step: $step };
-            draw(&$page { t: En, frame, view: $v })
+            let $t = $v.brand.language;
+            let frame = Frame { brand: &$v.brand, heading: $heading, step: $step, switch: $switch };
+            draw(&$page { t: $t, frame, view: $v })
         }
     )*};
 }
@@ -60,19 +67,19 @@ macro_rules! pages {
 pages! {
     /// The page behind a link. Reading it changes nothing.
     link_landing(LinkLandingView as LinkLanding, "link_landing.html") =
-        |view| view.bank.as_ref().map_or_else(|| En.landing_title(), |bank| En.landing_title_at(bank)), None;
+        |t, view| view.bank.as_ref().map_or_else(|| t.landing_title(), |bank| t.landing_title_at(bank)), None, true;
     /// The choice of a bank, with a search that is a plain form.
-    bank_picker(BankPickerView as BankPicker, "bank_picker.html") = |_view| En.picker_title(), Some(1);
-    /// The text a person consents to; made of the sentences of [`Statement::english`].
-    consent_text(ConsentTextView as ConsentText, "consent_text.html") = |view| En.consent_title(&view.bank), Some(2);
+    bank_picker(BankPickerView as BankPicker, "bank_picker.html") = |t, view| t.picker_title(), Some(1), true;
+    /// The text a person consents to; made of the sentences of [`Statement::of`].
+    consent_text(ConsentTextView as ConsentText, "consent_text.html") = |t, view| t.consent_title(&view.bank), Some(2), true;
     /// How a visit ended without a connection, and the one next step.
-    returned(ReturnView as Returned, "returned.html") = |view| view.words()[0].clone(), None;
+    returned(ReturnView as Returned, "returned.html") = |_t, view| view.words()[0].clone(), None, false;
     /// The connection stands.
-    connected(ConnectedView as Connected, "connected.html") = |view| En.connected_title(&view.bank), Some(4);
+    connected(ConnectedView as Connected, "connected.html") = |t, view| t.connected_title(&view.bank), Some(4), true;
     /// What is shared, with whom, until when; each with its stop.
-    overview(OverviewView as Overview, "overview.html") = |_view| En.overview_title(), None;
+    overview(OverviewView as Overview, "overview.html") = |t, view| t.overview_title(), None, true;
     /// After a stop: what has happened so far, at our side, at the bank, to the data.
-    stopped(StoppedView as Stopped, "stopped.html") = |view| En.stopped_title(&view.bank), None;
+    stopped(StoppedView as Stopped, "stopped.html") = |t, view| t.stopped_title(&view.bank), None, true;
 }
 
 fn draw(page: &impl Template) -> String {
@@ -82,7 +89,8 @@ fn draw(page: &impl Template) -> String {
 impl ReturnView {
     /// Heading, what happened, what to do.
     fn words(&self) -> [String; 3] {
-        let bank = self.bank.clone().unwrap_or_else(|| En.your_bank());
-        En.outcome(self.outcome, &bank, &self.brand.product)
+        let t = self.brand.language;
+        let bank = self.bank.clone().unwrap_or_else(|| t.your_bank());
+        t.outcome(self.outcome, &bank, &self.brand.product)
     }
 }

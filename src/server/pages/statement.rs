@@ -1,12 +1,12 @@
 //! The consent text as data: the page and the evidence are made of the same sentences.
 
-use super::en::{CONSENT_TEXT_VERSION, En};
+use super::language::Language;
 use super::view::{Cluster, Collision, ConsentTextView, Term};
 
 /// What a person agrees to, in order. The page shows it, [`Statement::plain`] is what evidence keeps.
 pub struct Statement {
     /// Version of the wording, with its language: `en-2`.
-    pub version: &'static str,
+    pub version: String,
     /// Heading.
     pub title: String,
     /// Who wants what, in two sentences.
@@ -30,14 +30,14 @@ pub struct Section {
 }
 
 impl Statement {
-    /// The statement in English.
-    pub fn english(view: &ConsentTextView) -> Self {
-        let t = En;
+    /// The statement in the language of the page.
+    pub fn of(view: &ConsentTextView) -> Self {
+        let t = view.brand.language;
         let (product, tpp, bank) = (&view.brand.product, &view.brand.tpp, &view.bank);
         let alone = |text: &String| (text.clone(), None);
         let section = |id, heading, points, sentences| Section { id, heading, points, sentences };
         Self {
-            version: CONSENT_TEXT_VERSION,
+            version: t.consent_version(),
             title: t.consent_title(bank),
             intro: t.consent_intro(product, tpp, bank),
             sections: vec![
@@ -50,7 +50,7 @@ impl Statement {
                 section(
                     "data",
                     t.consent_data(),
-                    view.clusters.iter().map(|cluster| cluster_words(t, cluster)).collect(),
+                    view.clusters.iter().map(|cluster| t.cluster(cluster)).collect(),
                     vec![t.consent_data_limit()],
                 ),
                 section("term", t.consent_term(), Vec::new(), term_words(t, view)),
@@ -90,23 +90,25 @@ impl Statement {
     }
 }
 
-/// Name and explanation of a kind of data.
-pub(super) fn cluster_words(t: En, cluster: &Cluster) -> (String, Option<String>) {
-    let (name, detail) = match *cluster {
-        Cluster::Accounts => (t.consent_cluster_accounts(), t.consent_cluster_accounts_detail()),
-        Cluster::Holder => (t.consent_cluster_holder(), t.consent_cluster_holder_detail()),
-        Cluster::Balances => (t.consent_cluster_balances(), t.consent_cluster_balances_detail()),
-        Cluster::Transactions { history_days: None } => {
-            (t.consent_cluster_transactions(), t.consent_cluster_transactions_detail())
-        }
-        Cluster::Transactions { history_days: Some(days) } => {
-            (t.consent_cluster_transactions(), t.consent_cluster_transactions_days(days))
-        }
-    };
-    (name, Some(detail))
+impl Language {
+    /// Name and explanation of a kind of data.
+    pub(super) fn cluster(self, cluster: &Cluster) -> (String, Option<String>) {
+        let (name, detail) = match *cluster {
+            Cluster::Accounts => (self.consent_cluster_accounts(), self.consent_cluster_accounts_detail()),
+            Cluster::Holder => (self.consent_cluster_holder(), self.consent_cluster_holder_detail()),
+            Cluster::Balances => (self.consent_cluster_balances(), self.consent_cluster_balances_detail()),
+            Cluster::Transactions { history_days: None } => {
+                (self.consent_cluster_transactions(), self.consent_cluster_transactions_detail())
+            }
+            Cluster::Transactions { history_days: Some(days) } => {
+                (self.consent_cluster_transactions(), self.consent_cluster_transactions_days(days))
+            }
+        };
+        (name, Some(detail))
+    }
 }
 
-fn term_words(t: En, view: &ConsentTextView) -> Vec<String> {
+fn term_words(t: Language, view: &ConsentTextView) -> Vec<String> {
     let mut words = match view.term {
         Term::Once => vec![t.consent_term_once()],
         Term::Recurring { until, confirm_every_days, unattended_reads_per_day } => {

@@ -9,6 +9,7 @@ const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 fn brand(name: &str) -> Brand {
     Brand {
+        language: Language::En,
         tpp: format!("Clearwater Payments{name}"),
         authorisation: format!("Authorisation PSDDE-BAFIN-123456{name}"),
         product: format!("Pennywise{name}"),
@@ -126,6 +127,7 @@ fn stopped_view(name: &str, bank_answer: BankAnswer, erasure: Erasure) -> Stoppe
         brand: brand(name),
         bank: format!("Musterbank{name}"),
         stopped_at: moment(),
+        bank_before_confirming: false,
         bank_answer,
         erasure,
         overview: href("/my"),
@@ -295,7 +297,7 @@ fn every_ending_has_at_most_one_primary_step_and_the_others_say_where_to_go() {
 #[test]
 fn the_page_shows_what_evidence_keeps() {
     let view = consent("", false);
-    let statement = Statement::english(&view);
+    let statement = Statement::of(&view);
     let shown = consent_text(&view).replace("</strong>", "").replace("<strong>", "");
     for line in statement.plain().lines().skip(1) {
         assert!(shown.contains(line.trim_start_matches("- ")), "{line}");
@@ -306,23 +308,21 @@ fn the_page_shows_what_evidence_keeps() {
 
 #[test]
 fn a_change_of_the_request_changes_the_statement() {
-    let before = Statement::english(&consent("", false)).plain();
+    let before = Statement::of(&consent("", false)).plain();
     let mut other = consent("", false);
     other.term = Term::Once;
-    assert_ne!(Statement::english(&other).plain(), before);
+    assert_ne!(Statement::of(&other).plain(), before);
     let mut other = consent("", false);
     other.instead_of = Some(Collision::Replaces);
-    assert!(
-        Statement::english(&other).plain().contains("This one takes the place of the one that you have given before")
-    );
+    assert!(Statement::of(&other).plain().contains("This one takes the place of the one that you have given before"));
     other.instead_of = Some(Collision::RenewsBoth);
-    assert!(Statement::english(&other).plain().contains("renews the permissions that you have given before"));
+    assert!(Statement::of(&other).plain().contains("renews the permissions that you have given before"));
     let mut other = consent("", false);
     other.clusters.pop();
-    assert_ne!(Statement::english(&other).plain(), before);
+    assert_ne!(Statement::of(&other).plain(), before);
     let mut other = consent("", false);
     other.purposes.push("Advertising".into());
-    assert!(Statement::english(&other).plain().contains("- Advertising"));
+    assert!(Statement::of(&other).plain().contains("- Advertising"));
 }
 
 #[test]
@@ -455,5 +455,34 @@ fn gallery_on_disk() {
     }
     for (page, html) in gallery("") {
         std::fs::write(folder.join(page + ".html"), html.replace("/assets/", "")).unwrap();
+    }
+}
+
+#[test]
+fn every_page_speaks_every_language() {
+    for (language, _) in Language::ALL {
+        let mut text = consent("", false);
+        text.brand.language = language;
+        let page = consent_text(&text);
+        assert!(page.contains(&format!("<html lang=\"{}\">", language.code())));
+        let plain = Statement::of(&text).plain();
+        assert!(plain.starts_with(&format!("[{}]", language.consent_version())));
+        assert!(page.contains("?lang=") && plain.contains("Musterbank") && plain.contains("Pennywise"), "{plain}");
+        let mut overview_page = overview_view("");
+        overview_page.brand.language = language;
+        assert!(overview(&overview_page).contains(&language.overview_title()));
+    }
+}
+
+#[test]
+fn where_the_bank_has_the_word_nobody_says_that_it_is_over() {
+    for (answer, waits) in
+        [(BankAnswer::Pending, true), (BankAnswer::Unconfirmed, true), (BankAnswer::NotNeeded, false)]
+    {
+        let mut view = stopped_view("", answer, Erasure::Running);
+        view.bank_before_confirming = true;
+        let page = stopped(&view);
+        assert_eq!(page.contains("your bank has not yet confirmed."), waits);
+        assert_eq!(page.contains("has lost access."), !waits);
     }
 }

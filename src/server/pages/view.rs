@@ -5,9 +5,13 @@
 use jiff::Zoned;
 use jiff::civil::Date;
 
+use super::language::Language;
+
 /// Who stands behind the page, and for whom it asks. Part of every view.
 #[derive(Clone)]
 pub struct Brand {
+    /// The language of the page.
+    pub language: Language,
     /// The regulated provider that connects to banks, by its registered name.
     pub tpp: String,
     /// How a person can look the provider up: authorisation number and supervisor.
@@ -316,12 +320,21 @@ pub struct StoppedView {
     pub bank: String,
     /// When our side stopped: from then on nothing is read, stored or served.
     pub stopped_at: Zoned,
+    /// Whether the law lets nobody call it over before the bank has been told (UK).
+    pub bank_before_confirming: bool,
     /// What the bank has said.
     pub bank_answer: BankAnswer,
     /// What has become of the data.
     pub erasure: Erasure,
     /// Back to the overview.
     pub overview: Href,
+}
+
+impl StoppedView {
+    /// Whether the page says no more than that we stopped.
+    pub(super) const fn bank_has_the_word(&self) -> bool {
+        self.bank_before_confirming && matches!(self.bank_answer, BankAnswer::Pending | BankAnswer::Unconfirmed)
+    }
 }
 
 /// What the bank has said to our revocation.

@@ -84,8 +84,9 @@ pub(super) async fn build(
         decline: scene.form(decline),
         acknowledgement_missing: false,
     };
-    let body = Statement::english(&view).plain();
-    let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
+    let body = Statement::of(&view).plain();
+    let language = view.brand.language.code().to_owned();
+    let text = ConsentText { hash: tokens::hash(body.as_bytes()), language, body };
     view.accept = scene.form(&format!("{accept}?text={}", hex(&text.hash)));
     Ok(Shown { view, text })
 }

@@ -12,6 +12,7 @@ mod consent;
 mod done;
 mod form;
 mod headers;
+mod language;
 mod link;
 mod my;
 mod renew;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use domain::limits;
@@ -66,6 +67,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/favicon.ico", get(headers::icon))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(limits::FORM_BYTES_MAX))
+        .layer(from_fn(language::choose))
         .layer(map_response(headers::guard))
 }
 

@@ -192,6 +192,7 @@ async fn course(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceE
         brand: reply::brand(app, Some(&scene.product)),
         bank: scene::bank_name(app, &consent).unwrap_or_default(),
         stopped_at: deletion.stopped_at.to_zoned(zone.clone()),
+        bank_before_confirming: app.tenant.regime.policy().bank_before_confirming,
         bank_answer: answer(&deletion, &zone),
         erasure: erasure(&consent, Some(&deletion), &zone),
         overview: reply::own(OVERVIEW),

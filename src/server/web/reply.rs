@@ -8,7 +8,7 @@ use store::StoreError;
 use store::products::Product;
 
 use super::scene::{self, Scene};
-use super::{HERE, headers};
+use super::{HERE, headers, language};
 use crate::app::App;
 use crate::bank_calls::CallError;
 use crate::pages;
@@ -46,6 +46,7 @@ pub(super) fn page_to_bank(app: &App, status: StatusCode, html: String) -> Respo
 pub(super) fn brand(app: &App, product: Option<&Product>) -> Brand {
     let tpp = &app.config.tenant;
     Brand {
+        language: language::current(),
         tpp: app.tenant.name.clone(),
         authorisation: tpp.authorisation.clone(),
         product: product.map_or_else(|| SOME_PRODUCT.to_owned(), |product| product.name.clone()),
