@@ -1,6 +1,7 @@
 //! Whether an account adds up, judged in the transaction that ends its fetch: the verdict is there no later than the rows
 //! that it is about.
 
+use domain::event::EventType;
 use domain::ids::{ConsentId, InstitutionId, LineId};
 use domain::money::Currency;
 use domain::reconciliation::{Reconciliation, Undecided, Verdict};
@@ -8,15 +9,15 @@ use domain::world::World;
 use jiff::civil::Date;
 use normalize::reconcile::account::{self, ENTRIES_MAX, Entry, Latest, choose};
 use serde_json::json;
-use store::TenantTx;
 use store::lines::LineWriter;
 use store::reconciliations::{Since, Weighed};
+use store::{TenantTx, consents};
 use uuid::Uuid;
 use vault::DataKey;
 
 use crate::app::App;
 use crate::evidence_log;
-use crate::services::ServiceError;
+use crate::services::{ServiceError, events};
 
 /// What a complete fetch of a line was.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +127,7 @@ const fn entry(row: &Weighed) -> Entry<'_> {
 }
 
 impl Judged {
-    /// Writes into the evidence where a contradiction first appears, and where it has gone.
+    /// Writes into the evidence where a contradiction first appears, and where it has gone, and tells the product.
     ///
     /// # Errors
     /// The database's or the key provider's.
@@ -139,14 +140,17 @@ impl Judged {
         line: LineId,
     ) -> Result<(), ServiceError> {
         let contradicted = |gist: &(Verdict, String)| gist.0 == Verdict::Contradicted;
-        let kind = match (self.before.as_ref().filter(|before| contradicted(before)), contradicted(&self.now)) {
+        let (kind, event) = match (self.before.as_ref().filter(|before| contradicted(before)), contradicted(&self.now))
+        {
             (Some(before), true) if *before == self.now => return Ok(()),
-            (_, true) => "data.contradicted",
-            (Some(_), false) => "data.no_longer_contradicted",
+            (_, true) => ("data.contradicted", EventType::ReconciliationFailed),
+            (Some(_), false) => ("data.no_longer_contradicted", EventType::ReconciliationRecovered),
             (None, false) => return Ok(()),
         };
         let body = json!({ "account": line.to_string(), "verdict": self.now.0.as_str(), "because": self.now.1 });
-        evidence_log::record(app, tx, world, consent, kind, &body).await
+        evidence_log::record(app, tx, world, consent, kind, &body).await?;
+        let product = consents::get(tx, consent).await?.product;
+        events::emit(tx, world, product, event, Some(consent), json!({ "account_id": line.to_string() })).await
     }
 
     /// Counts the verdict for the operator, after the commit. No account is named, so that a bank whose signs are all the
