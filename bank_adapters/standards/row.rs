@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use domain::records::{Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedExchange, Party, References, Text};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Dotted paths of one field, the preferred one first.
@@ -111,6 +111,7 @@ pub(crate) struct BalanceLayout {
 }
 
 /// A JSON value whose numbers are still text.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 enum Node<'a> {
     Null,
     Bool(bool),
@@ -122,16 +123,56 @@ enum Node<'a> {
     Unreadable,
 }
 
-type Members<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
+/// The members of an object in order, with a mark of their names: most paths of a layout lead nowhere in most rows.
+#[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+struct Members<'a> {
+    entries: Vec<(Cow<'a, str>, Node<'a>)>,
+    marks: u64,
+}
+
+impl<'a> Members<'a> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity), marks: 0 }
+    }
+
+    fn push(&mut self, key: Cow<'a, str>, value: Node<'a>) {
+        self.marks |= mark(&key);
+        self.entries.push((key, value));
+    }
+
+    /// The value of the last member of this name.
+    fn get(&self, key: &str) -> Option<&Node<'a>> {
+        if self.marks & mark(key) == 0 {
+            return None;
+        }
+        self.entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+}
+
+/// One bit for a name, by its length and its last letter.
+fn mark(key: &str) -> u64 {
+    let last = key.as_bytes().last().copied().unwrap_or_default();
+    1 << ((key.len() * 11 + usize::from(last)) % 64)
+}
 
 impl<'a> Node<'a> {
+    /// Reads a row. In one pass where it has no number, whose token would be lost, and nothing that `serde_json` refuses;
+    /// else value by value.
+    fn of(raw: &'a RawValue) -> Self {
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        OnePass { depth: 0 }.deserialize(&mut json).unwrap_or_else(|_| Self::read(raw, 0))
+    }
+
     /// Reads a value. What `serde_json` has accepted as one value is well formed, so the fallbacks are for depth alone.
     fn read(raw: &'a RawValue, depth: usize) -> Self {
         let token = raw.get();
         match token.as_bytes().first() {
             Some(b'{') if depth < DEPTH_MAX => {
                 let Ok(Entries(entries)) = serde_json::from_str(token) else { return Self::Unreadable };
-                Self::Object(entries.into_iter().map(|(key, raw)| (key.0, Self::read(raw, depth + 1))).collect())
+                let mut members = Members::with_capacity(entries.len());
+                entries.into_iter().for_each(|(key, raw)| members.push(key.0, Self::read(raw, depth + 1)));
+                Self::Object(members)
             }
             Some(b'[') if depth < DEPTH_MAX => {
                 let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(token) else { return Self::Unreadable };
@@ -150,10 +191,76 @@ impl<'a> Node<'a> {
 
     /// The member at a dotted path. Of repeated keys the last counts, as in every common JSON reader.
     fn at(&self, path: &str) -> Option<&Self> {
-        path.split('.').try_fold(self, |node, key| match node {
-            Self::Object(members) => members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
-            _ => None,
-        })
+        let Self::Object(members) = self else { return None };
+        let (key, rest) = match path.bytes().position(|byte| byte == b'.') {
+            Some(dot) => (&path[..dot], Some(&path[dot + 1..])),
+            None => (path, None),
+        };
+        let value = members.get(key)?;
+        rest.map_or(Some(value), |rest| value.at(rest))
+    }
+}
+
+/// Reads a value that has no numbers inside.
+struct OnePass {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for OnePass {
+    type Value = Node<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// Numbers are not among what is expected: they end the pass.
+impl<'de> Visitor<'de> for OnePass {
+    type Value = Node<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value without numbers")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
+        if self.depth == DEPTH_MAX {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Node::Unreadable);
+        }
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Self { depth: self.depth + 1 })? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
+        if self.depth == DEPTH_MAX {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Node::Unreadable);
+        }
+        let mut members = Members::with_capacity(if self.depth == 0 { 24 } else { 4 });
+        while let Some(key) = map.next_key::<Borrowed<'de>>()? {
+            let value = map.next_value_seed(Self { depth: self.depth + 1 })?;
+            members.push(key.0, value);
+        }
+        Ok(Node::Object(members))
     }
 }
 
@@ -231,7 +338,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(raw: &'a RawValue) -> Self {
-        let root = Node::read(raw, 0);
+        let root = Node::of(raw);
         let mut issues = Vec::new();
         if !matches!(root, Node::Object(_)) {
             issues.push(Issue::new("row.malformed", "the row is not a JSON object"));
@@ -315,6 +422,9 @@ impl<'a> Reader<'a> {
     /// The lines, and the string where it says more than they do.
     fn remittance(&mut self, layout: &Layout) -> Vec<Text> {
         let mut lines = self.texts(layout.remittance_lines);
+        if lines.is_empty() {
+            return self.texts(layout.remittance_string);
+        }
         let joined: String = lines.iter().flat_map(|line| line.value.split_whitespace()).collect();
         for string in self.texts(layout.remittance_string) {
             let bare: String = string.value.split_whitespace().collect();
@@ -459,7 +569,9 @@ fn inner_balances(mut row: Reader<'_>, layout: &AccountLayout, balances: &Balanc
     });
     let Some(path) = found else { return Vec::new() };
     let Node::Object(members) = &mut row.root else { return Vec::new() };
-    let Some((_, Node::List(items))) = members.iter_mut().rev().find(|(key, _)| key == path) else { return Vec::new() };
+    let Some((_, Node::List(items))) = members.entries.iter_mut().rev().find(|(key, _)| key == path) else {
+        return Vec::new();
+    };
     std::mem::take(items).into_iter().map(|root| balance_of(Reader { root, issues: Vec::new() }, balances)).collect()
 }
 
@@ -480,5 +592,49 @@ fn balance_of(mut row: Reader<'_>, layout: &BalanceLayout) -> ParsedBalance {
         }),
         reference_date: row.text(layout.reference_date),
         last_change: row.text(layout.last_change),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// JSON text of any shape, some of it with numbers, some deeper than is read.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            Just("-12.50".to_owned()),
+            Just(r#""\ud800""#.to_owned()),
+            "[ -~äß€]{0,8}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        ];
+        leaf.prop_recursive(11, 48, 4, |inner| {
+            let member = ("[a-c]", inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+                proptest::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_reads_what_value_by_value_reads(json in json()) {
+            let Ok(raw) = serde_json::from_str::<&RawValue>(&json) else { return Ok(()) };
+            prop_assert_eq!(Node::of(raw), Node::read(raw, 0));
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_the_last_of_repeated_members() {
+        let raw: Box<RawValue> = serde_json::from_str(r#"{"a":{"b":"1"},"a":{"b":"2","c.d":"3"},"e":"4"}"#).unwrap();
+        let node = Node::of(&raw);
+        let text = |path: &str| match node.at(path) {
+            Some(Node::Text(text)) => Some(text.to_string()),
+            _ => None,
+        };
+        assert_eq!((text("a.b").as_deref(), text("e").as_deref()), (Some("2"), Some("4")));
+        assert_eq!((text("a.c.d"), text("e.f"), text("a")), (None, None, None));
     }
 }
