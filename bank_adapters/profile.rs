@@ -327,7 +327,8 @@ impl Profile {
     /// Reads a profile from its text; `file` is how complaints call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, Findings> {
         let mut source = Source::new(file, text);
-        let profile: Self = source.parse()?;
+        let mut profile: Self = source.parse()?;
+        profile.rules.country = Some(profile.bank.country.clone());
         profile.check_bank(&mut source, file);
         profile.check_endpoints(&mut source);
         profile.check_consent(&mut source);
@@ -533,6 +534,7 @@ fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rules, D::Error> 
         date_layouts: section.date_layouts,
         grammars: section.grammars,
         own_names: section.own_names,
+        country: None,
     })
 }
 

@@ -63,6 +63,7 @@ pub fn rules(origin: &Origin<'_>) -> Rules {
     let mut rules = Rules::default();
     let bic = origin.bic.or_else(|| origin.institution_id.and_then(bic_in));
     let country = origin.country.or_else(|| bic.and_then(|bic| bic.get(4..6)));
+    rules.country = country.filter(|code| code.len() == 2).map(str::to_ascii_uppercase);
     if let Some(country) = country.and_then(|code| KNOWN.countries.get(code.to_ascii_uppercase().as_str())) {
         rules.zone.clone_from(&country.zone);
         rules.grammars.extend_from_slice(&country.grammars);

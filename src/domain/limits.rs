@@ -44,6 +44,8 @@ pub const JOB_ATTEMPTS_MAX: i32 = 10;
 pub const ERASE_BATCH_ROWS: i64 = 10_000;
 /// Time after which a revocation capsule is destroyed even without the bank's answer, in seconds.
 pub const CAPSULE_SECONDS: i64 = 72 * 60 * 60;
+/// Transactions, the newest, that series are sought in: about three years of a busy account.
+pub const ROWS_PER_RECURRING_MAX: usize = 10_000;
 /// Retention of sealed raw answers, in days.
 pub const RAW_RETENTION_DAYS: i32 = 90;
 /// Length of an epoch of wrapping keys, in seconds.

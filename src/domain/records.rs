@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use rust_decimal::Decimal;
+
 use crate::money::{Currency, Money};
 
 /// A value and the JSON path inside the row that it was read from (`transactionAmount.amount`).
@@ -254,6 +256,84 @@ pub struct Counterparty {
     pub account: Option<String>,
 }
 
+/// How money moved, whatever it was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A card payment, or its refund.
+    Card,
+    /// A credit transfer, out or in.
+    Transfer,
+    /// A transfer that the holder ordered for regular days.
+    StandingOrder,
+    /// A debit that the creditor drew under a mandate.
+    DirectDebit,
+    /// Cash out or in, at a machine or a counter.
+    Cash,
+    /// A cheque.
+    Cheque,
+    /// A charge of the account provider.
+    Fee,
+    /// Interest, paid or received.
+    Interest,
+    /// A loan's payment.
+    Loan,
+    /// Securities and their income.
+    Securities,
+    /// A booking taken back.
+    Reversal,
+    /// A kind that the bank names and that is none of these.
+    Other,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 12] = [
+        Self::Card,
+        Self::Transfer,
+        Self::StandingOrder,
+        Self::DirectDebit,
+        Self::Cash,
+        Self::Cheque,
+        Self::Fee,
+        Self::Interest,
+        Self::Loan,
+        Self::Securities,
+        Self::Reversal,
+        Self::Other,
+    ];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::Transfer => "transfer",
+            Self::StandingOrder => "standing_order",
+            Self::DirectDebit => "direct_debit",
+            Self::Cash => "cash",
+            Self::Cheque => "cheque",
+            Self::Fee => "fee",
+            Self::Interest => "interest",
+            Self::Loan => "loan",
+            Self::Securities => "securities",
+            Self::Reversal => "reversal",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Text that is the word of no operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the word of an operation")]
+pub struct OperationError;
+
+impl std::str::FromStr for Operation {
+    type Err = OperationError;
+
+    fn from_str(word: &str) -> Result<Self, OperationError> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == word).ok_or(OperationError)
+    }
+}
+
 /// One finished transaction: what products see.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Normalized {
@@ -269,12 +349,20 @@ pub struct Normalized {
     pub transaction_date: Option<Date>,
     /// The other side.
     pub counterparty: Counterparty,
+    /// How the money moved.
+    pub operation: Option<Operation>,
     /// Canonical merchant name.
     pub merchant: Option<String>,
     /// Wikidata id of the merchant, `Q41187`.
     pub merchant_id: Option<String>,
+    /// Who stands between the holder and the merchant: a payment service, a card acquirer.
+    pub intermediary: Option<String>,
     /// `primary.detailed` of the taxonomy.
     pub category: Option<String>,
+    /// What was agreed in another currency, signed as the row is.
+    pub instructed: Option<Money>,
+    /// Units of the account's currency for one of the instructed amount's.
+    pub exchange_rate: Option<Decimal>,
     /// What the holder or the bank wrote, joined, blanks collapsed.
     pub description: Option<String>,
     /// The bank's own id of the row, where it has a usable one.
@@ -379,6 +467,8 @@ pub struct Holder {
     pub account: Option<String>,
     /// Currency of the account, where known.
     pub currency: Option<Currency>,
+    /// IBANs or other numbers of the holder's further accounts, where known: money between them is no income.
+    pub other_accounts: Vec<String>,
 }
 
 /// Bank data never reaches a log through `Debug`.

@@ -42,6 +42,8 @@ pub struct Rules {
     pub grammars: Grammars,
     /// Names the bank uses for itself; never a counterparty.
     pub own_names: Vec<String>,
+    /// ISO 3166-1 alpha-2 code of the bank's country, where known: brands differ by country.
+    pub country: Option<String>,
 }
 
 impl Default for Rules {
@@ -54,6 +56,7 @@ impl Default for Rules {
             date_layouts: Vec::new(),
             grammars: Vec::new(),
             own_names: Vec::new(),
+            country: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Category by the codes that a row carries: purpose, bank transaction code, merchant category, kind of operation.
+//! Category by the codes that a row carries: purpose, bank transaction code, merchant category.
 //!
 //! The tables are data (`data/*.csv`); the first evidence that decides wins. What no code decides stays open.
 
@@ -24,7 +24,7 @@ fn table(csv: &'static str) -> Table {
 }
 
 /// A category with where it came from; nothing where no code decides.
-pub(crate) fn by_codes(parsed: &Parsed, kind: Option<&'static str>) -> Option<(&'static str, Provenance)> {
+pub(crate) fn by_codes(parsed: &Parsed) -> Option<(&'static str, Provenance)> {
     let decided = |category, path: &Cow<'static, str>, rule| {
         (category, Provenance { field: "category", path: path.clone(), rule })
     };
@@ -38,18 +38,7 @@ pub(crate) fn by_codes(parsed: &Parsed, kind: Option<&'static str>) -> Option<(&
     {
         return Some(decided(category, &code.path, "category.bank_transaction_code"));
     }
-    if let Some(code) = &parsed.mcc
-        && let Some(category) = MERCHANT_CODES.get(format!("{:0>4}", code.value).as_str())
-    {
-        return Some(decided(*category, &code.path, "category.merchant_code"));
-    }
-    let category = match kind? {
-        "cash" => "transfer.cash_withdrawal",
-        "pocket" => "transfer.internal",
-        "fee" => "fees.account",
-        _ => return None,
-    };
-    Some(decided(category, &Cow::Borrowed("remittance"), "category.kind"))
+    None
 }
 
 /// The longest prefix of `domain-family-subfamily` that decides.
@@ -65,7 +54,7 @@ fn by_prefix(code: &str) -> Option<&'static str> {
 
 /// The category of a merchant category code (ISO 18245).
 pub(crate) fn of_merchant_code(code: &str) -> Option<&'static str> {
-    MERCHANT_CODES.get(code.trim()).copied()
+    MERCHANT_CODES.get(code.trim()).or_else(|| MERCHANT_CODES.get(format!("{:0>4}", code.trim()).as_str())).copied()
 }
 
 /// The category of an ISO 20022 bank transaction code.
@@ -89,17 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn stronger_codes_come_first() {
+    fn the_purpose_comes_before_the_banks_code() {
         let text = |value: &str| Some(Text::new(value.to_owned(), "p"));
-        let category = |parsed: &Parsed| by_codes(parsed, None).map(|(category, by)| (category, by.rule));
-        let mut parsed = Parsed { mcc: text("5411"), ..Parsed::default() };
-        assert_eq!(category(&parsed).map(|c| c.1), Some("category.merchant_code"));
-        parsed.bank_transaction_code = text("PMNT-CCRD-CWDL");
+        let category = |parsed: &Parsed| by_codes(parsed).map(|(category, by)| (category, by.rule));
+        let mut parsed = Parsed { bank_transaction_code: text("PMNT-CCRD-CWDL"), ..Parsed::default() };
         assert_eq!(category(&parsed), Some(("transfer.cash_withdrawal", "category.bank_transaction_code")));
         parsed.purpose_code = text("SALA");
         assert_eq!(category(&parsed), Some(("income.salary", "category.purpose_code")));
-        let odd = Parsed { mcc: text("742"), bank_transaction_code: text("PMNT-CCRD-POSD"), ..Parsed::default() };
-        assert_eq!(category(&odd).map(|c| c.0), Some("health.veterinary"));
-        assert_eq!(category(&Parsed { mcc: text("x"), ..Parsed::default() }), None);
+        assert_eq!(category(&Parsed { bank_transaction_code: text("PMNT-CCRD-POSD"), ..Parsed::default() }), None);
+        assert_eq!((of_merchant_code("742"), of_merchant_code("x")), (Some("health.veterinary"), None));
     }
 }

@@ -5,14 +5,20 @@
 //! and it must never guess: what can be read in two ways is an issue, and a row without a certain amount is refused.
 
 mod amount;
+pub mod balances;
 mod category;
 mod dates;
+mod exchange;
 pub mod identity;
+mod meaning;
 pub mod merchant;
 mod names;
 mod party;
 pub mod reconcile;
+pub mod recurring;
 mod text;
+
+use std::borrow::Cow;
 
 use domain::money::{Currency, Money};
 use domain::records::{
@@ -51,6 +57,10 @@ struct Work<'a> {
 pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<Normalized, Vec<Issue>> {
     let mut work = Work::new(parsed, rules);
     let reading = text::read(parsed, &rules.grammars);
+    if reading.statement && work.is_line_of_statement() {
+        work.doubt("row.statement_line", "the row tells a balance and is no movement of money");
+        return Err(work.issues);
+    }
     let (status, value, currency) = match (work.status(), work.number(), work.currency(holder)) {
         (Some(status), Some(value), Some(currency)) => (status, value, currency),
         _ => return Err(work.issues),
@@ -62,15 +72,14 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
     let value_date = work.day(parsed.value_date.as_ref(), "value_date");
     let transaction_date = work.purchase_day(&reading, booking_date.or(value_date));
     work.check_days(status, booking_date, value_date);
-    let category = category::by_codes(parsed, reading.kind);
     let direction = if money.amount().is_sign_negative() { Direction::Out } else { Direction::In };
+    let kind = reading.kind;
     let row = party::Row { parsed, direction, reading, holder, rules };
     let (counterparty, origin) = row.counterparty(&mut work.issues);
     work.provenance.extend(origin);
-    let category = category.map(|(category, origin)| {
-        work.provenance.push(origin);
-        category.to_owned()
-    });
+    let exchange = exchange::read(parsed, &money, rules, &mut work.provenance, &mut work.issues);
+    let description = work.description();
+    let meaning = work.meaning(holder, direction, kind, counterparty.name.as_deref(), description.as_deref());
     let reference = parsed.references.entry_reference.as_ref().or(parsed.references.transaction_id.as_ref());
     Ok(Normalized {
         money,
@@ -79,10 +88,14 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         value_date,
         transaction_date,
         counterparty,
-        merchant: work.copy(parsed.merchant_name.as_ref(), "merchant"),
-        merchant_id: None,
-        category,
-        description: work.description(),
+        operation: meaning.operation,
+        merchant: meaning.merchant,
+        merchant_id: meaning.merchant_id,
+        intermediary: meaning.intermediary,
+        category: meaning.category.map(str::to_owned),
+        instructed: exchange.instructed,
+        exchange_rate: exchange.rate,
+        description,
         bank_reference: work.copy(reference, "bank_reference"),
         end_to_end_id: work.copy(parsed.references.end_to_end_id.as_ref(), "end_to_end_id"),
         bank_transaction_code: work.copy(parsed.bank_transaction_code.as_ref(), "bank_transaction_code"),
@@ -111,6 +124,45 @@ impl<'a> Work<'a> {
         let from = from?;
         self.came_from(field, from, "copied");
         Some(from.value.clone())
+    }
+
+    /// Whether nothing speaks for a movement of money: nobody on either side, no code of an operation, and a balance behind
+    /// it, where there is one, that is the amount itself.
+    fn is_line_of_statement(&self) -> bool {
+        let parsed = self.parsed;
+        let nobody = [&parsed.creditor, &parsed.debtor, &parsed.counterparty]
+            .iter()
+            .all(|party| party.name.is_none() && party.account.is_none());
+        let value = |token: &Text| amount::number(&token.value, self.rules.decimal_mark, false).map(|n| n.value.abs());
+        let balance = parsed.balance_after.as_ref().and_then(value);
+        nobody
+            && parsed.bank_transaction_code.is_none()
+            && (balance.is_none() || balance == parsed.amount.as_ref().and_then(value))
+    }
+
+    /// Operation, merchant and category, by the name and the text that were found.
+    fn meaning(
+        &mut self,
+        holder: &Holder,
+        direction: Direction,
+        kind: Option<&'static str>,
+        name: Option<&str>,
+        text: Option<&str>,
+    ) -> meaning::Meaning {
+        let origin = |field: &str| {
+            let from = self.provenance.iter().find(|from| from.field == field);
+            from.map_or(Cow::Borrowed(""), |from| from.path.clone())
+        };
+        let row = meaning::Row {
+            parsed: self.parsed,
+            holder,
+            rules: self.rules,
+            direction,
+            kind,
+            name: name.map(|name| (name, origin("counterparty"))),
+            text: text.map(|text| (text, origin("description"))),
+        };
+        row.meaning(&mut self.provenance)
     }
 
     /// The word inside the row, else the list, else whether it has been booked on some day.
@@ -335,10 +387,15 @@ pub fn balance(parsed: &ParsedBalance, rules: &Rules) -> Result<NormalizedBalanc
     Ok(NormalizedBalance {
         money: Money::new(signed, currency),
         kind: parsed.kind.as_ref().map_or(BalanceKind::Unknown, |kind| balance_kind(&kind.value)),
-        credit_limit_included: parsed.credit_limit_included,
+        credit_limit_included: parsed.credit_limit_included.or_else(|| includes_credit(parsed.kind.as_ref())),
         reference_date: work.day(parsed.reference_date.as_ref(), "reference_date"),
         last_change: parsed.last_change.as_ref().and_then(|text| instant(&text.value, &work.zone)),
     })
+}
+
+/// `authorised` of the first versions of NextGenPSD2 is by its definition the balance with the credit line.
+fn includes_credit(kind: Option<&Text>) -> Option<bool> {
+    kind.filter(|kind| kind.value.eq_ignore_ascii_case("authorised")).map(|_| true)
 }
 
 /// An instant; one without an offset is local to the bank.
@@ -349,14 +406,15 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     })
 }
 
-/// Berlin Group words in any case, ISO 20022 codes, and the words of OBIE 3.
+/// Berlin Group words in any case, ISO 20022 codes, and the words of OBIE 3, CDR and STET.
 fn balance_kind(word: &str) -> BalanceKind {
     match word.to_ascii_lowercase().as_str() {
-        "closingbooked" | "clbd" => BalanceKind::ClosingBooked,
+        "closingbooked" | "clbd" | "closingcleared" | "previouslyclosedbooked" | "prcd" => BalanceKind::ClosingBooked,
         "expected" | "xpcd" => BalanceKind::Expected,
-        "openingbooked" | "opbd" => BalanceKind::OpeningBooked,
-        "interimavailable" | "itav" => BalanceKind::InterimAvailable,
-        "interimbooked" | "itbd" => BalanceKind::InterimBooked,
+        "openingbooked" | "opbd" | "openingcleared" => BalanceKind::OpeningBooked,
+        "interimavailable" | "itav" | "closingavailable" | "clav" | "openingavailable" | "opav" | "available"
+        | "availablebalance" | "authorised" => BalanceKind::InterimAvailable,
+        "interimbooked" | "itbd" | "interimcleared" | "current" | "currentbalance" => BalanceKind::InterimBooked,
         "forwardavailable" | "fwav" => BalanceKind::ForwardAvailable,
         "noninvoiced" => BalanceKind::NonInvoiced,
         _ => BalanceKind::Unknown,

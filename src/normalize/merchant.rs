@@ -3,6 +3,8 @@
 //! Brands and words are data (`data/brands_open.txt`, `data/brands_own.txt`, `data/phrases.txt`). A brand is named only
 //! where whole words say so and nothing contradicts it; otherwise the row keeps a cleaned name without an identity.
 
+use std::borrow::Cow;
+
 mod catalogue;
 #[expect(clippy::float_arithmetic, reason = "a confidence is an estimate, not money")]
 mod decide;
@@ -25,17 +27,36 @@ pub struct Descriptor<'a> {
     pub btc: Option<&'a str>,
 }
 
+/// What a category was told by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The brand's line of business.
+    Brand,
+    /// The bank transaction code.
+    Code,
+    /// The merchant category code.
+    MerchantCode,
+    /// Words of the text.
+    Words,
+    /// The name of a person.
+    Person,
+    /// Nothing: the category is open.
+    Nothing,
+}
+
 /// What a descriptor says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enriched {
     /// Name of the brand, else the cleaned name of a local merchant, else nothing.
-    pub merchant: Option<String>,
+    pub merchant: Option<Cow<'static, str>>,
     /// Wikidata id of the brand.
     pub wikidata: Option<&'static str>,
     /// Whether the merchant is a brand of the catalogue.
     pub catalog: bool,
     /// `primary.detailed` of the taxonomy (`data/taxonomy.json`); `other.uncategorised` where nothing decides.
     pub category: &'static str,
+    /// What decided the category.
+    pub evidence: Evidence,
     /// How sure merchant and category are, from 0 to 1.
     pub confidence: f32,
     /// The intermediary in front of the merchant, as the descriptor names it.

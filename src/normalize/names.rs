@@ -60,6 +60,21 @@ fn tokens(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
+/// A name as a key: its words in order without numbers and legal forms, so that `ACME 4711 LTD` and `Acme Ltd` are one.
+pub(crate) fn key(name: &str) -> String {
+    let mut key = String::with_capacity(name.len());
+    for word in tokens(name) {
+        let says = !WORDS.legal_forms.contains(word.as_str()) && !word.bytes().all(|byte| byte.is_ascii_digit());
+        if says {
+            if !key.is_empty() {
+                key.push(' ');
+            }
+            key.push_str(&word);
+        }
+    }
+    key
+}
+
 fn sorted_tokens(text: &str, keep: impl Fn(&str) -> bool) -> Vec<String> {
     let mut words: Vec<String> = tokens(text).filter(|word| keep(word)).collect();
     words.sort_unstable();
@@ -68,6 +83,11 @@ fn sorted_tokens(text: &str, keep: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// Whether two texts are one name: the same words in any order, whatever the case and punctuation.
 pub(crate) fn same(left: &str, right: &str) -> bool {
+    // Most names differ already in how much there is of them. Bytes of one case may differ, ASCII ones do not.
+    let letters = |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).count();
+    if left.is_ascii() && right.is_ascii() && letters(left) != letters(right) {
+        return false;
+    }
     let (left, right) = (sorted_tokens(left, |_| true), sorted_tokens(right, |_| true));
     !left.is_empty() && left == right
 }
@@ -119,6 +139,15 @@ mod tests {
         {
             assert!(!looks_like_one(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_has_neither_numbers_nor_legal_forms() {
+        assert_eq!(
+            (key("ACME 4711 LTD"), key("Acme Ltd"), key("Q41187")),
+            ("acme".into(), "acme".into(), "q41187".into())
+        );
+        assert_eq!(key("4711"), "");
     }
 
     #[test]

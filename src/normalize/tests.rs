@@ -1,6 +1,6 @@
 //! Whole rows: what a lender would check by hand.
 
-use domain::records::{Party, Provenance};
+use domain::records::{Operation, Party, Provenance};
 use proptest::prelude::*;
 
 use super::*;
@@ -161,6 +161,88 @@ fn balances_are_typed_and_never_turned() {
     let owed = ParsedBalance { amount: text("5", "a"), indicator: text("DBIT", "i"), ..parsed };
     assert_eq!(balance(&owed, &rules).unwrap().money.to_plain_string(), "-5.00");
     assert_eq!(codes(&balance(&ParsedBalance::default(), &rules).unwrap_err()), ["amount.missing", "currency.missing"]);
+}
+
+/// What a row is, in short: operation, merchant, intermediary, category.
+fn meant(parsed: &Parsed, holder: &Holder) -> (Option<Operation>, Option<String>, Option<String>, Option<String>) {
+    let rules = Rules { country: Some("DE".into()), ..Rules::default() };
+    let row = transaction(parsed, holder, &rules).unwrap();
+    (row.operation, row.merchant, row.intermediary, row.category)
+}
+
+#[test]
+fn money_between_own_accounts_is_no_income() {
+    let holder = Holder {
+        name: Some("Jane Doe".into()),
+        other_accounts: vec!["DE02 1203 0000 0000 2020 51".into()],
+        ..Holder::default()
+    };
+    let from = |name: &str, account: &str| Party { account: text(account, "account"), ..party(name) };
+    let by = |parsed: &Parsed| {
+        let row = done(parsed, &holder);
+        let rule = row.provenance.iter().find(|from| from.field == "category").map(|from| from.rule);
+        (row.category.unwrap_or_default(), rule.unwrap_or_default())
+    };
+    let own = Parsed { debtor: from("A Bank", "DE02120300000000202051"), ..row("500") };
+    assert_eq!(by(&own), ("transfer.internal".into(), "category.own_account"));
+    let named = Parsed { creditor: party("DOE JANE"), ..row("-500") };
+    assert_eq!(by(&named), ("transfer.internal".into(), "category.own_name"));
+    let card = Parsed { creditor: party("Jane Doe"), mcc: text("5411", "mcc"), ..row("-5") };
+    assert_eq!(by(&card), ("groceries.supermarket".into(), "category.merchant_code"));
+    let other = Parsed { debtor: from("Works Ltd", "DE89370400440532013000"), ..row("500") };
+    assert_ne!(by(&other).0, "transfer.internal");
+}
+
+#[test]
+fn intermediaries_are_taken_off_and_kept() {
+    let paypal = Parsed {
+        creditor: party("PayPal Europe S.a.r.l. et Cie S.C.A"),
+        remittance: lines(&["1041 PP.2211.PP . SPOTIFY, Ihr Einkauf bei SPOTIFY"]),
+        references: domain::records::References { mandate_id: text("M1", "mandate"), ..Default::default() },
+        ..row("-11.99")
+    };
+    let (operation, merchant, intermediary, category) = meant(&paypal, &Holder::default());
+    assert_eq!((operation, merchant.as_deref()), (Some(Operation::DirectDebit), Some("Spotify")));
+    assert_eq!((intermediary.as_deref(), category.as_deref()), (Some("PayPal"), Some("entertainment.music")));
+}
+
+#[test]
+fn a_friend_is_not_the_restaurant_that_the_text_is_about() {
+    let code = |code: &str| text(code, "code");
+    let friend = Parsed {
+        creditor: party("Maria Schneider"),
+        remittance: lines(&["Burger King gestern"]),
+        bank_transaction_code: code("PMNT-ICDT-ESCT"),
+        ..row("-9")
+    };
+    let (operation, merchant, _, category) = meant(&friend, &Holder::default());
+    assert_eq!((operation, merchant, category.as_deref()), (Some(Operation::Transfer), None, Some("transfer.person")));
+    let landlady = Parsed { remittance: lines(&["Miete Juni"]), ..friend };
+    assert_eq!(meant(&landlady, &Holder::default()).3.as_deref(), Some("housing.rent"));
+}
+
+#[test]
+fn codes_come_before_the_merchant_and_the_merchant_before_words() {
+    let bought = Parsed { creditor: party("REWE Markt GmbH"), ..row("-20") };
+    assert_eq!(meant(&bought, &Holder::default()).3.as_deref(), Some("groceries.supermarket"));
+    let told = Parsed { purpose_code: text("RENT", "purpose"), ..bought.clone() };
+    assert_eq!(meant(&told, &Holder::default()).3.as_deref(), Some("housing.rent"));
+    let german = Parsed { debtor: party("Works Ltd"), proprietary_code: text("NTRF+153+9249", "code"), ..row("2800") };
+    let (operation, _, _, category) = meant(&german, &Holder::default());
+    assert_eq!((operation, category.as_deref()), (Some(Operation::Transfer), Some("income.salary")));
+    let nothing = Parsed { creditor: party("Qwyx"), ..row("-1") };
+    assert_eq!(meant(&nothing, &Holder::default()).3.as_deref(), Some("other.uncategorised"));
+}
+
+#[test]
+fn lines_of_a_statement_are_no_movements() {
+    let balance = |line: &str| Parsed { remittance: lines(&[line]), ..row("812.40") };
+    for line in ["BALANCE BROUGHT FORWARD", "Saldo anterior", "ANFANGSSALDO 01.06.2031", "Ingående saldo"] {
+        let refused = transaction(&balance(line), &Holder::default(), &Rules::default()).unwrap_err();
+        assert_eq!(codes(&refused), ["row.statement_line"], "{line}");
+    }
+    let paid = Parsed { debtor: party("A Baker"), ..balance("Opening balance") };
+    assert_eq!(done(&paid, &Holder::default()).counterparty.name.as_deref(), Some("A Baker"));
 }
 
 proptest! {

@@ -19,6 +19,8 @@ use crate::names;
 const LINES_MAX: usize = 64;
 /// Bytes of one line that are read.
 const LINE_BYTES_MAX: usize = 2_000;
+/// Memory that the automaton of all patterns may fill, in bytes for each thread that reads. It grows as texts come.
+const AUTOMATON_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 static GRAMMARS: LazyLock<Grammars> = LazyLock::new(|| {
     Grammars::load(include_str!("data/grammars.toml")).expect("the built-in grammars are checked by a test")
@@ -31,6 +33,7 @@ enum Says {
     Name,
     OtherLine,
     Nobody,
+    Statement,
     Noise,
     Rest,
     Date,
@@ -89,6 +92,8 @@ fn lines_only() -> Vec<Source> {
 struct Rule {
     entry: RuleEntry,
     pattern: Regex,
+    /// Whether it reads a day.
+    dated: bool,
 }
 
 struct Grammars {
@@ -98,14 +103,20 @@ struct Grammars {
 
 impl Grammars {
     fn load(toml: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let file: RuleFile = toml::from_str(toml)?;
-        let set = RegexSetBuilder::new(file.rule.iter().map(|entry| &entry.pattern)).case_insensitive(true).build()?;
+        let mut file: RuleFile = toml::from_str(toml)?;
+        for entry in &mut file.rule {
+            // A boundary of Unicode words cannot be told by an automaton without memory of characters.
+            entry.pattern = entry.pattern.replace(r"\b", r"(?-u:\b)").replace(r"\d", "[0-9]");
+        }
+        let patterns = file.rule.iter().map(|entry| &entry.pattern);
+        let set = RegexSetBuilder::new(patterns).case_insensitive(true).dfa_size_limit(AUTOMATON_BYTES_MAX).build()?;
         let rules = file
             .rule
             .into_iter()
             .map(|entry| {
                 let pattern = regex::RegexBuilder::new(&entry.pattern).case_insensitive(true).build()?;
-                Ok(Rule { entry, pattern })
+                let dated = pattern.capture_names().flatten().any(|name| matches!(name, "d" | "iso"));
+                Ok(Rule { entry, pattern, dated })
             })
             .collect::<Result<_, regex::Error>>()?;
         Ok(Self { rules, set })
@@ -122,6 +133,12 @@ impl Rule {
 /// Whether a grammar of this name can be switched on by a profile.
 pub fn is_grammar(name: &str) -> bool {
     GRAMMARS.rules.iter().any(|rule| rule.entry.grammar.as_deref() == Some(name))
+}
+
+/// Every kind of operation that a grammar tells, for the test that each is known.
+#[cfg(test)]
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    GRAMMARS.rules.iter().filter_map(|rule| rule.entry.kind.as_deref())
 }
 
 /// A name that was found in the text.
@@ -169,6 +186,8 @@ pub(crate) struct Reading {
     pub(crate) kind: Option<&'static str>,
     /// The day of purchase.
     pub(crate) day: Option<Day>,
+    /// A line that tells a balance, as statements have them.
+    pub(crate) statement: bool,
 }
 
 struct Line<'a> {
@@ -178,6 +197,8 @@ struct Line<'a> {
     /// Index of the best rule that speaks of parties, and whether the line is noise.
     rule: Option<usize>,
     noise: bool,
+    /// Whether it tells a balance.
+    statement: bool,
     /// Whether a wrapper said that this is what somebody wrote about the payment.
     unwrapped: bool,
 }
@@ -203,6 +224,7 @@ pub(crate) fn read(parsed: &Parsed, switched_on: &[String]) -> Reading {
         }
     }
     reading.day = days.map(|(_, day)| day);
+    reading.statement = lines.iter().any(|line| line.statement);
     choose(&mut reading, &lines);
     if reading.name.is_none() && reading.nobody.is_none() {
         reading.label = only_label(&lines);
@@ -223,7 +245,8 @@ fn match_line<'a>(
     switched_on: &[String],
     days: &mut Option<(usize, Day)>,
 ) -> Line<'a> {
-    let mut line = Line { text, path: &field.path, source, rule: None, noise: false, unwrapped: false };
+    let mut line =
+        Line { text, path: &field.path, source, rule: None, noise: false, statement: false, unwrapped: false };
     // A wrapper is taken off once; wrappers do not nest.
     for _ in 0..2 {
         let mut unwrapped = None;
@@ -242,9 +265,11 @@ fn match_line<'a>(
                     break;
                 }
                 Says::Noise | Says::Date => line.noise = true,
+                Says::Statement => (line.noise, line.statement) = (true, true),
                 Says::Name | Says::OtherLine | Says::Nobody => line.rule = line.rule.or(Some(index)),
             }
-            if days.as_ref().is_none_or(|(best, _)| index < *best)
+            if rule.dated
+                && days.as_ref().is_none_or(|(best, _)| index < *best)
                 && let Some(written) = rule.pattern.captures(line.text).and_then(|found| written_day(&found))
             {
                 *days = Some((index, Day { written, path: field.path.clone(), rule: &rule.entry.name }));

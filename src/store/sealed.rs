@@ -142,11 +142,19 @@ pub(crate) struct TransactionWire<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     counterparty_account: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    operation: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     merchant: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     merchant_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    intermediary: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     category: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    instructed: Option<(Decimal, Cow<'a, str>)>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    exchange_rate: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     description: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -175,9 +183,13 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
             transaction_date: record.transaction_date,
             counterparty: text(&record.counterparty.name),
             counterparty_account: text(&record.counterparty.account),
+            operation: record.operation.map(|operation| operation.as_str().into()),
             merchant: text(&record.merchant),
             merchant_id: text(&record.merchant_id),
+            intermediary: text(&record.intermediary),
             category: text(&record.category),
+            instructed: record.instructed.map(|money| (money.amount(), money.currency().code().to_owned().into())),
+            exchange_rate: record.exchange_rate,
             description: text(&record.description),
             bank_reference: text(&record.bank_reference),
             end_to_end_id: text(&record.end_to_end_id),
@@ -216,9 +228,16 @@ impl TransactionWire<'_> {
             value_date: self.value_date,
             transaction_date: self.transaction_date,
             counterparty: Counterparty { name: text(self.counterparty), account: text(self.counterparty_account) },
+            operation: self.operation.map(|word| word.parse()).transpose().ok()?,
             merchant: text(self.merchant),
             merchant_id: text(self.merchant_id),
+            intermediary: text(self.intermediary),
             category: text(self.category),
+            instructed: match self.instructed {
+                Some((amount, currency)) => Some(Money::new(amount, currency.parse().ok()?)),
+                None => None,
+            },
+            exchange_rate: self.exchange_rate,
             description: text(self.description),
             bank_reference: text(self.bank_reference),
             end_to_end_id: text(self.end_to_end_id),

@@ -57,7 +57,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     id: Option<&'a RawValue>,
-    merchant: Option<String>,
+    merchant: Option<std::borrow::Cow<'static, str>>,
     wikidata: Option<&'static str>,
     catalog: bool,
     category: &'static str,

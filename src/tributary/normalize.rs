@@ -6,7 +6,7 @@ use std::io::{BufRead, BufWriter, Write};
 use bank_adapters::standards::{berlin_group, enable_banking, gocardless, native};
 use bank_adapters::unprofiled::{self, Origin};
 use domain::ids::InstitutionId;
-use domain::records::{Holder, Issue, List, Normalized, Parsed};
+use domain::records::{Holder, Issue, List, Normalized, Operation, Parsed};
 use domain::rules::{Rules, SignRule};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -187,6 +187,11 @@ fn holder(account: &Value, args: &NormalizeArgs) -> Holder {
         name: first_text(account, &["owner_name", "ownerName", "holder"]).or_else(|| args.own_name.clone()),
         account: first_text(account, &["iban", "bban"]),
         currency: first_text(account, &["currency"]).and_then(|code| code.parse().ok()),
+        other_accounts: account
+            .get("other_accounts")
+            .and_then(Value::as_array)
+            .map(|numbers| numbers.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default(),
     }
 }
 
@@ -219,9 +224,18 @@ impl Serialize for Answer<'_> {
                 map.serialize_entry("value_date", &row.value_date)?;
                 map.serialize_entry("transaction_date", &row.transaction_date)?;
                 map.serialize_entry("counterparty", &row.counterparty.name)?;
+                map.serialize_entry("operation", &row.operation.map(Operation::as_str))?;
                 map.serialize_entry("merchant", &row.merchant)?;
                 map.serialize_entry("merchant_id", &row.merchant_id)?;
+                map.serialize_entry("intermediary", &row.intermediary)?;
                 map.serialize_entry("category", &row.category)?;
+                if let Some(instructed) = &row.instructed {
+                    map.serialize_entry("instructed_amount", &instructed.to_plain_string())?;
+                    map.serialize_entry("instructed_currency", instructed.currency().code())?;
+                }
+                if let Some(rate) = &row.exchange_rate {
+                    map.serialize_entry("exchange_rate", &rate.to_string())?;
+                }
                 map.serialize_entry("provenance", &Origins(row))?;
                 map.serialize_entry("issues", &texts(&row.issues))?;
             }

@@ -229,6 +229,7 @@ async fn transactions_come_by_pages_that_new_rows_never_disturb() {
     let accounts = accounts["data"].as_array().unwrap();
     assert_eq!(accounts.len(), 3);
     let today = world.moment().now.to_zoned(TimeZone::get("Europe/Berlin").unwrap()).date();
+    let mut monthly = 0;
     for account in accounts {
         let path = format!("/v1/accounts/{}/transactions?limit=500", text(account, "id"));
         let (rows, _) = rest(&product, &path, good(&product.get(&path).await, 200)).await;
@@ -237,7 +238,9 @@ async fn transactions_come_by_pages_that_new_rows_never_disturb() {
         amounts.sort();
         assert_eq!(amounts, amounts_at_bank(books.as_ref().unwrap(), text(account, "iban"), since, today));
         check_account(&product, account).await;
+        monthly += check_recurring(&product, text(account, "id"), &rows).await;
     }
+    assert!(monthly > 0, "salary, rent or savings come each month");
     check_pages(&world, &product, consent, text(&accounts[0], "id")).await;
     check_cursors(&product, text(&accounts[0], "id"), text(&accounts[1], "id")).await;
     check_days(&product, text(&accounts[0], "id")).await;
@@ -258,6 +261,20 @@ async fn check_account(product: &Caller, account: &Value) {
         assert_eq!(row["balance"]["currency"], account["currency"]);
         assert!(!text(row, "type").is_empty() && !text(row, "observed_at").is_empty());
     }
+}
+
+/// Series are made of the account's own transactions, none in two. Tells how many are monthly.
+async fn check_recurring(product: &Caller, account: &str, rows: &[Value]) -> usize {
+    let read = good(&product.get(&format!("/v1/accounts/{account}/recurring")).await, 200);
+    assert_eq!(read["transactions_read"], json!(rows.len()));
+    assert_eq!(read["freshness"]["consent_state"], "active");
+    let mut ids: Vec<&str> = rows.iter().map(|row| text(row, "id")).collect();
+    let series = read["data"].as_array().unwrap();
+    for member in series.iter().flat_map(|series| series["transaction_ids"].as_array().unwrap()) {
+        let at = ids.iter().position(|id| Some(*id) == member.as_str()).expect("a transaction of this account, once");
+        ids.swap_remove(at);
+    }
+    series.iter().filter(|series| series["period"] == "monthly").count()
 }
 
 async fn check_pages(world: &World, product: &Caller, consent: ConsentId, account: &str) {
@@ -383,7 +400,7 @@ async fn a_withdrawal_ends_every_read_and_its_receipt_can_be_verified() {
 
 async fn assert_nothing_of(product: &Caller, accounts: &[&str]) {
     for account in accounts {
-        for path in ["", "/balances", "/transactions"] {
+        for path in ["", "/balances", "/transactions", "/recurring"] {
             problem(&product.get(&format!("/v1/accounts/{account}{path}")).await, 404, "not_found");
         }
     }

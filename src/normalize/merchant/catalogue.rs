@@ -1,12 +1,18 @@
 //! The tables behind recognition, built once from the data files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::LazyLock;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::words::{Word, key, spaced, words};
 
 /// Letters from which on a name of our own list is known well enough, even where it is also somebody's surname.
 const LONG_NAME: usize = 8;
+
+/// Bytes by which open ends are found; none is shorter.
+const OPEN_LETTERS: usize = 3;
 
 /// Longest run of words that is looked up.
 pub(super) const RUN_MAX: usize = 6;
@@ -62,24 +68,32 @@ pub(super) struct Sense {
 
 pub(super) struct Catalogue {
     brands: Vec<Brand>,
-    names: HashMap<Box<str>, Vec<Name>>,
-    phrases: HashMap<Box<str>, Vec<Sense>>,
+    names: FxHashMap<Box<str>, Vec<Name>>,
+    /// Keys of names that are long enough to be known when they are cut, in order.
+    long_names: BTreeSet<Box<str>>,
+    phrases: FxHashMap<Box<str>, Vec<Sense>>,
     /// How many words the longest phrase has that begins with a word.
-    longest: HashMap<Box<str>, usize>,
+    longest: FxHashMap<Box<str>, usize>,
     /// Open ends: (letters, open at the end, sense).
     open: Vec<(String, bool, Sense)>,
-    given_names: HashSet<&'static str>,
-    places: HashSet<&'static str>,
+    /// Where in `open` to look for a word: by its first letters for those open at the end, by its last for the others.
+    open_heads: FxHashMap<[u8; OPEN_LETTERS], Vec<usize>>,
+    open_tails: FxHashMap<[u8; OPEN_LETTERS], Vec<usize>>,
+    given_names: FxHashSet<&'static str>,
+    places: FxHashSet<&'static str>,
 }
 
 impl Catalogue {
     fn load() -> Self {
         let mut catalogue = Self {
             brands: Vec::new(),
-            names: HashMap::with_capacity(64 * 1024),
-            phrases: HashMap::with_capacity(8 * 1024),
-            longest: HashMap::with_capacity(8 * 1024),
+            names: FxHashMap::with_capacity_and_hasher(64 * 1024, rustc_hash::FxBuildHasher),
+            long_names: BTreeSet::new(),
+            phrases: FxHashMap::with_capacity_and_hasher(8 * 1024, rustc_hash::FxBuildHasher),
+            longest: FxHashMap::with_capacity_and_hasher(8 * 1024, rustc_hash::FxBuildHasher),
             open: Vec::new(),
+            open_heads: FxHashMap::default(),
+            open_tails: FxHashMap::default(),
             given_names: include_str!("../data/given_names.txt").lines().collect(),
             places: include_str!("../data/places.txt").lines().collect(),
         };
@@ -87,6 +101,7 @@ impl Catalogue {
         catalogue.load_own(include_str!("../data/brands_own.txt"));
         catalogue.load_open(include_str!("../data/brands_open.txt"));
         catalogue.adopt_ids();
+        catalogue.long_names = catalogue.names.keys().filter(|key| key.len() > LONG_NAME).cloned().collect();
         catalogue
     }
 
@@ -113,6 +128,14 @@ impl Catalogue {
         }
         let open = phrase.ends_with('*') && !phrase.ends_with(" *");
         if cut.len() == 1 && (open || phrase.starts_with('*')) {
+            let ends = if open {
+                (&mut self.open_heads, first_letters(&text))
+            } else {
+                (&mut self.open_tails, last_letters(&text))
+            };
+            if let (index, Some(letters)) = ends {
+                index.entry(letters).or_default().push(self.open.len());
+            }
             self.open.push((text, open, sense));
         } else {
             let longest = self.longest.entry(cut[0].text.as_str().into()).or_default();
@@ -185,7 +208,7 @@ impl Catalogue {
         word.chars().count() < 4
             || word.bytes().all(|b| b.is_ascii_digit())
             || self.given_names.contains(word)
-            || self.places.contains(word)
+            || self.is_place(word)
             || self.phrases.contains_key(word)
     }
 
@@ -222,6 +245,14 @@ impl Catalogue {
         self.names.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Names that begin with a key of at least so many letters and go on behind it.
+    pub(super) fn begun_by(&self, key: &str, least: usize) -> impl Iterator<Item = (&str, &[Name])> {
+        let range: (Bound<&str>, Bound<&str>) = (Bound::Excluded(key), Bound::Unbounded);
+        let begun = self.long_names.range::<str, _>(range).take_while(move |name| name.starts_with(key));
+        let enough = key.chars().count() >= least && key.is_ascii();
+        begun.filter(move |_| enough).map(|name| (&**name, self.names(name)))
+    }
+
     /// How many words the longest phrase has that begins with this word; zero where none does.
     pub(super) fn longest_phrase(&self, first: &str) -> usize {
         self.longest.get(first).copied().unwrap_or_default()
@@ -239,20 +270,39 @@ impl Catalogue {
 
     /// The sense of a word by how it begins or ends.
     pub(super) fn open_sense(&self, word: &str, incoming: Option<bool>) -> Option<Sense> {
-        let fits = |sense: &Sense| sense.incoming.is_none() || sense.incoming == incoming;
-        let found = self.open.iter().find(|(letters, at_end, sense)| {
-            fits(sense) && if *at_end { word.starts_with(letters) } else { word.ends_with(letters) }
-        });
-        found.map(|(_, _, sense)| *sense)
+        let at = |index: &FxHashMap<[u8; OPEN_LETTERS], Vec<usize>>, letters: Option<[u8; OPEN_LETTERS]>| {
+            let candidates = index.get(&letters?)?;
+            let fits = |&&at: &&usize| {
+                let (letters, at_end, sense) = &self.open[at];
+                (sense.incoming.is_none() || sense.incoming == incoming)
+                    && if *at_end { word.starts_with(letters) } else { word.ends_with(letters) }
+            };
+            candidates.iter().find(fits).copied()
+        };
+        let head = at(&self.open_heads, first_letters(word));
+        let tail = at(&self.open_tails, last_letters(word));
+        let first = head.into_iter().chain(tail).min()?;
+        Some(self.open[first].2)
     }
 
     pub(super) fn is_given_name(&self, word: &str) -> bool {
         self.given_names.contains(word)
     }
 
+    /// Whether words name a town, also where an umlaut is written as two letters.
     pub(super) fn is_place(&self, words: &str) -> bool {
         self.places.contains(words)
+            || (["ae", "oe", "ue"].iter().any(|pair| words.contains(pair))
+                && self.places.contains(words.replace("ae", "a").replace("oe", "o").replace("ue", "u").as_str()))
     }
+}
+
+fn first_letters(word: &str) -> Option<[u8; OPEN_LETTERS]> {
+    word.as_bytes().first_chunk().copied()
+}
+
+fn last_letters(word: &str) -> Option<[u8; OPEN_LETTERS]> {
+    word.as_bytes().last_chunk().copied()
 }
 
 fn heading_sense(heading: &'static str) -> Option<Sense> {

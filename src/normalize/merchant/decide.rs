@@ -2,10 +2,45 @@
 
 use super::catalogue::{Brand, CATALOGUE, Class, Name, RUN_MAX, Sense};
 use super::words::{Word, key, spaced, words};
-use super::{Descriptor, Enriched};
+use super::{Descriptor, Enriched, Evidence};
 use crate::category;
 
 const OPEN: &str = "other.uncategorised";
+
+/// Currencies that banks write beside foreign amounts.
+const CURRENCIES: [&str; 20] = [
+    "aud", "bgn", "brl", "cad", "chf", "czk", "dkk", "eur", "gbp", "huf", "isk", "jpy", "mxn", "nok", "nzd", "pln",
+    "ron", "sek", "usd", "zar",
+];
+
+/// Countries as card schemes write them behind a merchant, ISO 3166-1 alpha-3.
+const COUNTRIES: [&str; 32] = [
+    "are", "aus", "aut", "bel", "bgr", "bra", "can", "che", "cyp", "cze", "deu", "dnk", "esp", "est", "fin", "fra",
+    "gbr", "grc", "hrv", "hun", "irl", "isl", "ita", "ltu", "lux", "lva", "nld", "nor", "pol", "prt", "swe", "usa",
+];
+
+/// Words of banks that belong to a name when it begins with them.
+const ARTICLES: [&str; 11] = ["the", "la", "le", "les", "el", "los", "il", "der", "die", "das", "het"];
+
+/// Intermediaries through which persons pay each other.
+const WALLETS: [&str; 12] = [
+    "bizum",
+    "blik",
+    "lydia",
+    "lyf",
+    "mobilepay",
+    "mbway",
+    "paypal",
+    "payconiq",
+    "paytm",
+    "satispay",
+    "twint",
+    "vipps",
+];
+
+/// Fewest letters of a name that was cut, and the part of the whole name that must be left, in percent.
+const CUT_LETTERS: usize = 8;
+const CUT_PERCENT: usize = 60;
 
 /// A phrase that stands in the row.
 struct Found {
@@ -36,6 +71,7 @@ impl<'a> Row<'a> {
         let words = words(given.text);
         let mut row = Self { given, dull: words.iter().map(Word::is_code).collect(), words, found: Vec::new() };
         row.find_phrases();
+        row.find_currencies();
         row.find_places();
         row
     }
@@ -60,13 +96,31 @@ impl<'a> Row<'a> {
 
     fn add_senses(&mut self, text: &str, at: usize, len: usize) -> bool {
         let before = self.found.len();
+        let country = self.given.country.unwrap_or_default();
         for sense in CATALOGUE.senses(text, self.given.incoming) {
+            // A legal form in Italy, a bath elsewhere.
+            if text == "spa" && (sense.class == Class::Hint) == country.eq_ignore_ascii_case("it") {
+                continue;
+            }
             if matches!(sense.class, Class::Noise | Class::Legal) {
                 self.dull[at..at + len].fill(true);
             }
             self.found.push(Found { at, len, sense });
         }
         self.found.len() > before
+    }
+
+    /// A currency beside a number is part of an amount.
+    fn find_currencies(&mut self) {
+        for at in 0..self.words.len() {
+            let is_number =
+                |at: usize| self.words.get(at).is_some_and(|word| word.text.bytes().all(|b| b.is_ascii_digit()));
+            if CURRENCIES.contains(&self.words[at].text.as_str())
+                && (is_number(at + 1) || (at > 0 && is_number(at - 1)))
+            {
+                self.dull[at] = true;
+            }
+        }
     }
 
     /// Places count as such behind the first word, where towns and streets stand.
@@ -76,9 +130,8 @@ impl<'a> Row<'a> {
         for at in first + 1..self.words.len() {
             for len in 1..=3.min(self.words.len() - at) {
                 spaced(&self.words[at..at + len], &mut text);
-                if CATALOGUE.is_place(&text)
-                    || (len == 1 && (2..=3).contains(&text.len()) && at + 2 >= self.words.len())
-                {
+                let short = text.len() == 2 || COUNTRIES.contains(&text.as_str());
+                if CATALOGUE.is_place(&text) || (len == 1 && short && at + 2 >= self.words.len()) {
                     self.dull[at..at + len].fill(true);
                 }
             }
@@ -104,18 +157,30 @@ impl<'a> Row<'a> {
         let via = self.via();
         let start = via.as_ref().map_or(0, |(next, _)| *next);
         let via = via.map(|(_, name)| name);
-        let hit = self.best(start);
+        let hit = self.best(start).or_else(|| self.cut_short(start));
         if let Some(none) = self.nobody(hit.as_ref(), start) {
-            let category =
-                code.filter(|_| none.is_empty()).unwrap_or(if none.is_empty() { "transfer.person" } else { none });
-            return Enriched { merchant: None, wikidata: None, catalog: false, category, confidence: 0.9, via };
+            let (category, evidence) = match (none, code) {
+                ("", Some(code)) => (code, Evidence::Code),
+                ("", None) => ("transfer.person", Evidence::Person),
+                (none, _) => (none, Evidence::Words),
+            };
+            return Enriched {
+                merchant: None,
+                wikidata: None,
+                catalog: false,
+                category,
+                evidence,
+                confidence: 0.9,
+                via,
+            };
         }
         if let Some(hit) = hit {
             return Enriched {
-                merchant: Some(hit.brand.name.to_owned()),
+                merchant: Some(hit.brand.name.into()),
                 wikidata: hit.brand.wikidata,
                 catalog: true,
                 category: self.line_of(&hit),
+                evidence: Evidence::Brand,
                 confidence: hit.sure,
                 via,
             };
@@ -163,8 +228,12 @@ impl<'a> Row<'a> {
         }
         let named: Vec<&Word> =
             (start..self.words.len()).filter(|at| !self.dull[*at]).map(|at| &self.words[at]).collect();
-        let plain =
-            self.of(Class::Hint).next().is_none() && self.of(Class::Line).next().is_none() && self.given.mcc.is_none();
+        // Wallets also move money between friends; whoever takes cards is a shop.
+        let wallet = |via: &Found| WALLETS.contains(&self.words[via.at].text.as_str());
+        let plain = self.of(Class::Hint).next().is_none()
+            && self.of(Class::Line).next().is_none()
+            && self.given.mcc.is_none()
+            && (start == 0 || self.of(Class::Via).any(wallet));
         let person = (2..=3).contains(&named.len()) && named.iter().any(|word| CATALOGUE.is_given_name(&word.text));
         (plain && person).then_some("")
     }
@@ -191,6 +260,33 @@ impl<'a> Row<'a> {
         best
     }
 
+    /// A brand whose name the bank cut where its field ends: the first words, with nothing but numbers and places behind
+    /// them, begin the name of one brand of this country, and most of that name is there.
+    fn cut_short(&self, start: usize) -> Option<Hit> {
+        let at = (start..self.words.len()).find(|at| !self.dull[*at])?;
+        let end = (at..self.words.len()).find(|at| self.dull[*at]).unwrap_or(self.words.len());
+        let mut text = String::new();
+        key(&self.words[at..end], &mut text);
+        let country = self.given.country.unwrap_or_default();
+        let mut begun = None;
+        for (whole, names) in CATALOGUE.begun_by(&text, CUT_LETTERS) {
+            let here = names.iter().filter(|name| CATALOGUE.brand(**name).is_in(country));
+            for name in here.filter(|_| text.len() * 100 >= whole.len() * CUT_PERCENT) {
+                let brand = CATALOGUE.brand(*name);
+                if !is_cut(brand.name, whole, text.len()) {
+                    return None;
+                }
+                if begun.is_some_and(|known: &Brand| known.name != brand.name) {
+                    return None;
+                }
+                begun = Some(brand);
+            }
+        }
+        let generic = (at..end).any(|at| self.says_something(at));
+        let brand = begun.filter(|brand| !generic && !self.contradicts(brand, at, end - at))?;
+        Some(Hit { at, len: end - at, brand, sure: 0.75 })
+    }
+
     /// The brand that a run of words names, when the rest of the row lets it.
     fn stands(&self, names: &[Name], at: usize, len: usize) -> Option<Hit> {
         if names.is_empty() || self.is_part_of_longer(at, len) {
@@ -214,7 +310,8 @@ impl<'a> Row<'a> {
             None => return None,
         };
         let brand = CATALOGUE.brand(name);
-        let lead = (0..at).all(|at| self.dull[at] || self.of(Class::Via).any(|via| via.at == at));
+        let lead =
+            (0..at).all(|at| self.dull[at] || self.of(Class::Via).any(|via| via.at <= at && at < via.at + via.len));
         let contradicted = self.contradicts(brand, at, len);
         let confirmed = self.agrees(brand, at, len);
         let unknown = (at + len..self.words.len())
@@ -222,8 +319,15 @@ impl<'a> Row<'a> {
             .filter(|at| !self.dull[*at] && !self.says_something(*at))
             .count();
         let dull = (at..at + len).all(|at| self.dull[at]);
-        let stands = if name.ordinary {
-            !contradicted && !dull && ((lead && (unknown <= 1 || confirmed)) || (confirmed && letters >= 4))
+        // A word for the whole trade (`Kita`) is a name of its own only where nothing else is one.
+        let generic = name.ordinary && unknown > 0 && len == 1 && self.says_something(at);
+        let stands = if abroad && (!lead || unknown > 1 || contradicted) || generic {
+            false
+        } else if name.ordinary {
+            !contradicted
+                && !dull
+                && !self.goes_on(brand, at, len)
+                && ((lead && (unknown <= 1 || confirmed)) || (confirmed && letters >= 4))
         } else if len == 1 {
             !contradicted && (lead || letters >= 6 || confirmed)
         } else {
@@ -255,20 +359,34 @@ impl<'a> Row<'a> {
                 word.before == ' '
                     && CATALOGUE.is_given_name(&word.text)
                     && !CATALOGUE.is_place(&word.text)
+                    && !self.dull[at + len]
                     && (at + 2..self.words.len()).all(|at| self.dull[at])
                     && self.given.mcc.is_none()
             });
         hyphen || initial || first_name
     }
 
-    /// Whether other words, or the merchant category code, tell a kind of business that the brand is not.
+    /// Whether other words, or the merchant category code, tell a kind of business that the brand is not: right behind the
+    /// name, or in front of it, where a name of its own begins.
     fn contradicts(&self, brand: &Brand, at: usize, len: usize) -> bool {
-        let mut others = self.of(Class::Hint).filter(|hint| hint.at >= at + len || hint.at + hint.len <= at).peekable();
-        let some = others.peek().is_some();
-        let words = some
-            && !others.any(|hint| related(hint.sense.category, brand.category) && !is_kitchen_of_shop(hint, brand))
-            && self.of(Class::Hint).any(|hint| hint.at >= at + len && hint.at <= at + len + 1);
+        let outside = |hint: &&Found| hint.at >= at + len || hint.at + hint.len <= at;
+        let fits = |hint: &Found| related(hint.sense.category, brand.category) && !is_kitchen_of_shop(hint, brand);
+        let mut hints = self.of(Class::Hint).filter(outside).peekable();
+        let some = hints.peek().is_some();
+        let near = |hint: &Found| hint.at + hint.len <= at || (at + len..=at + len + 1).contains(&hint.at);
+        let words = some && !hints.any(fits) && self.of(Class::Hint).any(near);
         words || self.mcc_category().is_some_and(|category| !related(category, brand.category))
+    }
+
+    /// Whether a word of no meaning and then another kind of business follow: a name of its own (`Penny Lane Café`).
+    fn goes_on(&self, brand: &Brand, at: usize, len: usize) -> bool {
+        let next = at + len;
+        let unknown =
+            self.words.get(next).is_some_and(|word| !word.is_code()) && !self.dull[next] && !self.says_something(next);
+        unknown
+            && self
+                .of(Class::Hint)
+                .any(|hint| hint.at == next + 1 && primary(hint.sense.category) != primary(brand.category))
     }
 
     /// Whether a word belongs to a phrase about a kind of business.
@@ -301,6 +419,24 @@ impl<'a> Row<'a> {
     fn line_of(&self, hit: &Hit) -> &'static str {
         let outside = |found: &&Found| found.at >= hit.at + hit.len || found.at + found.len <= hit.at;
         let group = primary(hit.brand.category);
+        if hit.brand.category == "transport.ev_charging"
+            && let Some(energy) = self.of(Class::Hint).find(|hint| primary(hint.sense.category) == "utilities")
+        {
+            return energy.sense.category;
+        }
+        let lent = matches!(
+            hit.brand.category,
+            "debt.student_loan" | "debt.personal_loan" | "debt.mortgage" | "debt.car_finance"
+        );
+        if lent && self.given.incoming == Some(true) {
+            return "debt.disbursement";
+        }
+        if group == "government" && self.given.incoming == Some(true) {
+            let tax = hit.brand.category == "government.tax";
+            let income =
+                self.of(Class::None).map(|none| none.sense.category).find(|category| primary(category) == "income");
+            return income.unwrap_or(if tax { "income.tax_refund" } else { "income.benefits" });
+        }
         let lines = matches!(group, "transfer" | "debt" | "government");
         if lines && let Some(line) = self.of(Class::Line).filter(outside).reduce(longer) {
             return line.sense.category;
@@ -321,22 +457,32 @@ impl<'a> Row<'a> {
     /// A merchant without identity: the cleaned name, and what codes and words say.
     fn local(&self, code: Option<&'static str>, start: usize, via: Option<String>) -> Enriched {
         let hint = self.of(Class::Line).chain(self.of(Class::Hint)).reduce(longer).map(|found| found.sense.category);
-        let (category, confidence) = match (code, self.mcc_category(), hint) {
-            (Some(category), ..) => (category, 0.8),
-            (_, Some(category), Some(finer)) if primary(category) == primary(finer) => (finer, 0.9),
-            (_, Some(category), _) => (category, 0.85),
-            (_, _, Some(category)) => (category, 0.6),
-            _ => (OPEN, 0.2),
+        let (category, evidence, confidence) = match (code, self.mcc_category(), hint) {
+            (Some(category), ..) => (category, Evidence::Code, 0.8),
+            (_, Some(category), Some(finer)) if primary(category) == primary(finer) => (finer, Evidence::Words, 0.9),
+            (_, Some(category), _) => (category, Evidence::MerchantCode, 0.85),
+            (_, _, Some(category)) => (category, Evidence::Words, 0.75),
+            _ => (OPEN, Evidence::Nothing, 0.2),
         };
-        Enriched { merchant: self.name(start), wikidata: None, catalog: false, category, confidence, via }
+        Enriched {
+            merchant: self.name(start).map(Into::into),
+            wikidata: None,
+            catalog: false,
+            category,
+            evidence,
+            confidence,
+            via,
+        }
     }
 
     /// The words between the bank's words in front and the numbers and places behind, in their own spelling.
     fn name(&self, start: usize) -> Option<String> {
         let is_name = |at: &usize| !self.dull[*at];
         let first = (start..self.words.len()).find(is_name)?;
+        let article =
+            first.checked_sub(1).filter(|at| *at >= start && ARTICLES.contains(&self.words[*at].text.as_str()));
         let last = (first..self.words.len()).take_while(|at| !self.words[*at].is_code()).filter(is_name).last()?;
-        let text = self.given.text.get(self.words[first].from..self.words[last].to)?;
+        let text = self.given.text.get(self.words[article.unwrap_or(first)].from..self.words[last].to)?;
         let mut name = String::with_capacity(text.len());
         for word in text.split_whitespace() {
             if !name.is_empty() {
@@ -346,6 +492,19 @@ impl<'a> Row<'a> {
         }
         Some(name)
     }
+}
+
+/// Whether so many letters of a name end inside one of its words. Where they end with a word nothing was cut, and something
+/// else is meant; a further name of a brand (`Pharmacie Costco`) is not known by its beginning.
+fn is_cut(name: &str, whole: &str, letters: usize) -> bool {
+    let words = words(name);
+    let mut text = String::new();
+    key(&words, &mut text);
+    let ends = words.iter().scan(0, |end, word| {
+        *end += word.text.len();
+        Some(*end)
+    });
+    text == whole && ends.into_iter().all(|end| end != letters)
 }
 
 /// The longer of two phrases, the first of equals.
@@ -392,7 +551,7 @@ fn related(one: &str, other: &str) -> bool {
     };
     let (a, b) = (family(one), family(other));
     a == b
-        || matches!((a.min(b), a.max(b)), (1, 2) | (1, 3) | (6, 7) | (6, 8) | (6, 10) | (3, 6))
+        || matches!((a.min(b), a.max(b)), (1, 2) | (1, 3) | (3, 5) | (6, 7) | (6, 8) | (6, 10) | (3, 6))
         || (a.min(b) == 1
             && (one.starts_with("housing.f")
                 || one.starts_with("housing.d")

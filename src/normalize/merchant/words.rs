@@ -21,7 +21,21 @@ impl Word {
         digits == self.text.len()
             || (digits * 2 >= self.text.len() && digits > 1)
             || self.text.bytes().all(|b| b == b'x')
+            || (self.text.len() > 1 && self.text.bytes().all(|b| matches!(b, b'i' | b'v')))
+            || is_day(&self.text)
     }
+}
+
+/// A day with an English month, with or without the bank's mark in front: `12may`, `posc12may31`.
+fn is_day(word: &str) -> bool {
+    let digits = |text: &str| text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
+    let days = ["posc", "pos", "c"].iter().find_map(|mark| word.strip_prefix(mark)).unwrap_or(word);
+    let Some(at) = days.find(|c: char| c.is_ascii_alphabetic()) else { return false };
+    let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    (1..=2).contains(&at)
+        && digits(&days[..at])
+        && days.get(at..at + 3).is_some_and(|month| months.contains(&month))
+        && digits(&days[at + 3..])
 }
 
 /// The letters that a letter stands for; nothing for characters that part words.
@@ -92,6 +106,10 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         if word.before == '/' && name.len() > 3 && word.text.len() == name.len() + 2 {
             word.text = name.to_owned();
             word.from += 2;
+        }
+        // A number runs on from its mark: `NR00012`.
+        if word.text.starts_with("nr") && word.text.len() > 5 && word.text[2..].bytes().all(|b| b.is_ascii_digit()) {
+            word.text.truncate(2);
         }
         // Masked digits run on from names: `SHOPXXXX`.
         if word.text.ends_with("xxx") && word.text.bytes().any(|b| b != b'x') {

@@ -84,7 +84,7 @@ pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Re
 }
 
 /// How fresh, and, when it could be fresher, why it is not.
-async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
+pub(super) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
     let stored = held.line.freshness;
     let because = match held.state {
         ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
@@ -106,7 +106,7 @@ async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiE
 
 /// The line of this id, if the product may read it now; anything else does not exist. A key whose purposes the person did
 /// not agree to is refused, and that it tried is logged.
-async fn readable(
+pub(super) async fn readable(
     app: &App,
     mut tx: TenantTx,
     world: &World<'_>,
@@ -150,7 +150,7 @@ pub(super) async fn refuse(
 }
 
 /// Refuses a kind of data that the person was not asked about.
-async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
+pub(super) async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
     let consent = consents::readable(tx, held.consent).await?;
     if consent.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
 }

@@ -246,13 +246,26 @@ pub struct TransactionBody {
     /// The other side's account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterparty_account: Option<String>,
+    /// How the money moved: `card`, `transfer`, `standing_order`, `direct_debit`, `cash`, `cheque`, `fee`, `interest`, `loan`,
+    /// `securities`, `reversal`, `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
     /// Canonical merchant.
     pub merchant: Option<String>,
     /// Wikidata id of the merchant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merchant_id: Option<String>,
+    /// Who stands between the holder and the merchant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intermediary: Option<String>,
     /// `primary.detailed`.
     pub category: Option<String>,
+    /// What was agreed in another currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructed_amount: Option<MoneyBody>,
+    /// Units of the account's currency for one of the other, as a decimal string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_rate: Option<String>,
     /// Remittance text.
     pub description: Option<String>,
     /// The bank's own id.
@@ -348,9 +361,13 @@ impl TransactionBody {
             transaction_date: row.transaction_date,
             counterparty: row.counterparty.name,
             counterparty_account: row.counterparty.account,
+            operation: row.operation.map(|operation| operation.as_str().to_owned()),
             merchant: row.merchant,
             merchant_id: row.merchant_id,
+            intermediary: row.intermediary,
             category: row.category,
+            instructed_amount: row.instructed.as_ref().map(Into::into),
+            exchange_rate: row.exchange_rate.map(|rate| rate.to_string()),
             description: row.description,
             bank_reference: row.bank_reference,
             end_to_end_id: row.end_to_end_id,

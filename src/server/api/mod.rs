@@ -14,6 +14,7 @@ pub mod institutions;
 pub mod notices;
 pub mod query;
 pub mod reconciliation;
+pub mod recurring;
 pub mod webhook_body;
 pub mod webhooks;
 
@@ -67,6 +68,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notices::settle))
         .routes(routes!(deletions::acknowledge))
         .routes(routes!(export::person))
+        .routes(routes!(recurring::read))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
         .routes(routes!(webhooks::create, webhooks::list))

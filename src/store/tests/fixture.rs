@@ -7,7 +7,7 @@ use domain::ids::{
 };
 use domain::money::{Currency, Money};
 use domain::policy::Regime;
-use domain::records::{Counterparty, Issue, Normalized, Provenance, Status};
+use domain::records::{Counterparty, Issue, Normalized, Operation, Provenance, Status};
 use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -276,9 +276,13 @@ pub(super) fn record(booking_date: Option<Date>, amount: &str) -> Normalized {
         value_date: booking_date,
         transaction_date: None,
         counterparty: Counterparty { name: Some("Erika Mustermann".to_owned()), account: Some("DE89".to_owned()) },
+        operation: Some(Operation::Card),
         merchant: Some("Bäckerei".to_owned()),
         merchant_id: Some("Q1".to_owned()),
+        intermediary: Some("SumUp".to_owned()),
         category: Some("food.bakery".to_owned()),
+        instructed: Some(Money::new("-1.25".parse().unwrap(), "USD".parse().unwrap())),
+        exchange_rate: Some("0.92".parse().unwrap()),
         description: Some("Brötchen \u{1F950}".to_owned()),
         bank_reference: Some("ref".to_owned()),
         end_to_end_id: None,

@@ -201,6 +201,7 @@ pub(in crate::services) fn holder(details: Details) -> Holder {
         name: details.owner_name,
         account: details.iban.or(details.bban).or(details.other),
         currency: details.currency.and_then(|code| code.parse().ok()),
+        other_accounts: Vec::new(),
     }
 }
 
@@ -363,9 +364,13 @@ mod tests {
             value_date: None,
             transaction_date: None,
             counterparty: Counterparty::default(),
+            operation: None,
             merchant: None,
             merchant_id: None,
+            intermediary: None,
             category: None,
+            instructed: None,
+            exchange_rate: None,
             description: None,
             bank_reference: None,
             end_to_end_id: None,
