@@ -17,9 +17,19 @@
 //! key = "qwac.key"
 //! ca = "ca.pem"                   # roots of the bank's servers; absent: the system's
 //!
+//! [transport.next]                # the certificate that is to take over, once a trial call with it has passed
+//! certificate = "qwac-2027.pem"
+//! key = "qwac-2027.key"
+//!
 //! [signing]                       # what signs requests and assertions
-//! key = "signing.key"
+//! key = "signing.key"             # or "pkcs11:token=…;object=…?module-path=…&pin-source=file:…" (RFC 7512), as for any key
 //! kid = "2026-01"
+//! alg = "PS256"
+//! rotate_days = 90                # a new key by itself after so many days; absent: when an operator asks for one
+//!
+//! [signing.next]                  # a key of our own choice that is to take over; absent: one is made
+//! key = "signing-2027.key"
+//! kid = "2027-01"
 //! alg = "PS256"
 //! ```
 
@@ -59,6 +69,10 @@ pub struct Registration {
     pub transport: Option<Transport>,
     /// Key for requests and assertions.
     pub signing: Option<SigningKey>,
+    /// The key that is to take over from it.
+    pub signing_next: Option<SigningKey>,
+    /// Days after which a signing key is followed by a new one.
+    pub signing_days: Option<u16>,
     /// Key for what the bank encrypts to us.
     pub encryption: Option<SigningKey>,
     /// Software statement of a directory, a JWT.
@@ -70,10 +84,12 @@ pub struct Registration {
 pub struct Transport {
     /// Certificate chain, leaf first.
     pub certificate: String,
-    /// Private key.
+    /// Private key, PEM; or the RFC 7512 URI of one in a PKCS#11 token.
     pub key: SecretString,
     /// Roots that the bank's servers must chain to.
     pub ca: Option<String>,
+    /// The certificate that is to take over, and its key.
+    pub next: Option<(String, SecretString)>,
 }
 
 impl fmt::Debug for Transport {
@@ -85,7 +101,7 @@ impl fmt::Debug for Transport {
 /// A private key that signs or decrypts, with what must be said about it.
 #[derive(Debug, Clone)]
 pub struct SigningKey {
-    /// Private key, PEM.
+    /// Private key, PEM; or the RFC 7512 URI of one in a PKCS#11 token.
     pub key: SecretString,
     /// Its id in our published key set.
     pub kid: String,
@@ -131,7 +147,7 @@ struct File {
     #[serde(default)]
     endpoints: Endpoints,
     transport: Option<TransportFiles>,
-    signing: Option<KeyFile>,
+    signing: Option<SigningFile>,
     encryption: Option<KeyFile>,
     software_statement: Option<PathBuf>,
 }
@@ -142,6 +158,24 @@ struct TransportFiles {
     certificate: PathBuf,
     key: PathBuf,
     ca: Option<PathBuf>,
+    next: Option<PairFiles>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SigningFile {
+    key: PathBuf,
+    kid: String,
+    alg: String,
+    rotate_days: Option<u16>,
+    next: Option<KeyFile>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +208,11 @@ impl File {
         source.require(found, "issuer", "or the endpoints must be named where no bank is");
         let signs = self.signing.as_ref().is_none_or(|signing| Alg::named(&signing.alg).is_some());
         source.require(signs, "signing.alg", "must be PS256, ES256 or EdDSA");
+        let next = self.signing.as_ref().and_then(|signing| Some((signing, signing.next.as_ref()?)));
+        let signs = next.is_none_or(|(_, next)| Alg::named(&next.alg).is_some());
+        source.require(signs, "signing.next.alg", "must be PS256, ES256 or EdDSA");
+        let distinct = next.is_none_or(|(signing, next)| signing.kid != next.kid);
+        source.require(distinct, "signing.next.kid", "must not be that of the key before it");
         let checked = id.zip(redirect).map(|(id, redirect_uri)| Checked { id, bank: bank.flatten(), redirect_uri });
         source.accept(checked)
     }
@@ -190,6 +229,8 @@ impl Registration {
         let Checked { id, bank, redirect_uri } = file.check(source, stem)?;
         file.endpoints.issuer = file.issuer.or(file.endpoints.issuer);
         let folder = path.parent().unwrap_or(Path::new(""));
+        let (signing_days, signing_next) =
+            file.signing.as_mut().map_or((None, None), |signing| (signing.rotate_days, signing.next.take()));
         Ok(Self {
             id,
             bank,
@@ -199,7 +240,9 @@ impl Registration {
             scopes: file.scopes,
             own_endpoints: file.endpoints,
             transport: file.transport.map(|files| files.load(folder)).transpose()?,
-            signing: file.signing.map(|key| key.load(folder)).transpose()?,
+            signing: file.signing.map(|signing| signing.key().load(folder)).transpose()?,
+            signing_next: signing_next.map(|key| key.load(folder)).transpose()?,
+            signing_days,
             encryption: file.encryption.map(|key| key.load(folder)).transpose()?,
             software_statement: file.software_statement.map(|path| secret(&folder.join(path))).transpose()?,
         })
@@ -226,20 +269,41 @@ impl TransportFiles {
     fn load(self, folder: &Path) -> Result<Transport, RegistrationError> {
         Ok(Transport {
             certificate: read(&folder.join(self.certificate))?,
-            key: secret(&folder.join(self.key))?,
+            key: private_key(folder, self.key)?,
             ca: self.ca.map(|ca| read(&folder.join(ca))).transpose()?,
+            next: self.next.map(|pair| pair.load(folder)).transpose()?,
         })
+    }
+}
+
+impl PairFiles {
+    fn load(self, folder: &Path) -> Result<(String, SecretString), RegistrationError> {
+        Ok((read(&folder.join(self.certificate))?, private_key(folder, self.key)?))
+    }
+}
+
+impl SigningFile {
+    fn key(self) -> KeyFile {
+        KeyFile { key: self.key, kid: self.kid, alg: self.alg }
     }
 }
 
 impl KeyFile {
     fn load(self, folder: &Path) -> Result<SigningKey, RegistrationError> {
-        Ok(SigningKey { key: secret(&folder.join(self.key))?, kid: self.kid, alg: self.alg })
+        Ok(SigningKey { key: private_key(folder, self.key)?, kid: self.kid, alg: self.alg })
     }
 }
 
 fn read(path: &Path) -> Result<String, RegistrationError> {
     fs::read_to_string(path).map_err(|source| RegistrationError::Read { path: path.to_owned(), source })
+}
+
+/// A key file's text; or, where the key lies in a token, its RFC 7512 URI as it is.
+fn private_key(folder: &Path, named: PathBuf) -> Result<SecretString, RegistrationError> {
+    match named.to_str().filter(|text| text.starts_with("pkcs11:")) {
+        Some(uri) => Ok(SecretString::from(uri)),
+        None => secret(&folder.join(named)),
+    }
 }
 
 fn secret(path: &Path) -> Result<SecretString, RegistrationError> {

@@ -47,7 +47,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 const BESIDE: [&str; 7] = ["domain", "evidence", "fapi", "net", "normalize", "store", "vault"];
 
 /// Third-party crates that open a door, and who may hold the key.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("reqwest", &["net"]),
     ("hyper", &["net"]),
     ("rustls", &["net", "sandbox"]),
@@ -55,6 +55,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("josekit", &["fapi", "sandbox"]),
     ("openidconnect", &["fapi"]),
     ("askama", &["sandbox", "server"]),
+    ("cryptoki", &["vault"]),
     ("chrono", &[]),
     ("openssl", &[]),
 ];

@@ -15,6 +15,7 @@ pub mod notice;
 pub mod policy;
 pub mod reconciliation;
 pub mod records;
+pub mod rotation;
 pub mod rules;
 pub mod warning;
 pub mod webhook;

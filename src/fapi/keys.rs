@@ -11,9 +11,11 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe::{JweDecrypter, RSA_OAEP, RSA_OAEP_256};
+use josekit::jwk::alg::ed::EdCurve;
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jwk::{Jwk, KeyPair};
 use josekit::jws::{ES256, EdDSA, JwsSigner, JwsVerifier, PS256};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use crate::profile::{Alg, KeyEncryption};
@@ -21,6 +23,8 @@ use crate::refusal::{self, Refusal};
 
 /// Most keys that are read from one key set.
 pub const KEYS_MAX: usize = 64;
+/// Size of a new RSA key.
+const RSA_BITS: u32 = 3072;
 /// Bytes of one P-256 coordinate and of an Ed25519 public key.
 const COORDINATE_BYTES: usize = 32;
 
@@ -73,6 +77,19 @@ impl PemSigner {
         let public = public_members(&jwk, kid, alg.as_str(), "sig");
         Ok(Self { alg, kid: kid.to_owned(), signer, public })
     }
+}
+
+/// A new private key for an algorithm, as PKCS#8 PEM; RSA keys have 3072 bits. Made by the cryptographic library with its
+/// own source of chance.
+pub fn generate(alg: Alg) -> Result<SecretString, KeyError> {
+    let unusable = |_| KeyError::Unusable(alg);
+    let pem = match alg {
+        Alg::Ps256 => PS256.generate_key_pair(RSA_BITS).map_err(unusable)?.to_pem_private_key(),
+        Alg::Es256 => ES256.generate_key_pair().map_err(unusable)?.to_pem_private_key(),
+        Alg::EdDsa => EdDSA.generate_key_pair(EdCurve::Ed25519).map_err(unusable)?.to_pem_private_key(),
+    };
+    let text = String::from_utf8(pem).map_err(|_| KeyError::Unusable(alg))?;
+    Ok(SecretString::from(text))
 }
 
 /// josekit's signer for a PEM key with the public half of the key.

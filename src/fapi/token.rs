@@ -53,6 +53,10 @@ pub struct Tokens {
     /// The key that the tokens are bound to, where they are bound to one (RFC 9449).
     #[serde(default)]
     pub(crate) dpop: Option<DpopKey>,
+    /// The certificate that the tokens are bound to (RFC 8705 §3), by whatever name the caller knows it: for the caller to
+    /// write and to compare, since only it knows its connections.
+    #[serde(default)]
+    pub certificate: Option<String>,
 }
 
 impl Tokens {
@@ -417,6 +421,7 @@ fn granted(response: http::Response<Bytes>, now: Timestamp, terms: &Terms) -> Re
             authorization_details: body.get("authorization_details").cloned(),
             identity: None,
             dpop: None,
+            certificate: None,
         },
         id_token: text(&body, "id_token")?.map(SecretString::from),
     })

@@ -238,10 +238,7 @@ fn tls_config(config: ClientConfig) -> Result<rustls::ClientConfig, rustls::Erro
         .with_protocol_versions(VERSIONS)?
         .with_root_certificates(config.roots.0);
     let mut tls = match config.identity {
-        Some(identity) => {
-            let (chain, key) = identity.parts();
-            builder.with_client_auth_cert(chain, key)?
-        }
+        Some(identity) => builder.with_client_cert_resolver(identity.resolver()),
         None => builder.with_no_client_auth(),
     };
     if !config.resumption {

@@ -12,6 +12,7 @@ mod egress;
 mod error;
 pub mod pki;
 mod qc;
+mod remote;
 pub mod serve;
 mod tls;
 
@@ -19,6 +20,7 @@ pub use client::{Client, ClientConfig, Head, Limits};
 pub use egress::Egress;
 pub use error::{ClientError, Loss, TransportError, Unsent};
 pub use qc::Psd2Role;
+pub use remote::{RemoteKey, RemoteKind};
 pub use tls::{Identity as TransportIdentity, IdentityError, Roots};
 
 #[cfg(test)]

@@ -181,8 +181,7 @@ fn acceptor(transport: Transport, address: SocketAddr) -> Result<Option<TlsAccep
             builder.with_client_cert_verifier(verifier.map_err(|_| ServeError::Roots)?)
         }
     };
-    let (chain, key) = identity.parts();
-    let mut tls = builder.with_single_cert(chain, key)?;
+    let mut tls = builder.with_cert_resolver(identity.resolver());
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(tls))))
 }

@@ -3,12 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::world::Clock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, RootCertStore};
+
+use crate::remote::{Remote, RemoteKey};
 
 /// Versions in use: FAPI 2.0 Security Profile §5.2.1 wants TLS 1.2 or later.
 pub(crate) const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -100,10 +106,8 @@ impl fmt::Debug for Roots {
 }
 
 /// A certificate chain with its private key: who we are to the other side of a connection.
-pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
+#[derive(Clone)]
+pub struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
     /// Reads a chain, leaf first, and the leaf's private key (PKCS#8, SEC 1 or PKCS#1) from PEM text.
@@ -113,25 +117,31 @@ impl Identity {
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, IdentityError> {
         let chain = certificates(chain_pem)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| IdentityError::Key)?;
-        rustls::sign::CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider(false))
-            .map_err(|_| IdentityError::Mismatch)?;
-        Ok(Self { chain, key })
+        let certified = CertifiedKey::from_der(chain, key, &provider(false)).map_err(|_| IdentityError::Mismatch)?;
+        Ok(Self(Arc::new(certified)))
+    }
+
+    /// Reads a chain, leaf first, whose private key lies elsewhere. Whether it is the right key shows in a handshake.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub fn from_remote(chain_pem: &[u8], key: Arc<dyn RemoteKey>) -> Result<Self, IdentityError> {
+        Ok(Self(Arc::new(CertifiedKey::new(certificates(chain_pem)?, Arc::new(Remote(key))))))
+    }
+
+    /// The thumbprint by which a server knows the certificate (`x5t#S256`, RFC 8705 §3.1).
+    pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, self.certificate_der()))
     }
 
     /// The leaf certificate, DER.
     pub fn certificate_der(&self) -> &[u8] {
-        self.chain.first().map_or(&[], |leaf| leaf.as_ref())
+        self.0.cert.first().map_or(&[], |leaf| leaf.as_ref())
     }
 
-    pub(crate) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        (self.chain.clone(), self.key.clone_key())
-    }
-}
-
-impl Clone for Identity {
-    fn clone(&self) -> Self {
-        let (chain, key) = self.parts();
-        Self { chain, key }
+    /// What hands the identity out in a handshake.
+    pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {
+        Arc::new(SingleCertAndKey::from(self.0.clone()))
     }
 }
 

@@ -292,6 +292,17 @@ impl Running {
         self.inner.requests.lines()
     }
 
+    /// Takes a client's key set over, as a bank does that reads a `jwks_uri` now and then. `false` for an unknown client or
+    /// for what is no set of public keys.
+    pub fn register_keys(&self, client_id: &str, jwks: &Value) -> bool {
+        self.inner.client(client_id).is_some_and(|client| client.keys.replace(jwks))
+    }
+
+    /// The id of the key with which a client last signed something that was accepted.
+    pub fn last_key_id(&self, client_id: &str) -> Option<String> {
+        self.inner.client(client_id)?.keys.last()
+    }
+
     /// Loses the next answer of the interface to a path: the bank does what it was asked, and the connection breaks before
     /// the answer has arrived. Asked for n times, the next n answers are lost.
     pub fn lose_answer(&self, path: &str) {

@@ -1,5 +1,7 @@
 //! Signatures: those of clients are checked against their registered keys, the bank's own are made.
 
+use std::sync::{Mutex, PoisonError, RwLock};
+
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,10 +32,12 @@ pub(crate) fn sha256_base64url(text: &str) -> String {
     base64url(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
-/// The public keys of one client.
+/// The public keys of one client, which it may replace.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    keys: Vec<Jwk>,
+    known: RwLock<Vec<Jwk>>,
+    /// The id of the key that last verified something.
+    last: Mutex<Option<String>>,
     /// What they may sign with.
     algorithms: &'static [&'static str],
 }
@@ -41,18 +45,25 @@ pub(crate) struct Keys {
 impl Keys {
     /// Reads a JWK set. `None` when it is not one or holds a private or symmetric key.
     pub(crate) fn from_json(jwks: &Value, algorithms: &'static [&'static str]) -> Option<Self> {
-        let keys = jwks.get("keys")?.as_array()?.iter().map(|key| {
-            let map = key.as_object()?;
-            let secret = map.contains_key("d") || map.contains_key("k");
-            if secret { None } else { Jwk::from_map(map.clone()).ok() }
-        });
-        let keys = keys.collect::<Option<Vec<_>>>()?;
-        Some(Self { keys, algorithms })
+        Some(Self { known: RwLock::new(public_keys(jwks)?), last: Mutex::default(), algorithms })
+    }
+
+    /// Puts other keys in the place of these; `false` when they are none.
+    pub(crate) fn replace(&self, jwks: &Value) -> bool {
+        let keys = public_keys(jwks);
+        keys.map(|keys| *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys).is_some()
+    }
+
+    /// The id of the key that last verified something.
+    pub(crate) fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A JWT inside an encrypted one (RFC 7519 §5.2) for the key that the client registered for it.
     pub(crate) fn encrypt(&self, jwt: &str) -> Option<String> {
-        let mut key = self.keys.iter().find(|key| key.key_use() == Some("enc") && key.key_type() == "RSA")?.clone();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut key = known.iter().find(|key| key.key_use() == Some("enc") && key.key_type() == "RSA")?.clone();
+        drop(known);
         let mut header = JweHeader::new();
         header.set_key_id(key.key_id()?);
         header.set_content_type("JWT");
@@ -67,7 +78,8 @@ impl Keys {
         let header = peek_header(token).ok_or_else(|| kind.fault("", "invalid", "is not a compact JWS"))?;
         let kid = header.key_id().ok_or_else(|| kind.fault("kid", "missing", "has no kid in its header"))?;
         let alg = header.claim("alg").and_then(Value::as_str).unwrap_or_default();
-        let key = self.keys.iter().find(|key| key.key_id() == Some(kid) && key_type_fits(key, alg));
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let key = known.iter().find(|key| key.key_id() == Some(kid) && key_type_fits(key, alg));
         if !self.algorithms.contains(&alg) {
             return Err(kind.fault("alg", "mismatch", &format!("must be signed with {}", self.algorithms.join(", "))));
         }
@@ -82,9 +94,20 @@ impl Keys {
         };
         let (payload, header) = deserialize_compact(token, verifier.as_ref())
             .map_err(|_| kind.fault("signature", "invalid", "has a signature that does not verify"))?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(kid.to_owned());
         let claims = serde_json::from_slice(&payload).map_err(|_| kind.fault("", "invalid", "is not a JSON object"))?;
         Ok((header, Claims { kind, map: claims }))
     }
+}
+
+/// The keys of a JWK set; none where one of them is private or symmetric.
+fn public_keys(jwks: &Value) -> Option<Vec<Jwk>> {
+    let keys = jwks.get("keys")?.as_array()?.iter().map(|key| {
+        let map = key.as_object()?;
+        let secret = map.contains_key("d") || map.contains_key("k");
+        if secret { None } else { Jwk::from_map(map.clone()).ok() }
+    });
+    keys.collect()
 }
 
 fn key_type_fits(key: &Jwk, alg: &str) -> bool {

@@ -8,6 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+/// What our signing keys sign has lapsed after so many seconds: request objects live for an hour at most.
+const SIGNED_SECONDS_MAX: i64 = 60 * 60;
+
 /// The commented default; `tributary config show` prints what is in force.
 pub const DEFAULT: &str = include_str!("default.toml");
 
@@ -23,6 +26,8 @@ pub struct Config {
     pub keys: Keys,
     /// Banks and who we are there.
     pub banks: Banks,
+    /// How our keys and certificates at banks change.
+    pub rotation: Rotation,
     /// Where events are sent.
     pub webhooks: Webhooks,
     /// Who runs it.
@@ -89,6 +94,18 @@ pub struct Banks {
     pub profiles_dir: PathBuf,
     /// Development switch for banks on this machine.
     pub allow_loopback: bool,
+}
+
+/// `[rotation]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// How long the next signing key is published before it signs, in seconds.
+    pub announce_seconds: i64,
+    /// How long the last signing key stays published, in seconds.
+    pub overlap_seconds: i64,
+    /// How long the last certificate can be brought back, in seconds.
+    pub certificate_overlap_seconds: i64,
 }
 
 /// `[webhooks]`
@@ -219,6 +236,12 @@ impl Config {
         if self.keys.epochs_kept < 1 {
             return value("keys.epochs_kept", "must be at least 1: the running epoch's data must stay openable");
         }
+        if self.rotation.announce_seconds < 0 || self.rotation.certificate_overlap_seconds < 0 {
+            return value("rotation", "times must not be negative");
+        }
+        if self.rotation.overlap_seconds < SIGNED_SECONDS_MAX {
+            return value("rotation.overlap_seconds", "must be at least 3600: what was signed must lapse first");
+        }
         if self.keys.dir.starts_with(&self.database.data_dir) {
             return value("keys.dir", "lies inside database.data_dir: a backup of the data would hold its own keys");
         }
@@ -275,6 +298,14 @@ impl Config {
                     ("registrations_dir", path(&self.banks.registrations_dir)),
                     ("profiles_dir", path(&self.banks.profiles_dir)),
                     ("allow_loopback", self.banks.allow_loopback.into()),
+                ]),
+            ),
+            (
+                "rotation".to_owned(),
+                table([
+                    ("announce_seconds", self.rotation.announce_seconds.into()),
+                    ("overlap_seconds", self.rotation.overlap_seconds.into()),
+                    ("certificate_overlap_seconds", self.rotation.certificate_overlap_seconds.into()),
                 ]),
             ),
             (
@@ -365,6 +396,7 @@ mod tests {
             ("[listen]\npublic_url = \"https://bank.example/path\"", "listen.public_url"),
             ("[keys]\nepochs_kept = 0", "keys.epochs_kept"),
             ("[keys]\ndir = \"data/postgres/keys\"", "keys.dir"),
+            ("[rotation]\noverlap_seconds = 60", "rotation.overlap_seconds"),
             ("[tenant]\nregime = \"mars\"", "tenant.regime"),
             ("[evidence]\norigin = \"two words\"", "evidence.origin"),
             ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),

@@ -46,8 +46,23 @@ pub async fn record(
     kind: &str,
     body: &impl Serialize,
 ) -> Result<(), ServiceError> {
+    record_of(app, tx, world, Subject::Consent(consent), kind, body).await
+}
+
+/// The same of any subject.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn record_of(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    subject: Subject,
+    kind: &str,
+    body: &impl Serialize,
+) -> Result<(), ServiceError> {
     let id = EntryId::new(world);
-    let statement = Statement::new(id, tx.tenant(), Subject::Consent(consent), kind, world.now, body);
+    let statement = Statement::new(id, tx.tenant(), subject, kind, world.now, body);
     append(app, tx, world, &statement.context("evidence without a canonical form")?).await?;
     Ok(())
 }

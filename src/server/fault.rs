@@ -50,6 +50,7 @@ pub const POINTS: &[&str] = &[
     "fetch.begun",
     "fetch.refresh_intended",
     "fetch.refreshed",
+    "fetch.refresh_stored",
     "fetch.accounts_stored",
     "fetch.balances_stored",
     "fetch.page_before_commit",

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod database;
 pub mod evidence_log;
 pub mod fault;
+mod hardware;
 pub mod keys;
 mod operations;
 pub mod pages;
@@ -76,6 +77,7 @@ impl Running {
 pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
     evidence_log::check_continuity(&app, app.tenant.id).await?;
     setup::publish_registrations(&app).await?;
+    services::rotation::look(&app).await?;
     let listen = &app.config.listen;
     let listener =
         TcpListener::bind(listen.address).await.with_context(|| format!("cannot listen on {}", listen.address))?;

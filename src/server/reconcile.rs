@@ -23,6 +23,7 @@ use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
     ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
+    rotation,
 };
 
 /// Between two looks at the queue when nobody rang.
@@ -50,7 +51,8 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
         queue(&app, &stop, kinds(false), JOBS_AT_A_TIME),
         queue(&app, &stop, kinds(true), DELIVERIES_AT_A_TIME),
         log(&app, &stop),
-        clocks(&app, &stop)
+        clocks(&app, &stop),
+        rotations(&app, &stop)
     );
 }
 
@@ -199,6 +201,17 @@ async fn clocks(app: &Arc<App>, stop: &CancellationToken) {
     }
 }
 
+/// Keys and certificates at banks. Apart from the other clocks: a trial call may take its time.
+async fn rotations(app: &Arc<App>, stop: &CancellationToken) {
+    loop {
+        note("keys and certificates at banks", rotation::look(app).await);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(CLOCK_PAUSE) => {}
+        }
+    }
+}
+
 /// One look at everything that time alone moves: clocks of consents, lost intents, retentions, epochs. The background work
 /// repeats it; a test or an operator may ask for one, on any node, at any time.
 ///
@@ -274,7 +287,7 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
                 Some(IntentKind::CreateConsent | IntentKind::Redeem) if consent.machine.state == State::Initiated => {
                     moves::advance(app, &mut tx, &world, &consent, Event::LoginFailed, "timer", |_| {}).await?;
                 }
-                // The old refresh token may still work; the next fetch finds out.
+                // A refresh is not among them: its intent stays until the next fetch has found out.
                 Some(IntentKind::CreateConsent | IntentKind::Redeem | IntentKind::Refresh | IntentKind::End) | None => {
                 }
             }

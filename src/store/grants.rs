@@ -261,10 +261,11 @@ pub async fn forget(tx: &mut TenantTx, id: GrantId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Grants whose intent is older than `before`: the call may or may not have arrived.
+/// Grants whose intent is older than `before`: the call may or may not have arrived. Refreshes are left out: whoever
+/// needs the tokens next takes such an intent over, and knows by it that the refresh token may have been used.
 pub async fn open_intents(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<Grant>, StoreError> {
     let rows = select!(
-        "where tenant_id = $1 and intent is not null and intent_at < $2 order by intent_at limit $3",
+        "where tenant_id = $1 and intent <> 'refresh' and intent_at < $2 order by intent_at limit $3",
         tx.id(),
         at(before),
         i64::from(limit)

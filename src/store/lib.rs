@@ -19,6 +19,7 @@ pub mod budgets;
 pub mod capsules;
 pub mod consent_texts;
 pub mod consents;
+pub mod credentials;
 pub mod data_map;
 pub mod deletions;
 pub mod deliveries;

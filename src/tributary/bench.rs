@@ -6,6 +6,7 @@
 #![expect(clippy::float_arithmetic, reason = "figures are measured durations and their ratios, not money")]
 
 mod enrich;
+mod login;
 mod normalize;
 mod page;
 mod parse;
@@ -25,14 +26,18 @@ type Measure = fn(usize) -> anyhow::Result<Vec<Figure>>;
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
-const BENCHES: [(&str, Measure); 3] =
-    [("parse", parse::measure), ("normalize", normalize::measure), ("enrich", enrich::measure)];
+const BENCHES: [(&str, Measure); 4] = [
+    ("parse", parse::measure),
+    ("normalize", normalize::measure),
+    ("enrich", enrich::measure),
+    ("login", login::measure),
+];
 
 /// Measures and compares with the goals. Build with --release: a debug build says nothing about speed. Ends well when it
 /// has measured, whether a goal is met or not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which bench: parse, normalize, enrich; all without it
+    /// Which bench: parse, normalize, enrich, login; all without it
     #[arg(value_name = "NAME", value_parser = BENCHES.map(|(name, _)| name))]
     name: Option<String>,
     /// JSON, with the machine's name, in place of a table

@@ -11,6 +11,7 @@ mod demo;
 mod enrich;
 mod evidence;
 mod fapi;
+mod keys;
 mod logging;
 mod normalize;
 mod replay;
@@ -46,6 +47,9 @@ enum Command {
     /// Certificates
     #[command(subcommand)]
     Certs(certs::CertsCommand),
+    /// Our keys and certificates at banks
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// The directory of banks and their profiles
     #[command(subcommand)]
     Banks(banks::BanksCommand),
@@ -100,6 +104,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(file) => block_on(serve::migrate(load(&file)?)),
         Command::Config(command) => settings(&command),
         Command::Certs(command) => certs::run(&command),
+        Command::Keys(command) => block_on(keys::run(command)),
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),

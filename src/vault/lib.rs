@@ -17,6 +17,7 @@ mod provider;
 mod signing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod token;
 
 pub use binding::Binding;
 pub use data_key::{DataKey, OpenError, SEALED_OVERHEAD, SEALING, SEALS_PER_KEY_MAX};
@@ -25,3 +26,4 @@ pub use epochs::{EpochPolicy, Vault, Wrapped};
 pub use file_provider::FileProvider;
 pub use provider::{Destroyed, EpochState, KeyError, KeyProvider, WRAPPING};
 pub use signing::SigningKey;
+pub use token::{TokenError, TokenKey, TokenPublicKey};

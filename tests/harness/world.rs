@@ -276,7 +276,8 @@ pub fn person() -> PsuPresent {
     PsuPresent { ip: IpAddr::from([127, 0, 0, 1]), user_agent: Some("tests".to_owned()) }
 }
 
-fn pki(now: Timestamp) -> Pki {
+/// A new authority with certificates of everybody.
+pub fn pki(now: Timestamp) -> Pki {
     net::pki::generate(&PkiRequest {
         server_names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
         organization: "Test TPP".to_owned(),

@@ -5,13 +5,16 @@
 mod api;
 mod canary;
 mod crash;
+mod hardware;
 mod identity;
 mod journey;
 mod logins;
 mod pages;
 mod profiles;
 mod reconciliation;
+mod refresh;
 mod renewal;
 mod replay;
 mod rights;
+mod rotation;
 mod webhooks;

@@ -21,10 +21,9 @@ use serde_json::json;
 use store::budgets::Budget;
 use store::consents::Consent;
 use store::fetches::{Run, RunState};
-use store::grants::{Grant, Intent, IntentKind};
+use store::grants::Grant;
 use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::raw_pages::Answer;
-use store::sealed::Place;
 use store::{StoreError, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
@@ -36,11 +35,12 @@ use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::keys::TenantKeys;
 use crate::rule_set;
+use crate::services::refresh::{self, Live};
 use crate::services::renewals::{self, Meanwhile};
 use crate::services::{ServiceError, consents as moves, events as telling, logins, raw_rows};
 
-/// A token is renewed so many seconds before it ends, so that it does not end on the way.
-const TOKEN_MARGIN_SECONDS: i64 = 30;
+/// Until a consent that moved while it was fetched is fetched again.
+const MOVED_PAUSE_SECONDS: i64 = 30;
 /// How long we wait where a bank asks us to and does not say how long.
 const PAUSE_SECONDS: i64 = 15 * 60;
 
@@ -100,16 +100,20 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let basis = if psu.is_some() { Basis::PsuPresent } else { Basis::Unattended };
     let occasion = Occasion { connection: &connection, about, basis };
     let bank_consent = logins::bank_consent(&grant, about.tenant, &key)?;
-    let tokens = match live_tokens(app, &occasion, &grant, &key).await {
-        Ok(tokens) => tokens,
+    let worker = job.map(|job| job.id.uuid());
+    let tokens = match refresh::live(app, &occasion, &grant, &key, worker).await {
+        Ok(Live::Tokens(tokens)) => *tokens,
+        Ok(Live::Later(at)) => return Ok(Verdict::Again(at)),
         Err(ServiceError::Call(error)) => return settle(app, &occasion, &grant, &bank_consent, error).await,
         // Closed, or moved by somebody else, while the token was renewed.
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
     };
-    let run = match begin(app, about, &grant, &occasion).await? {
-        Ok(run) => run,
-        Err(tomorrow) => return Ok(Verdict::Again(tomorrow)),
+    let run = match begin(app, about, &grant, &occasion).await {
+        Ok(Ok(run)) => run,
+        Ok(Err(tomorrow)) => return Ok(Verdict::Again(tomorrow)),
+        Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
+        Err(error) => return Err(error),
     };
     let rules = &connection.bank.profile().rules;
     let rule_set = rule_set::of(rules);
@@ -133,7 +137,7 @@ async fn stopped(app: &App, about: About, run: Uuid) -> Result<Verdict, ServiceE
         Ok(()) | Err(StoreError::Raced) => tx.commit().await?,
         Err(error) => return Err(error.into()),
     }
-    let again = now.saturating_add(SignedDuration::from_secs(TOKEN_MARGIN_SECONDS)).unwrap_or(now);
+    let again = now.saturating_add(SignedDuration::from_secs(MOVED_PAUSE_SECONDS)).unwrap_or(now);
     Ok(if allowed(app, about).await?.is_some() { Verdict::Again(again) } else { Verdict::Done })
 }
 
@@ -159,6 +163,10 @@ async fn begin(
     let basis = occasion.basis;
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
+    // Locked, so that no run begins behind an erasure that has counted them already.
+    if !consents::lock(&mut tx, about.consent).await?.machine.may_fetch(world.now) {
+        return Err(StoreError::NotAllowed.into());
+    }
     let latest = fetches::latest(&mut tx, about.consent).await?;
     if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
         return Ok(Ok(open.id));
@@ -190,53 +198,6 @@ async fn begin(
     tx.commit().await?;
     fault::point("fetch.begun");
     Ok(Ok(run.id))
-}
-
-/// The grant's tokens, renewed when they are about to end. An intent is stored before the refresh token is used.
-async fn live_tokens(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey) -> Result<Tokens, ServiceError> {
-    let tenant = occasion.about.tenant;
-    let sealed = grant.sealed_tokens.as_deref().ok_or(StoreError::NotAllowed)?;
-    let bytes = Place::tokens(tenant, grant.id).open(key, sealed)?;
-    let tokens = Tokens::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))?;
-    let soon = app.clock.now().saturating_add(SignedDuration::from_secs(TOKEN_MARGIN_SECONDS));
-    if tokens.expires_at.is_some_and(|at| soon.is_ok_and(|soon| at > soon)) {
-        return Ok(tokens);
-    }
-    refresh(app, occasion, grant, key, &tokens).await
-}
-
-async fn refresh(
-    app: &App,
-    occasion: &Occasion<'_>,
-    grant: &Grant,
-    key: &DataKey,
-    tokens: &Tokens,
-) -> Result<Tokens, ServiceError> {
-    let tenant = occasion.about.tenant;
-    let mut tx = app.store.tenant_tx(tenant).await?;
-    let before = grants::lock(&mut tx, grant.id).await?;
-    if !before.state.may_fetch() {
-        return Err(StoreError::NotAllowed.into());
-    }
-    let world = app.world();
-    let intent = Some(Intent { kind: IntentKind::Refresh, id: world.uuid(), at: world.now });
-    let before = grants::save(&mut tx, &before, &Grant { intent, ..before.clone() }).await?;
-    tx.commit().await?;
-    fault::point("fetch.refresh_intended");
-    let metadata = logins::discover(app, occasion).await?;
-    let call = occasion.connection.oauth.refresh(&metadata, tokens, &app.world());
-    let fresh = bank_calls::to_issuer(app, occasion, "refresh", call).await?;
-    fault::point("fetch.refreshed");
-    let mut tx = app.store.tenant_tx(tenant).await?;
-    let after = Grant {
-        intent: None,
-        sealed_tokens: Some(Place::tokens(tenant, grant.id).seal(key, &fresh.to_bytes(), app.entropy.as_ref())),
-        token_expires_at: fresh.expires_at,
-        ..before.clone()
-    };
-    grants::save(&mut tx, &before, &after).await?;
-    tx.commit().await?;
-    Ok(fresh)
 }
 
 impl Fetch<'_> {

@@ -516,6 +516,7 @@ async fn store_tokens(
         return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
     }
     let clocks = clocks(app, occasion.connection, &consent, granted, world.now);
+    let tokens = occasion.connection.bind(tokens.clone());
     let after = Grant {
         state: grant::step(before.state, GrantEvent::TokensStored)?,
         intent: None,

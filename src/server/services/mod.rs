@@ -11,10 +11,12 @@ pub mod logins;
 pub mod notices;
 pub mod raw_rows;
 pub mod reconciliation;
+pub(crate) mod refresh;
 pub mod renewals;
 pub mod replay;
 pub mod restart;
 pub mod revocation;
+pub mod rotation;
 pub mod signatures;
 
 use store::StoreError;

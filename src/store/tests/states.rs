@@ -81,7 +81,7 @@ async fn a_grant_is_saved_once_and_keeps_its_key() {
     let id = fixture.grant().await;
     let mut tx = fixture.tx().await;
     let before = grants::get(&mut tx, id).await.unwrap();
-    let intent = Intent { kind: IntentKind::Refresh, id: uuid::Uuid::from_u128(5), at: NOW };
+    let intent = Intent { kind: IntentKind::Redeem, id: uuid::Uuid::from_u128(5), at: NOW };
     let after = Grant {
         state: grant::State::Suspended,
         intent: Some(intent),
