@@ -30,6 +30,9 @@ use vault::TokenKey;
 
 use crate::hardware::{TokenSigner, handshake_key};
 
+/// A signing key that lies in a file or in a token, shared by all who sign with it.
+type SharedSigner = Arc<dyn Signer>;
+
 /// One bank, as one registration reaches it at this moment.
 pub struct Connection {
     /// Who we are there.
@@ -61,7 +64,7 @@ pub struct Connection {
     /// Thumbprint of the certificate that it shows.
     pub(crate) certificate: String,
     /// Every signing key that we publish, the one that signs among them.
-    published: Vec<Arc<dyn Signer>>,
+    published: Vec<SharedSigner>,
     decrypter: Option<Arc<dyn Decrypter>>,
 }
 
@@ -290,9 +293,9 @@ impl Parts<'_> {
     }
 
     /// The key that signs, and all that are published. Where nothing is on record yet, the file's first key signs.
-    fn signers(&self, registration: &Registration) -> anyhow::Result<(Arc<dyn Signer>, Vec<Arc<dyn Signer>>)> {
+    fn signers(&self, registration: &Registration) -> anyhow::Result<(SharedSigner, Vec<SharedSigner>)> {
         let first = registration.signing.as_ref().context("[signing] is needed: requests are signed")?;
-        let mut published: Vec<Arc<dyn Signer>> = Vec::new();
+        let mut published: Vec<SharedSigner> = Vec::new();
         let mut signing = None;
         for kept in self.credentials.iter().filter(|kept| kept.usage == Use::Signing) {
             if !kept.credential.state.is_published() {
@@ -323,7 +326,7 @@ impl Parts<'_> {
     }
 
     /// The key of an id: one of the file's, or one that was made.
-    fn signer(&self, registration: &Registration, first: &SigningKey, kid: &str) -> anyhow::Result<Arc<dyn Signer>> {
+    fn signer(&self, registration: &Registration, first: &SigningKey, kid: &str) -> anyhow::Result<SharedSigner> {
         let named = [Some(first), registration.signing_next.as_ref()];
         if let Some(key) = named.into_iter().flatten().find(|key| key.kid == kid) {
             return signer(key);
@@ -353,7 +356,7 @@ impl Parts<'_> {
     }
 }
 
-fn signer(key: &SigningKey) -> anyhow::Result<Arc<dyn Signer>> {
+fn signer(key: &SigningKey) -> anyhow::Result<SharedSigner> {
     let alg = Alg::named(&key.alg).context("signing.alg is not known")?;
     if TokenKey::is_named_by(key.key.expose_secret()) {
         return Ok(Arc::new(TokenSigner::open(alg, &key.kid, key.key.expose_secret())?));

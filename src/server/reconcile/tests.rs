@@ -57,8 +57,8 @@ impl Shadow {
             last_confirmation: now,
             given: now,
             asked_until: today.saturating_add(i64::try_from(30 + self.seed % 400).unwrap_or(30).days()),
-            granted_until: (self.seed % 3 == 0).then(|| today.saturating_add(179.days())),
-            bank_sca_days: (self.seed % 4 == 0).then_some(180),
+            granted_until: (self.seed.is_multiple_of(3)).then(|| today.saturating_add(179.days())),
+            bank_sca_days: (self.seed.is_multiple_of(4)).then_some(180),
             tenant_sca_days: None,
         };
         policy::clocks(self.regime.policy(), &facts, &self.zone)
@@ -80,7 +80,7 @@ impl Shadow {
 
     /// What this person, or their bank, does on a day.
     fn does(&self, day: u64, now: Timestamp) -> Option<Event> {
-        let renews = mixed(self.seed, day) % (5 + self.seed % 60) == 0;
+        let renews = mixed(self.seed, day).is_multiple_of(5 + self.seed % 60);
         match (self.machine.state, mixed(self.seed, day) % 211) {
             (State::Initiated, _) => Some(Event::Authorised(self.clocks(now))),
             (State::Authorized, _) => Some(Event::FirstFetchDone),
