@@ -20,6 +20,7 @@ mod report;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod time;
 pub mod tree;
 mod verify;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::as_text;
 use crate::statement::Body;
+use crate::time::{day, instant};
 
 /// How far a deletion reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +62,10 @@ pub struct Visible {
     /// Number of transaction rows.
     pub rows: u64,
     /// Earliest booking date among them.
+    #[serde(with = "day")]
     pub first_booking: Option<Date>,
     /// Latest booking date among them.
+    #[serde(with = "day")]
     pub last_booking: Option<Date>,
 }
 
@@ -93,12 +96,16 @@ pub struct Receipt {
     /// What caused it.
     pub trigger: Trigger,
     /// Since when nothing was served, written or fetched.
+    #[serde(with = "instant")]
     pub stopped_at: Timestamp,
     /// When the last row was erased and a scan of every table found none left.
+    #[serde(with = "instant")]
     pub erased_at: Timestamp,
     /// When the wrapped data keys were deleted.
+    #[serde(with = "instant")]
     pub key_deleted_at: Timestamp,
     /// When the last epoch key that could open an old copy falls due for destruction; `epoch.destroyed` proves that it was.
+    #[serde(with = "instant")]
     pub unreadable_everywhere_after: Timestamp,
     /// Rows erased, by table.
     pub erased_rows: BTreeMap<String, u64>,
@@ -163,6 +170,7 @@ pub struct BankAnswer {
     /// On what it rests, as a stable code: `http_204`, `status_terminated`.
     pub basis: String,
     /// When the bank answered, or when we stopped waiting.
+    #[serde(with = "instant")]
     pub answered_at: Timestamp,
 }
 
@@ -180,6 +188,7 @@ pub struct ProductAcknowledgement {
     #[serde(with = "as_text")]
     pub product: ProductId,
     /// When it confirmed.
+    #[serde(with = "instant")]
     pub acknowledged_at: Timestamp,
 }
 
@@ -193,6 +202,7 @@ pub struct EpochDestroyed {
     /// The epoch.
     pub epoch: i64,
     /// When the destruction was complete.
+    #[serde(with = "instant")]
     pub destroyed_at: Timestamp,
     /// Which kind of key provider held it: `file`, `pkcs11`, `kms`.
     pub provider: String,

@@ -13,6 +13,7 @@ use crate::canonical::{self, NotCanonical};
 use crate::hash::as_text;
 use crate::note::Signer;
 use crate::receipt::{BankAnswer, EpochDestroyed, ProductAcknowledgement, Receipt};
+use crate::time::instant;
 
 const FORMAT: &str = "tributary.statement/1";
 
@@ -72,6 +73,7 @@ pub struct Statement {
     /// What happened, in lower-case letters, digits, `_` and `.`: `consent.authorized`, `bank.call`, `deletion.receipt` …
     pub kind: String,
     /// When, by the operator's clock.
+    #[serde(with = "instant")]
     pub at: Timestamp,
     /// The particulars.
     pub body: Value,

@@ -1,5 +1,7 @@
 //! A whole log, its bundles, and every way to cheat with them that the design promises to detect.
 
+mod agreement;
+
 use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -429,28 +431,34 @@ fn every_tampering_is_refused_by_the_check_that_is_meant_for_it() {
     }
 }
 
-/// What the operator, who holds the signing key, could do: make the log anew. Without an outside checkpoint that cannot be
-/// seen, and the report says so; with one it is refused.
+type Retell = fn(usize) -> Vec<usize>;
+
+/// What the operator, who holds the signing key, could do: make the log anew, from other steps of the story.
+const FORKS: [(&str, Retell); 4] = [
+    ("edited", |step| vec![step]),
+    ("dropped", |step| if step == 3 { vec![] } else { vec![step] }),
+    ("reordered", |step| vec![[0, 1, 2, 4, 3, 5].get(step).copied().unwrap_or(step)]),
+    ("back-dated, in between", |step| if step == 3 { vec![3, 3] } else { vec![step] }),
+];
+
+fn fork(what: &str, steps: Retell) -> Log {
+    let mut fork = Log::of(tenant(1), 1);
+    for step in (0..STEPS).flat_map(steps) {
+        let mut statement = story(&fork, step);
+        if what == "edited" && step == 3 {
+            statement.kind = "bank.call_attended".to_owned();
+        }
+        fork.record(&statement);
+    }
+    fork
+}
+
+/// Without an outside checkpoint a log made anew cannot be seen, and the report says so; with one it is refused.
 #[test]
 fn a_log_made_anew_is_a_fork_of_every_checkpoint_held_outside() {
-    let true_log = honest();
-    let outside = true_log.checkpoint(6);
-    type Retell = fn(usize) -> Vec<usize>;
-    let forks: [(&str, Retell); 4] = [
-        ("edited", |step| vec![step]),
-        ("dropped", |step| if step == 3 { vec![] } else { vec![step] }),
-        ("reordered", |step| vec![[0, 1, 2, 4, 3, 5].get(step).copied().unwrap_or(step)]),
-        ("back-dated, in between", |step| if step == 3 { vec![3, 3] } else { vec![step] }),
-    ];
-    for (what, steps) in forks {
-        let mut fork = Log::of(tenant(1), 1);
-        for step in (0..STEPS).flat_map(steps) {
-            let mut statement = story(&fork, step);
-            if what == "edited" && step == 3 {
-                statement.kind = "bank.call_attended".to_owned();
-            }
-            fork.record(&statement);
-        }
+    let outside = honest().checkpoint(6);
+    for (what, steps) in FORKS {
+        let fork = fork(what, steps);
         let text = fork.bundle(consent(1)).to_canonical().unwrap();
         let unaware = verify(&text, &fork.keys(), None).unwrap();
         assert!(unaware.to_string().contains("Time asserted by the operator"), "{what}");
@@ -463,43 +471,48 @@ fn a_log_made_anew_is_a_fork_of_every_checkpoint_held_outside() {
     }
 }
 
+type Forge = fn(&Log, Subject) -> Statement;
+
 /// What the operator could log without making anything anew.
+const FORGERIES: [(&str, &str, Forge); 10] = [
+    ("rows erased before access stopped", "entries[7].content", |log, one| {
+        log.body(one, minute(11), &Receipt { erased_at: minute(3), ..receipt(consent(1), deletion(3)) })
+    }),
+    ("unreadable before the key was deleted", "entries[7].content", |log, one| {
+        let wrong = Receipt { unreadable_everywhere_after: minute(4), ..receipt(consent(1), deletion(3)) };
+        log.body(one, minute(11), &wrong)
+    }),
+    ("an epoch destroyed twice", "epochs[1].subject", |log, _| story(log, STEPS)),
+    ("back-dated, at the end", "entries[7].time", |log, one| log.about(one, "notice.sent", minute(9 - 61))),
+    ("back-dated to before the calendar", "entries[7].form", |log, one| {
+        log.about(one, "notice.sent", "-000001-01-01T00:00:00Z".parse().unwrap())
+    }),
+    ("a second receipt of one deletion", "entries[7].content", |log, one| {
+        log.body(one, minute(11), &receipt(consent(1), deletion(1)))
+    }),
+    ("a receipt about another consent", "entries[7].subject", |log, one| {
+        log.body(one, minute(11), &receipt(consent(2), deletion(3)))
+    }),
+    ("a key deleted before access stopped", "entries[7].content", |log, one| {
+        let wrong = Receipt { key_deleted_at: minute(3), ..receipt(consent(1), deletion(3)) };
+        log.body(one, minute(11), &wrong)
+    }),
+    ("an account both erased and kept", "entries[7].content", |log, one| {
+        let mut wrong = receipt(consent(1), deletion(3));
+        wrong.kept_accounts.push(wrong.accounts[0].account);
+        log.body(one, minute(11), &wrong)
+    }),
+    ("an addendum to no receipt", "entries[7].subject", |log, one| {
+        let (outcome, basis) = (BankOutcome::Confirmed, "http_204".to_owned());
+        let at = minute(11);
+        log.body(one, at, &BankAnswer { deletion: deletion(3), outcome, basis, answered_at: at })
+    }),
+];
+
 #[test]
 fn statements_that_contradict_the_log_or_themselves_are_refused() {
     let one = Subject::Consent(consent(1));
-    type Forge = fn(&Log, Subject) -> Statement;
-    let forgeries: [(&str, &str, Forge); 9] = [
-        ("rows erased before access stopped", "entries[7].content", |log, one| {
-            log.body(one, minute(11), &Receipt { erased_at: minute(3), ..receipt(consent(1), deletion(3)) })
-        }),
-        ("unreadable before the key was deleted", "entries[7].content", |log, one| {
-            let wrong = Receipt { unreadable_everywhere_after: minute(4), ..receipt(consent(1), deletion(3)) };
-            log.body(one, minute(11), &wrong)
-        }),
-        ("an epoch destroyed twice", "epochs[1].subject", |log, _| story(log, STEPS)),
-        ("back-dated, at the end", "entries[7].time", |log, one| log.about(one, "notice.sent", minute(9 - 61))),
-        ("a second receipt of one deletion", "entries[7].content", |log, one| {
-            log.body(one, minute(11), &receipt(consent(1), deletion(1)))
-        }),
-        ("a receipt about another consent", "entries[7].subject", |log, one| {
-            log.body(one, minute(11), &receipt(consent(2), deletion(3)))
-        }),
-        ("a key deleted before access stopped", "entries[7].content", |log, one| {
-            let wrong = Receipt { key_deleted_at: minute(3), ..receipt(consent(1), deletion(3)) };
-            log.body(one, minute(11), &wrong)
-        }),
-        ("an account both erased and kept", "entries[7].content", |log, one| {
-            let mut wrong = receipt(consent(1), deletion(3));
-            wrong.kept_accounts.push(wrong.accounts[0].account);
-            log.body(one, minute(11), &wrong)
-        }),
-        ("an addendum to no receipt", "entries[7].subject", |log, one| {
-            let (outcome, basis) = (BankOutcome::Confirmed, "http_204".to_owned());
-            let at = minute(11);
-            log.body(one, at, &BankAnswer { deletion: deletion(3), outcome, basis, answered_at: at })
-        }),
-    ];
-    for (what, refused, forge) in forgeries {
+    for (what, refused, forge) in FORGERIES {
         let mut log = honest();
         log.record(&forge(&log, one));
         assert_eq!(code(&log.bundle(consent(1)), &log), refused, "{what}");

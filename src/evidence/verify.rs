@@ -348,7 +348,7 @@ impl Report {
     /// is gone. Every epoch shown is one that a receipt names, once. Once a statement has expired, a begin or a receipt may
     /// be among those that nobody can read any more.
     fn receipts_hold_together(&self) -> Result<(), Refusal> {
-        let (mut begun, mut receipts): (Vec<DeletionId>, Vec<Receipt>) = (Vec::new(), Vec::new());
+        let (mut begun, mut receipts): (Vec<&str>, Vec<Receipt>) = (Vec::new(), Vec::new());
         let mut all_shown = true;
         for (i, line) in self.lines.iter().enumerate() {
             let refuse = |check| Refusal::at(Place::Entry(i), check);
@@ -357,7 +357,7 @@ impl Report {
                 continue;
             };
             let known = |deletion| receipts.iter().any(|receipt| receipt.deletion == deletion);
-            let under_way = |deletion| begun.contains(&deletion) || known(deletion);
+            let under_way = |deletion: DeletionId| begun.contains(&deletion.to_string().as_str()) || known(deletion);
             if let Some(Ok(receipt)) = statement.body::<Receipt>() {
                 if known(receipt.deletion) {
                     return Err(refuse(Check::Content));
@@ -380,9 +380,9 @@ impl Report {
 }
 
 /// The deletion that a statement says has begun.
-fn begins(statement: &Statement) -> Option<DeletionId> {
+fn begins(statement: &Statement) -> Option<&str> {
     let told = statement.body.get("deletion").filter(|_| statement.kind == DELETION_BEGUN)?;
-    told.as_str()?.parse().ok()
+    told.as_str()
 }
 
 /// The deletion that an addendum completes.
