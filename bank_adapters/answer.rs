@@ -114,6 +114,20 @@ pub struct Granted {
     pub last_action: Option<Date>,
 }
 
+impl Granted {
+    /// What a bank granted that keeps no consents: what its tokens open, for as long as they do.
+    pub const fn by_authorisation() -> Self {
+        Self {
+            state: ConsentState::Valid,
+            access: GrantedAccess::All,
+            valid_until: None,
+            frequency_per_day: None,
+            recurring: None,
+            last_action: None,
+        }
+    }
+}
+
 /// The accounts of a granted consent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GrantedAccess {
@@ -190,11 +204,13 @@ pub struct Offers {
     pub transactions: bool,
 }
 
-/// The accounts under a consent.
+/// The accounts under a consent, or a page of them.
 #[derive(Debug)]
 pub struct Accounts {
     /// In the bank's order.
     pub rows: Vec<AccountRow>,
+    /// Whether there is more.
+    pub next: Continuation,
     /// Doubts about the answer as a whole.
     pub issues: Vec<Issue>,
 }

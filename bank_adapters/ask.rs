@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -124,6 +125,8 @@ pub struct CallContext {
     pub token: Option<AccessToken>,
     /// The person, if present.
     pub psu: Option<PsuPresent>,
+    /// When the person last signed in, as far as we know; some standards want to be told at every read.
+    pub authenticated_at: Option<Timestamp>,
     /// A fresh one per call; banks refuse or replay a repeated one.
     pub request_id: Uuid,
 }
@@ -182,6 +185,9 @@ pub struct ConsentAsk {
     pub recurring: bool,
     /// Reads per day without the PSU, at least 1. The bank may lower it.
     pub frequency_per_day: u8,
+    /// The number of the PSU's identity document, where the standard ties a consent to a person at once (the CPF in
+    /// Brazil). It names a person and is never printed.
+    pub user_document: Option<SecretString>,
     /// Where the bank sends the browser after success.
     pub redirect_uri: Url,
     /// Where it sends the browser after failure; banks may ignore it and use the other.
@@ -212,7 +218,7 @@ pub struct Window {
 }
 
 /// A link to the next page, taken verbatim from an answer and known to stay on the bank's own origin.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextLink(pub(crate) http::Uri);
 
 /// Links carry account ids and state of the bank.
@@ -268,7 +274,8 @@ mod tests {
         let consent = BankConsentId::new("consent-4711").unwrap();
         let token = AccessToken::new(SecretString::from("token-4711")).unwrap();
         let psu = PsuPresent { ip: IpAddr::from([192, 0, 2, 47]), user_agent: Some("agent-4711".to_owned()) };
-        let context = CallContext { token: Some(token), psu: Some(psu), request_id: Uuid::nil() };
+        let context =
+            CallContext { token: Some(token), psu: Some(psu), authenticated_at: None, request_id: Uuid::nil() };
         let reference = AccountReference { iban: Some("DE4711".to_owned()), ..AccountReference::default() };
         let shown = format!("{consent:?} {context:?} {reference:?}");
         assert!(!shown.contains("4711") && !shown.contains("192"), "{shown}");

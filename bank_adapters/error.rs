@@ -3,11 +3,15 @@
 //! Classification is data: a table of codes, a table of statuses, and the profile's own lines before both. Nothing that a
 //! bank wrote is kept but its code, and that only when it looks like one.
 
+mod meanings;
+
 use std::fmt;
 
 use domain::error::WhoCanFix;
 use jiff::Timestamp;
 use serde::Deserialize;
+
+pub(crate) use self::meanings::meaning;
 
 /// An answer that is not a success, by what can be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +76,8 @@ impl BankError {
     }
 }
 
-/// A code that a bank wrote: up to 64 letters, `_`, `.`, `-` and at most four digits, so that no account number passes.
+/// A code that a bank wrote: up to 64 letters, `_`, `.`, `-` and at most four digits, so that no account number passes; or
+/// a URN of them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BankCode(String);
 
@@ -80,14 +85,22 @@ impl BankCode {
     /// The code, if it looks like one.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+        let urn = text.starts_with("urn:");
+        let mark = |b: u8| matches!(b, b'_' | b'.' | b'-') || (urn && matches!(b, b':' | b'/'));
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || mark(b));
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        ((1..=64).contains(&text.len()) && plain && digits <= 4).then(|| Self(text.to_owned()))
+        let longest = if urn { 128 } else { 64 };
+        ((1..=longest).contains(&text.len()) && plain && digits <= 4).then(|| Self(text.to_owned()))
     }
 
     /// The code as the bank wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Of a URN what stands behind its last colon; else the code.
+    pub(crate) fn last_part(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or(&self.0)
     }
 }
 
@@ -104,6 +117,8 @@ pub enum Shape {
     TppMessages,
     /// Problem details with a `code` (RFC 7807).
     Problem,
+    /// A list of errors (UK Open Banking, Consumer Data Right, Open Finance Brasil).
+    Errors,
     /// JSON of another kind.
     Json,
     /// A page for humans, as gateways send it.
@@ -120,6 +135,7 @@ impl Shape {
         match self {
             Self::TppMessages => "with messages of the standard",
             Self::Problem => "with problem details",
+            Self::Errors => "with a list of errors",
             Self::Json => "with JSON of no known form",
             Self::Html => "with a web page",
             Self::Empty => "without a body",
@@ -216,67 +232,6 @@ pub enum Means {
     Refused,
 }
 
-/// Codes of NextGenPSD2 1.3.x §14.11, of RFC 6750 §3.1 and of common bank-side products. A code means the same under
-/// every status: the files list several for one code and banks add more.
-const CODES: &[(&str, Means)] = &[
-    ("ACCESS_EXCEEDED", Means::WaitForTomorrow),
-    ("CERTIFICATE_BLOCKED", Means::Operator),
-    ("CERTIFICATE_EXPIRED", Means::Operator),
-    ("CERTIFICATE_INVALID", Means::Operator),
-    ("CERTIFICATE_MISSING", Means::Operator),
-    ("CERTIFICATE_REVOKE", Means::Operator),
-    ("CERTIFICATE_REVOKED", Means::Operator),
-    ("CONSENT_EXPIRED", Means::AskStatus),
-    ("CONSENT_INVALID", Means::AskStatus),
-    ("CONSENT_UNKNOWN", Means::AskStatus),
-    ("CORPORATE_ID_INVALID", Means::AskUser),
-    ("FORMAT_ERROR", Means::Refused),
-    ("INSUFFICIENT_SCOPE", Means::AskStatus),
-    ("INVALID_TOKEN", Means::RenewToken),
-    ("PARAMETER_NOT_CONSISTENT", Means::Refused),
-    ("PARAMETER_NOT_SUPPORTED", Means::Skip),
-    ("PERIOD_INVALID", Means::Narrow),
-    ("PSU_CREDENTIALS_INVALID", Means::AskUser),
-    ("REQUESTED_FORMATS_INVALID", Means::Skip),
-    ("RESOURCE_BLOCKED", Means::AskUser),
-    ("RESOURCE_EXPIRED", Means::Skip),
-    ("RESOURCE_UNKNOWN", Means::Skip),
-    ("ROLE_INVALID", Means::Operator),
-    ("SCA_INVALID", Means::AskUser),
-    ("SCA_METHOD_UNKNOWN", Means::AskUser),
-    ("SERVICE_BLOCKED", Means::AskUser),
-    ("SERVICE_INVALID", Means::Skip),
-    ("SERVICE_UNAVAILABLE", Means::Wait),
-    ("SESSIONS_NOT_SUPPORTED", Means::Skip),
-    ("SIGNATURE_INVALID", Means::Operator),
-    ("SIGNATURE_MISSING", Means::Operator),
-    ("STATUS_INVALID", Means::AskStatus),
-    ("TIMESTAMP_INVALID", Means::Refused),
-    ("TOKEN_EXPIRED", Means::RenewToken),
-    ("TOKEN_INVALID", Means::RenewToken),
-    ("TOKEN_UNKNOWN", Means::RenewToken),
-    ("UNAUTHORIZED", Means::RenewToken),
-];
-
-/// What a problem means by the standard's tables. A server error is the bank's trouble whatever code it carries.
-pub(crate) fn meaning(problem: &BankProblem) -> Means {
-    let of_status = match problem.status {
-        401 => Means::RenewToken,
-        403 | 409 => Means::AskStatus,
-        404..=406 | 410 | 415 => Means::Skip,
-        408 | 425 | 429 | 500..=599 => Means::Wait,
-        _ => Means::Refused,
-    };
-    if problem.status >= 500 {
-        return of_status;
-    }
-    let known = problem
-        .code
-        .as_ref()
-        .and_then(|code| CODES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code.as_str())));
-    known.map_or(of_status, |(_, means)| *means)
-}
-
 /// The error that a meaning stands for; `until` is when the bank, or its calendar, allows another try.
 pub(crate) fn error(means: Means, problem: BankProblem, until: Option<Timestamp>) -> BankError {
     match means {
@@ -295,42 +250,22 @@ pub(crate) fn error(means: Means, problem: BankProblem, until: Option<Timestamp>
 mod tests {
     use super::*;
 
-    fn problem(status: u16, code: &str) -> BankProblem {
-        BankProblem { status, code: BankCode::new(code), shape: Shape::TppMessages }
-    }
-
-    #[test]
-    fn a_code_means_the_same_under_every_status_but_a_server_error_is_the_banks_trouble() {
-        for (status, code, means) in [
-            (400, "CONSENT_UNKNOWN", Means::AskStatus),
-            (403, "CONSENT_UNKNOWN", Means::AskStatus),
-            (401, "CONSENT_EXPIRED", Means::AskStatus),
-            (401, "CONSENT_INVALID", Means::AskStatus),
-            (401, "TOKEN_EXPIRED", Means::RenewToken),
-            (401, "invalid_token", Means::RenewToken),
-            (401, "CERTIFICATE_REVOKE", Means::Operator),
-            (401, "NEVER_HEARD_OF", Means::RenewToken),
-            (401, "", Means::RenewToken),
-            (403, "", Means::AskStatus),
-            (404, "RESOURCE_UNKNOWN", Means::Skip),
-            (429, "ACCESS_EXCEEDED", Means::WaitForTomorrow),
-            (429, "", Means::Wait),
-            (400, "PERIOD_INVALID", Means::Narrow),
-            (400, "FORMAT_ERROR", Means::Refused),
-            (500, "CONSENT_INVALID", Means::Wait),
-            (503, "", Means::Wait),
-            (418, "", Means::Refused),
-        ] {
-            assert_eq!(meaning(&problem(status, code)), means, "{status} {code}");
-        }
-    }
-
     #[test]
     fn only_what_looks_like_a_code_is_kept() {
-        for good in ["CONSENT_EXPIRED", "UK.OBIE.Reauthenticate", "U028", "invalid_token"] {
+        let urn = "urn:au-cds:error:cds-banking:Authorisation/UnavailableBankingAccount";
+        for good in ["CONSENT_EXPIRED", "UK.OBIE.Reauthenticate", "U028", "701", "invalid_token", urn] {
             assert_eq!(BankCode::new(good).map(|code| code.as_str().to_owned()).as_deref(), Some(good));
         }
-        for bad in ["", "DE02120300000000202051", "Erika Mustermann", "a\nb", "<b>", &"X".repeat(65)] {
+        for bad in [
+            "https://x.example/a",
+            "urn:iban:DE02120300000000202051",
+            "",
+            "DE02120300000000202051",
+            "Erika Mustermann",
+            "a\nb",
+            "<b>",
+            &"X".repeat(65),
+        ] {
             assert_eq!(BankCode::new(bad), None, "{bad}");
         }
     }

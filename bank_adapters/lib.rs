@@ -28,7 +28,7 @@ pub use fapi::call::Call;
 use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
-use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, PageAsk, ResourceId};
+use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, NextLink, PageAsk, ResourceId};
 use crate::endpoints::Endpoints;
 use crate::error::BankError;
 use crate::profile::{Profile, Standard};
@@ -40,20 +40,17 @@ pub trait Bank: Send + Sync {
     /// The facts about it.
     fn profile(&self) -> &Arc<Profile>;
 
-    /// Creates a consent. An unknown outcome (a lost answer, a server error) may have created one at the bank.
-    fn open_consent(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError>;
+    /// Its consents, where they are things of their own that are made before the PSU authorises. `None`: the authorisation
+    /// itself is all that there is, and ends with its tokens or its arrangement.
+    fn consents(&self) -> Option<&dyn Consents>;
 
-    /// Asks for the state of a consent.
-    fn consent_status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError>;
-
-    /// Asks what was granted, which may be less than was asked.
-    fn read_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Granted, BankError>;
-
-    /// Ends a consent at the bank.
-    fn end_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Ended, BankError>;
-
-    /// Lists the accounts under a consent.
-    fn accounts(&self, consent: &BankConsentId, context: &CallContext) -> Call<Accounts, BankError>;
+    /// Lists the accounts under a consent: the first page, or the one that the last page pointed to.
+    fn accounts(
+        &self,
+        consent: &BankConsentId,
+        next: Option<&NextLink>,
+        context: &CallContext,
+    ) -> Call<Accounts, BankError>;
 
     /// Reads the balances of an account.
     fn balances(
@@ -78,10 +75,30 @@ pub trait Bank: Send + Sync {
     }
 }
 
+/// The consents of a bank that keeps them as resources.
+pub trait Consents: Send + Sync {
+    /// Creates a consent. An unknown outcome (a lost answer, a server error) may have created one at the bank.
+    fn open(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError>;
+
+    /// Asks for the state of a consent.
+    fn status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError>;
+
+    /// Asks what was granted, which may be less than was asked.
+    fn read(&self, consent: &BankConsentId, context: &CallContext) -> Call<Granted, BankError>;
+
+    /// Ends a consent at the bank.
+    fn end(&self, consent: &BankConsentId, context: &CallContext) -> Call<Ended, BankError>;
+}
+
 /// Reads a transaction row of a standard again that was kept as it came: what [`Bank::transactions`] gave for it.
 pub fn reread(standard: Standard, row: &RawValue, list: List) -> Parsed {
     match standard {
         Standard::BerlinGroup => standards::berlin_group::rows::transaction(row, list),
+        Standard::OpenBankingUk => standards::open_banking_uk::rows::transaction(row, list),
+        Standard::ConsumerDataRight => standards::consumer_data_right::rows::transaction(row, list),
+        Standard::OpenFinanceBrasil => standards::open_finance_brasil::rows::transaction(row, list),
+        Standard::Stet => standards::stet::rows::transaction(row, list),
+        Standard::FinancialDataExchange => standards::financial_data_exchange::rows::transaction(row, list),
     }
 }
 
@@ -98,5 +115,12 @@ pub fn open(profile: Arc<Profile>, endpoints: &Endpoints) -> Result<Arc<dyn Bank
     let api = endpoints.api.as_ref().ok_or(OpenError::NoApi)?;
     Ok(match profile.bank.standard {
         Standard::BerlinGroup => Arc::new(standards::berlin_group::BerlinGroup::new(profile, api)),
+        Standard::OpenBankingUk => Arc::new(standards::open_banking_uk::OpenBankingUk::new(profile, api)),
+        Standard::ConsumerDataRight => Arc::new(standards::consumer_data_right::ConsumerDataRight::new(profile, api)),
+        Standard::OpenFinanceBrasil => Arc::new(standards::open_finance_brasil::OpenFinanceBrasil::new(profile, api)),
+        Standard::Stet => Arc::new(standards::stet::Stet::new(profile, api)),
+        Standard::FinancialDataExchange => {
+            Arc::new(standards::financial_data_exchange::FinancialDataExchange::new(profile, api))
+        }
     })
 }

@@ -52,6 +52,15 @@ impl Base {
             Err(_) => Continuation::Broken(Breach::Field(name)),
         }
     }
+
+    /// The page at `here` again with one parameter of its query set, for standards whose pages follow by a key.
+    pub(crate) fn again(&self, here: &Uri, parameter: &str, key: &str) -> Continuation {
+        let Ok(mut url) = Url::parse(&here.to_string()) else { return Continuation::Broken(Breach::Field("next")) };
+        let others: Vec<(String, String)> =
+            url.query_pairs().into_owned().filter(|(name, _)| name != parameter).collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair(parameter, key);
+        self.next(url.as_str(), here, "next")
+    }
 }
 
 /// Everything but the unreserved characters of RFC 3986 §2.3 as percent-encoded UTF-8.

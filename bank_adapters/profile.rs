@@ -62,7 +62,7 @@ tables! {
         name: String,
         /// ISO 3166-1 alpha-2 code, upper case.
         country: String,
-        /// Standard of the API: `berlin-group`.
+        /// Standard of the API: `berlin-group`, `uk-open-banking`, `cdr`, `open-finance-brasil`, `stet` or `fdx`.
         standard: Standard,
         /// Version of the standard as the bank states it.
         version: String,
@@ -137,7 +137,9 @@ tables! {
         /// How an authorisation completes: `token` (a code comes back), `status_poll` (nothing trustworthy comes back:
         /// status and granted access are read) or `decoupled` (the PSU confirms elsewhere while we poll).
         completion: Completion,
-        /// How all accounts are asked: `all_psd2`, or `bank_offered` (empty lists; the PSU chooses at the bank).
+        /// How all accounts are asked of a Berlin Group bank: `all_psd2`, or `bank_offered` (empty lists; the PSU chooses
+        /// at the bank). Default: bank_offered.
+        #[serde(default)]
         all_accounts: AllAccounts,
         /// Ask for the owner's name with the accounts, where the bank gives it on request. Default: false.
         #[serde(default)]
@@ -257,6 +259,16 @@ words! {
     Standard {
         /// NextGenPSD2 1.3.x of the Berlin Group.
         "berlin-group" = BerlinGroup,
+        /// UK Open Banking 3.1 and 4.0.
+        "uk-open-banking" = OpenBankingUk,
+        /// Australian Consumer Data Right, Consumer Data Standards 1.
+        "cdr" = ConsumerDataRight,
+        /// Open Finance Brasil, consents 3 and accounts 2.
+        "open-finance-brasil" = OpenFinanceBrasil,
+        /// STET 1.4 to 2, France.
+        "stet" = Stet,
+        /// FDX 4 to 6, North America.
+        "fdx" = FinancialDataExchange,
     }
 
     /// How sure we are of a profile.
@@ -318,6 +330,43 @@ words! {
     }
 }
 
+impl Standard {
+    /// Whether consents are resources of their own. Where they are not, the authorisation is all that there is.
+    pub const fn has_consents(self) -> bool {
+        match self {
+            Self::BerlinGroup | Self::OpenBankingUk | Self::OpenFinanceBrasil => true,
+            Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange => false,
+        }
+    }
+
+    /// Whether consents are read with a token of our own at all times. Elsewhere the PSU's opens them, too.
+    pub const fn consents_want_our_token(self) -> bool {
+        match self {
+            Self::OpenBankingUk | Self::OpenFinanceBrasil => true,
+            Self::BerlinGroup | Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange => false,
+        }
+    }
+
+    /// What a version of it begins with.
+    const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::BerlinGroup => &["1.3"],
+            Self::OpenBankingUk => &["3.1", "4.0"],
+            Self::ConsumerDataRight => &["1."],
+            Self::OpenFinanceBrasil => &["2.", "3."],
+            Self::Stet => &["1.4", "1.5", "1.6", "2."],
+            Self::FinancialDataExchange => &["4.", "5.", "6."],
+        }
+    }
+}
+
+/// Empty lists are what every bank can answer.
+impl Default for AllAccounts {
+    fn default() -> Self {
+        Self::BankOffered
+    }
+}
+
 /// Every key that a profile can have, with what it says and the values that `text` gives it, line by line.
 pub fn explain(text: &str) -> Vec<Explained> {
     Explained::of(text, TABLES.iter().chain(endpoints::TABLES))
@@ -346,7 +395,8 @@ impl Profile {
         let prefix = format!("{}_", bank.country.to_ascii_lowercase());
         source.require(bank.id.as_str().starts_with(&prefix), "bank.id", "must begin with the country");
         source.require(!bank.name.trim().is_empty(), "bank.name", "must not be empty");
-        source.require(!bank.version.trim().is_empty(), "bank.version", "must not be empty");
+        let spoken = bank.standard.versions().iter().any(|known| bank.version.starts_with(known));
+        source.require(spoken, "bank.version", "must be a version of the standard that is spoken here");
         let bic = |bic: &String| {
             matches!(bic.len(), 8 | 11) && bic.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         };
@@ -383,8 +433,10 @@ impl Profile {
         let details = security.authorization_details.as_deref().unwrap_or("[]");
         let array = serde_json::from_str::<Vec<serde_json::Map<String, serde_json::Value>>>(details).is_ok();
         source.require(array, "security.authorization_details", "must be a JSON array of objects");
-        let tied = security.consent_scope.is_some() || security.authorization_details.is_some();
-        let needs_tie = self.consent.completion == Completion::Token;
+        let tied = security.consent_scope.is_some()
+            || security.authorization_details.is_some()
+            || security.intent_claim.is_some();
+        let needs_tie = self.consent.completion == Completion::Token && self.bank.standard.has_consents();
         source.require(tied || !needs_tie, "consent.completion", "needs `security.consent_scope` or the like");
         let algs = security.algs.as_ref().is_none_or(|algs| !algs.is_empty());
         source.require(algs, "security.algs", "must name at least one algorithm");
@@ -539,140 +591,4 @@ fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rules, D::Error> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "de_musterbank.toml";
-    const TEXT: &str = include_str!("profiles/de/de_musterbank.toml");
-
-    /// The complaint about the file with one piece of text replaced: its line and message.
-    fn complaint(piece: &str, by: &str) -> (String, String) {
-        assert_eq!(TEXT.matches(piece).count(), 1, "{piece} stands in the file once");
-        let findings = Profile::parse(FILE, &TEXT.replace(piece, by)).unwrap_err();
-        let line = TEXT.lines().nth(findings.0[0].line - 1).unwrap_or_default().to_owned();
-        (line, findings.0[0].message.clone())
-    }
-
-    #[test]
-    fn the_first_profile_is_accepted_and_resolved() {
-        let profile = Profile::parse(FILE, TEXT).unwrap();
-        let security = profile.security();
-        assert_eq!(security.request, RequestForm::SignedJar);
-        assert_eq!(security.response, ResponseForm::Query);
-        assert_eq!(profile.rules.sign, SignRule::Signed);
-        assert_eq!(profile.rules.zone, "Europe/Berlin");
-        assert_eq!(profile.evidence.sources[0].checked, jiff::civil::date(2026, 11, 21));
-    }
-
-    #[test]
-    fn every_mistake_is_told_with_its_line() {
-        for (piece, by, line, says) in [
-            ("id = \"de_musterbank\"", "id = \"de_other\"", "id = \"de_musterbank\"", "name of the file"),
-            ("country = \"DE\"", "country = \"FR\"", "id = \"de_musterbank\"", "begin with the country"),
-            ("country = \"DE\"", "country = \"de\"", "country = \"DE\"", "upper-case"),
-            ("level = \"sandbox\"", "level = \"production\"", "level = \"sandbox\"", "endpoints of that environment"),
-            ("level = \"sandbox\"", "level = \"sure\"", "level = \"sandbox\"", "unknown variant"),
-            ("\"MUSTDEFF\"", "\"MUST\"", "bics = [\"MUSTDEFF\", \"MUSTDEFFXXX\"]", "BICs"),
-            ("api = \"https:", "api = \"http:", "api = \"https://xs2a.sandbox.musterbank.example\"", "https"),
-            ("api = \"https:", "#", "[endpoints.sandbox]", "`api`"),
-            ("issuer = \"https:", "#", "[endpoints.sandbox]", "`issuer`"),
-            (
-                "profile = \"fapi2-message-signing\"",
-                "profile = \"fapi9\"",
-                "profile = \"fapi2-message-signing\"",
-                "not a word",
-            ),
-            ("AIS:{consent_id}", "AIS:", "consent_scope = \"AIS:{consent_id}\"", "{consent_id}"),
-            ("consent_scope", "#", "completion = \"token\"", "consent_scope"),
-            ("max_days = 180", "max_days = 0", "max_days = 180", "at least 1"),
-            ("max_days = 180", "max_day = 180", "max_days = 180", "unknown field"),
-            ("[\"both\"]", "[]", "booking_status = [\"both\"]", "at least one"),
-            ("unattended_per_day = 4", "unattended_per_day = 0", "unattended_per_day = 4", "at least 1"),
-            ("Europe/Berlin", "Europe/Musterstadt", "zone = \"Europe/Berlin\"", "time zone"),
-            ("2026-11-21 ", "2026-11-21T10:00:00Z ", "    { about = \"all\"", "a day is written"),
-            ("about = \"all\"", "about = \" \"", "sources = [", "what each source proves"),
-            ("[limits]", "quirks = [\"detached_jws\"]\n[limits]", "[limits]", "unknown field"),
-        ] {
-            let (told_line, message) = complaint(piece, by);
-            assert!(told_line.starts_with(line), "{piece} → {by}: told at {told_line:?}, {message}");
-            assert!(message.contains(says), "{piece} → {by}: {message}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_behaviour_is_refused() {
-        let findings = Profile::parse(FILE, &format!("quirks = [\"detached_jws\"]\n{TEXT}")).unwrap_err();
-        assert_eq!(findings.0[0].line, 1);
-    }
-
-    #[test]
-    fn each_field_of_the_security_profile_can_be_the_banks_own() {
-        let own = "client_auth = \"tls_client_auth\"\nbinding = \"none\"\nrequest = \"parameters\"\nalgs = [\"ES256\"]\n\
-                   audience = \"token_endpoint\"\nauthorization_details = '[{\"type\": \"ais\", \"id\": \"{consent_id}\"}]'\n[consent]";
-        let profile = Profile::parse(FILE, &TEXT.replace("[consent]", own)).unwrap();
-        let security = profile.security();
-        assert_eq!(security.client_auth, ClientAuth::TlsClientAuth);
-        assert_eq!(security.binding, TokenBinding::Unbound);
-        assert_eq!(security.request, RequestForm::Parameters);
-        assert_eq!(&*security.algs, [Alg::Es256]);
-        assert_eq!(security.client_assertion_audience, Audience::TokenEndpoint);
-        let authorization = profile.authorization(&BankConsentId::new("c-1").unwrap());
-        assert_eq!(authorization.scope, "openid AIS:c-1");
-        assert_eq!(authorization.authorization_details.as_deref(), Some(r#"[{"type": "ais", "id": "c-1"}]"#));
-    }
-
-    /// What the guide of the client shows as a profile of Australia or of the UK is one of the directory, too.
-    #[test]
-    fn an_ecosystem_is_written_as_fields_of_the_security_profile() {
-        let own = "issuer_parameter = \"if_announced\"\nacr_values = [\"a\", \"b\"]\nacr_required = true\n\
-                   intent_claim = \"i\"\narrangement_claim = \"c\"\nduration_claim = \"d\"\ngranted_scope = \"any\"\n\
-                   id_token_encryption = \"required\"\ntoken_delivery = \"ping\"\nregistration = \"jwt\"\n[consent]";
-        let security = Profile::parse(FILE, &TEXT.replace("[consent]", own)).unwrap().security();
-        let base = Profile::parse(FILE, TEXT).unwrap().security();
-        let expected = Security {
-            issuer_parameter: IssuerParameter::IfAnnounced,
-            acr_values: Cow::Owned(vec!["a".to_owned(), "b".to_owned()]),
-            acr_required: true,
-            intent_claim: Some("i".to_owned()),
-            arrangement_claim: Some("c".to_owned()),
-            duration_claim: Some("d".to_owned()),
-            granted_scope: GrantedScope::Any,
-            id_token_encryption: IdTokenEncryption::Required,
-            token_delivery: TokenDelivery::Ping,
-            registration: RegistrationForm::Jwt,
-            ..base
-        };
-        assert_eq!(security, expected);
-    }
-
-    #[test]
-    fn the_banks_own_word_about_an_error_comes_before_the_standards() {
-        let rules = "[[errors]]\nstatus = 401\ncode = \"expired_session\"\nmeans = \"ask_user\"\n\
-                     [[errors]]\nstatus = 418\nmeans = \"wait_for_tomorrow\"\n[evidence]";
-        let profile = Profile::parse(FILE, &TEXT.replace("[evidence]", rules)).unwrap();
-        let meaning = |status, code: &str| {
-            let code = crate::error::BankCode::new(code);
-            profile.meaning(&BankProblem { status, code, shape: crate::error::Shape::Json })
-        };
-        assert_eq!(meaning(401, "EXPIRED_SESSION"), Some(Means::AskUser));
-        assert_eq!(meaning(401, "OTHER"), None);
-        assert_eq!(meaning(403, "EXPIRED_SESSION"), None);
-        assert_eq!(meaning(418, ""), Some(Means::WaitForTomorrow));
-        let broad = "[[errors]]\nmeans = \"skip\"\n[evidence]";
-        assert!(Profile::parse(FILE, &TEXT.replace("[evidence]", broad)).is_err());
-    }
-
-    #[test]
-    fn every_key_is_explained_with_its_values() {
-        let explained = explain(TEXT);
-        let of = |table: &str, key: &str| {
-            explained.iter().find(|one| (one.table, one.key) == (table, key)).unwrap_or_else(|| panic!("{table}.{key}"))
-        };
-        assert_eq!(of("bank", "id").values, ["\"de_musterbank\""]);
-        assert_eq!(of("endpoints.*", "api").values, ["\"https://xs2a.sandbox.musterbank.example\""]);
-        assert_eq!(of("evidence.sources", "checked").values, ["2026-11-21"]);
-        assert!(of("errors", "means").values.is_empty());
-        assert!(explained.iter().all(|one| one.about.ends_with(['.', '`']) && one.about.len() > 10));
-        assert!(!explained.iter().any(|one| one.key == "endpoints" || one.key == "sources"));
-    }
-}
+mod tests;

@@ -106,10 +106,23 @@ pub(crate) fn problem(status: StatusCode, body: &[u8]) -> BankProblem {
     let Ok(json) = serde_json::from_slice::<Value>(without_mark(body)) else {
         return BankProblem { shape: Shape::Other, ..bare };
     };
-    let code = |value: &Value| value.get("code").and_then(Value::as_str).and_then(BankCode::new);
+    let word = |value: &Value, name: &str| match value.get(name)? {
+        Value::String(text) => BankCode::new(text),
+        Value::Number(number) => BankCode::new(&number.to_string()),
+        _ => None,
+    };
+    let code = |value: &Value| word(value, "code");
     if let Some(messages) = json.get("tppMessages").and_then(Value::as_array) {
         let error = messages.iter().filter(|message| is_error(message)).find_map(code);
         return BankProblem { code: error, shape: Shape::TppMessages, ..bare };
+    }
+    // Brazil and Australia: {"errors": [{"code": …}]}; UK Open Banking: {"Code": …, "Errors": [{"ErrorCode": …}]}.
+    if let Some(errors) = ["errors", "Errors"].iter().find_map(|name| json.get(name)?.as_array()) {
+        let listed = errors.iter().find_map(|error| code(error).or_else(|| word(error, "ErrorCode")));
+        let found = listed.or_else(|| word(&json, "Code"));
+        if !errors.is_empty() || found.is_some() {
+            return BankProblem { code: found, shape: Shape::Errors, ..bare };
+        }
     }
     let further = || json.get("additionalErrors")?.as_array()?.iter().find_map(code);
     if let Some(found) = code(&json).or_else(further) {
@@ -122,7 +135,7 @@ pub(crate) fn problem(status: StatusCode, body: &[u8]) -> BankProblem {
 
 /// The error that a problem means: the profile's word first, then the standard's.
 pub(crate) fn refusal(profile: &Profile, problem: BankProblem, headers: &HeaderMap, now: Timestamp) -> BankError {
-    let means = profile.meaning(&problem).unwrap_or_else(|| error::meaning(&problem));
+    let means = profile.meaning(&problem).unwrap_or_else(|| error::meaning(profile.bank.standard, &problem));
     let until = retry_after(headers, now).or_else(|| match means {
         Means::WaitForTomorrow => tomorrow(profile, now),
         _ => None,

@@ -1,7 +1,15 @@
 //! The standards that banks speak: one module each, named after the standard, never after a bank.
 
 pub mod berlin_group;
+pub mod consumer_data_right;
 pub mod enable_banking;
+pub mod financial_data_exchange;
 pub mod gocardless;
+mod intents;
+mod layout;
 pub mod native;
+pub mod open_banking_uk;
+pub mod open_finance_brasil;
+mod rest;
 mod row;
+pub mod stet;

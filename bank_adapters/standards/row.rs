@@ -11,104 +11,10 @@ use domain::records::{Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedE
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Dotted paths of one field, the preferred one first.
-pub(crate) type Paths = &'static [&'static str];
+pub(crate) use super::layout::{AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, Paths};
 
 /// Levels of nesting that are read. The standards use four; anything deeper is somebody's attack or accident.
 const DEPTH_MAX: usize = 8;
-
-/// Where a party's fields stand.
-#[derive(Clone, Copy)]
-pub(crate) struct PartyLayout {
-    pub(crate) name: Paths,
-    pub(crate) ultimate_name: Paths,
-    pub(crate) account: Paths,
-    pub(crate) agent: Paths,
-}
-
-impl PartyLayout {
-    /// A party that the format does not have.
-    pub(crate) const NONE: Self = Self { name: &[], ultimate_name: &[], account: &[], agent: &[] };
-}
-
-/// Where a transaction's fields stand in one format.
-#[derive(Clone, Copy)]
-pub(crate) struct Layout {
-    pub(crate) status: Paths,
-    pub(crate) amount: Paths,
-    pub(crate) currency: Paths,
-    pub(crate) indicator: Paths,
-    pub(crate) booking_date: Paths,
-    pub(crate) value_date: Paths,
-    pub(crate) transaction_date: Paths,
-    pub(crate) other_dates: Paths,
-    pub(crate) creditor: PartyLayout,
-    pub(crate) debtor: PartyLayout,
-    pub(crate) counterparty: PartyLayout,
-    /// Arrays of lines, complete but sometimes absent.
-    pub(crate) remittance_lines: Paths,
-    /// One string, sometimes a cut copy of the lines.
-    pub(crate) remittance_string: Paths,
-    pub(crate) remittance_structured: Paths,
-    pub(crate) additional: Paths,
-    pub(crate) transaction_id: Paths,
-    pub(crate) internal_id: Paths,
-    pub(crate) entry_reference: Paths,
-    pub(crate) end_to_end_id: Paths,
-    pub(crate) mandate_id: Paths,
-    pub(crate) creditor_id: Paths,
-    pub(crate) check_id: Paths,
-    pub(crate) bank_transaction_code: Paths,
-    /// The same in parts: domain, family, subfamily, in that order wherever they stand.
-    pub(crate) code_parts: Paths,
-    pub(crate) proprietary_code: Paths,
-    pub(crate) purpose_code: Paths,
-    pub(crate) mcc: Paths,
-    pub(crate) merchant_name: Paths,
-    pub(crate) balance_after: Paths,
-    /// An object or an array of objects.
-    pub(crate) exchange: Paths,
-    pub(crate) exchange_fields: ExchangeLayout,
-}
-
-/// Names inside an exchange object.
-#[derive(Clone, Copy)]
-pub(crate) struct ExchangeLayout {
-    pub(crate) source_currency: Paths,
-    pub(crate) target_currency: Paths,
-    pub(crate) unit_currency: Paths,
-    pub(crate) rate: Paths,
-    pub(crate) instructed_amount: Paths,
-    pub(crate) instructed_currency: Paths,
-}
-
-/// Where an account's fields stand.
-pub(crate) struct AccountLayout {
-    pub(crate) resource_id: Paths,
-    pub(crate) iban: Paths,
-    pub(crate) bban: Paths,
-    pub(crate) masked_pan: Paths,
-    pub(crate) other: Paths,
-    pub(crate) currency: Paths,
-    pub(crate) name: Paths,
-    pub(crate) product: Paths,
-    pub(crate) cash_account_type: Paths,
-    pub(crate) owner_name: Paths,
-    pub(crate) bic: Paths,
-    pub(crate) status: Paths,
-    pub(crate) balances: Paths,
-}
-
-/// Where a balance's fields stand.
-pub(crate) struct BalanceLayout {
-    pub(crate) kind: Paths,
-    pub(crate) amount: Paths,
-    pub(crate) currency: Paths,
-    pub(crate) indicator: Paths,
-    pub(crate) credit_limit_included: Paths,
-    pub(crate) reference_date: Paths,
-    pub(crate) last_change: Paths,
-}
 
 /// A JSON value whose numbers are still text.
 #[cfg_attr(test, derive(Debug, PartialEq))]
@@ -192,12 +98,28 @@ impl<'a> Node<'a> {
     /// The member at a dotted path. Of repeated keys the last counts, as in every common JSON reader.
     fn at(&self, path: &str) -> Option<&Self> {
         let Self::Object(members) = self else { return None };
-        let (key, rest) = match path.bytes().position(|byte| byte == b'.') {
-            Some(dot) => (&path[..dot], Some(&path[dot + 1..])),
-            None => (path, None),
+        let Some(end) = path.bytes().position(|byte| matches!(byte, b'.' | b'[')) else { return members.get(path) };
+        let (value, rest) = (members.get(&path[..end])?, &path[end + 1..]);
+        if path.as_bytes()[end] == b'.' {
+            return value.at(rest);
+        }
+        let (Self::List(items), (selector, rest)) = (value, rest.split_once(']')?) else { return None };
+        let item = match selector.split_once('=') {
+            Some((name, wanted)) => {
+                items.iter().find(|item| item.at(name).is_some_and(|member| member.says(wanted)))?
+            }
+            None => items.get(selector.parse::<usize>().ok()?)?,
         };
-        let value = members.get(key)?;
-        rest.map_or(Some(value), |rest| value.at(rest))
+        rest.strip_prefix('.').map_or(Some(item), |rest| item.at(rest))
+    }
+
+    /// Whether it is this text, or this truth value.
+    fn says(&self, wanted: &str) -> bool {
+        match self {
+            Self::Text(text) => text.eq_ignore_ascii_case(wanted),
+            Self::Bool(truth) => wanted == if *truth { "true" } else { "false" },
+            _ => false,
+        }
     }
 }
 
@@ -537,6 +459,7 @@ pub(crate) fn transaction(raw: &RawValue, list: List, layout: &Layout) -> Parsed
         mcc: row.text(layout.mcc),
         merchant_name: row.text(layout.merchant_name),
         balance_after: row.token(layout.balance_after).map(|(text, _)| text),
+        balance_after_indicator: row.text(layout.balance_after_indicator),
         exchange: row.exchanges(layout),
         issues: row.issues,
     }
@@ -596,45 +519,4 @@ fn balance_of(mut row: Reader<'_>, layout: &BalanceLayout) -> ParsedBalance {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// JSON text of any shape, some of it with numbers, some deeper than is read.
-    fn json() -> impl Strategy<Value = String> {
-        let leaf = prop_oneof![
-            Just("null".to_owned()),
-            Just("true".to_owned()),
-            Just("-12.50".to_owned()),
-            Just(r#""\ud800""#.to_owned()),
-            "[ -~äß€]{0,8}".prop_map(|text| serde_json::to_string(&text).unwrap()),
-        ];
-        leaf.prop_recursive(11, 48, 4, |inner| {
-            let member = ("[a-c]", inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
-            prop_oneof![
-                proptest::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
-                proptest::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn one_pass_reads_what_value_by_value_reads(json in json()) {
-            let Ok(raw) = serde_json::from_str::<&RawValue>(&json) else { return Ok(()) };
-            prop_assert_eq!(Node::of(raw), Node::read(raw, 0));
-        }
-    }
-
-    #[test]
-    fn a_path_leads_to_the_last_of_repeated_members() {
-        let raw: Box<RawValue> = serde_json::from_str(r#"{"a":{"b":"1"},"a":{"b":"2","c.d":"3"},"e":"4"}"#).unwrap();
-        let node = Node::of(&raw);
-        let text = |path: &str| match node.at(path) {
-            Some(Node::Text(text)) => Some(text.to_string()),
-            _ => None,
-        };
-        assert_eq!((text("a.b").as_deref(), text("e").as_deref()), (Some("2"), Some("4")));
-        assert_eq!((text("a.c.d"), text("e.f"), text("a")), (None, None, None));
-    }
-}
+mod tests;

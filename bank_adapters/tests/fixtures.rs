@@ -16,8 +16,8 @@ use bank_adapters::ask::{
 use bank_adapters::directory::{Directory, Filter};
 use bank_adapters::endpoints::Environment;
 use bank_adapters::error::BankError;
-use bank_adapters::standards::berlin_group::rows;
-use bank_adapters::{Bank, Call};
+use bank_adapters::profile::Standard;
+use bank_adapters::{Bank, Call, reread};
 use bytes::Bytes;
 use domain::records::{Parsed, Text};
 use http::{Request, Response};
@@ -72,6 +72,10 @@ fn response(text: &str) -> Response<Bytes> {
     builder.body(Bytes::from(body)).unwrap()
 }
 
+/// Headers that are never shown.
+const SECRET: [&str; 5] =
+    ["authorization", "consent-id", "psu-ip-address", "x-fapi-customer-ip-address", "x-cds-client-headers"];
+
 fn assert_sent(sent: &Request<Bytes>, recorded: &Half, step: &str) {
     let uri = sent.uri();
     let start = format!("{} {} HTTP/1.1", sent.method(), uri.path_and_query().unwrap());
@@ -79,7 +83,7 @@ fn assert_sent(sent: &Request<Bytes>, recorded: &Half, step: &str) {
     let mut headers: BTreeMap<String, String> =
         sent.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     for (name, value) in sent.headers() {
-        let secret = matches!(name.as_str(), "authorization" | "consent-id" | "psu-ip-address");
+        let secret = SECRET.contains(&name.as_str());
         assert_eq!(value.is_sensitive(), secret, "{step}: {name}");
     }
     headers.insert("host".to_owned(), uri.authority().unwrap().to_string());
@@ -106,7 +110,8 @@ impl Step<'_> {
         let token = self.text("token").map(|token| AccessToken::new(token.to_owned().into()).unwrap());
         let psu =
             self.text("psu").map(|ip| PsuPresent { ip: ip.parse().unwrap(), user_agent: Some(USER_AGENT.into()) });
-        CallContext { token, psu, request_id: REQUEST_ID.parse().unwrap() }
+        let authenticated_at = self.text("authenticated_at").map(|at| at.parse().unwrap());
+        CallContext { token, psu, authenticated_at, request_id: REQUEST_ID.parse().unwrap() }
     }
 
     fn consent(&self) -> BankConsentId {
@@ -131,6 +136,7 @@ impl Step<'_> {
             clusters: Clusters { balances: true, transactions: self.with["transactions"].as_bool().unwrap() },
             valid_until: self.text("valid_until").unwrap().parse().unwrap(),
             recurring: self.with["recurring"].as_bool().unwrap(),
+            user_document: self.text("user_document").map(|number| number.to_owned().into()),
             frequency_per_day: u8::try_from(self.with["frequency_per_day"].as_u64().unwrap()).unwrap(),
             redirect_uri: "https://tributary.example/callback/musterbank".parse().unwrap(),
             nok_redirect_uri: self.text("nok_redirect_uri").map(|uri| uri.parse().unwrap()),
@@ -198,9 +204,19 @@ fn text(field: Option<&Text>) -> Option<&str> {
     field.map(|field| field.value.as_str())
 }
 
+/// What is there beside what every bank has.
+fn beside(mut told: Value, more: &[(&str, Option<&Text>)]) -> Value {
+    for (name, field) in more {
+        if let Some(field) = field {
+            told[name] = field.value.as_str().into();
+        }
+    }
+    told
+}
+
 fn tell_account(account: &AccountRow) -> Value {
     let parsed = &account.row.parsed;
-    json!({
+    let told = json!({
         "resource": account.resource.as_ref().map(ResourceId::as_str),
         "offers": account.offers.map(|offers| json!({"balances": offers.balances, "transactions": offers.transactions})),
         "iban": text(parsed.iban.as_ref()),
@@ -208,11 +224,15 @@ fn tell_account(account: &AccountRow) -> Value {
         "currency": text(parsed.currency.as_ref()),
         "name": text(parsed.name.as_ref()),
         "owner_name": text(parsed.owner_name.as_ref()),
-    })
+    });
+    beside(
+        told,
+        &[("bban", parsed.bban.as_ref()), ("other", parsed.other.as_ref()), ("product", parsed.product.as_ref())],
+    )
 }
 
 fn tell_row(row: &Parsed) -> Value {
-    json!({
+    let told = json!({
         "list": format!("{:?}", row.list),
         "id": text(row.references.transaction_id.as_ref()),
         "booking_date": text(row.booking_date.as_ref()),
@@ -221,43 +241,58 @@ fn tell_row(row: &Parsed) -> Value {
         "creditor": text(row.creditor.name.as_ref()),
         "debtor": text(row.debtor.name.as_ref()),
         "remittance": row.remittance.iter().map(|line| line.value.as_str()).collect::<Vec<_>>(),
-    })
+    });
+    let more = [
+        ("status", row.status.as_ref()),
+        ("indicator", row.indicator.as_ref()),
+        ("transaction_date", row.transaction_date.as_ref()),
+        ("merchant", row.merchant_name.as_ref()),
+        ("mcc", row.mcc.as_ref()),
+        ("counterparty", row.counterparty.name.as_ref()),
+        ("balance_after", row.balance_after.as_ref()),
+        ("balance_after_indicator", row.balance_after_indicator.as_ref()),
+    ];
+    beside(told, &more)
 }
 
 /// Tells a page, and proves that its raw rows alone give the parsed rows again.
-fn tell_page(page: &Transactions, next: &mut Option<NextLink>) -> Value {
+fn tell_page(standard: Standard, page: &Transactions, next: &mut Option<NextLink>) -> Value {
     for row in &page.rows {
         let raw: &serde_json::value::RawValue = serde_json::from_slice(row.raw.as_bytes()).unwrap();
-        assert!(rows::transaction(raw, row.parsed.list) == row.parsed, "a raw row is read differently alone");
+        assert!(reread(standard, raw, row.parsed.list) == row.parsed, "a raw row is read differently alone");
     }
-    let continuation = match &page.next {
+    let rows: Vec<_> = page.rows.iter().map(|row| tell_row(&row.parsed)).collect();
+    json!({"rows": rows, "next": tell_next(&page.next, next)})
+}
+
+fn tell_next(continuation: &Continuation, next: &mut Option<NextLink>) -> String {
+    match continuation {
         Continuation::End => "end".to_owned(),
         Continuation::Broken(breach) => breach.to_string(),
         Continuation::Next(link) => {
             *next = Some(link.clone());
             "followed".to_owned()
         }
-    };
-    json!({"rows": page.rows.iter().map(|row| tell_row(&row.parsed)).collect::<Vec<_>>(), "next": continuation})
+    }
 }
 
 fn run_step(step: Step<'_>, call: &str, next: &mut Option<NextLink>) -> Value {
     let (bank, context) = (step.bank, step.context());
     match call {
         "open_consent" => {
-            let call = bank.open_consent(&step.consent_ask(), &context);
+            let call = bank.consents().unwrap().open(&step.consent_ask(), &context);
             step.run(call, |opened| tell_opened(bank, &opened))
         }
         "consent_status" => {
-            let call = bank.consent_status(&step.consent(), &context);
+            let call = bank.consents().unwrap().status(&step.consent(), &context);
             step.run(call, |state| format!("{state:?}").into())
         }
         "read_consent" => {
-            let call = bank.read_consent(&step.consent(), &context);
+            let call = bank.consents().unwrap().read(&step.consent(), &context);
             step.run(call, |granted| tell_granted(&granted))
         }
         "end_consent" => {
-            let call = bank.end_consent(&step.consent(), &context);
+            let call = bank.consents().unwrap().end(&step.consent(), &context);
             step.run(call, |ended| match ended {
                 Ended::Gone => "gone".into(),
                 Ended::Accepted => "accepted".into(),
@@ -265,19 +300,30 @@ fn run_step(step: Step<'_>, call: &str, next: &mut Option<NextLink>) -> Value {
             })
         }
         "accounts" => {
-            let call = bank.accounts(&step.consent(), &context);
-            step.run(call, |accounts| accounts.rows.iter().map(tell_account).collect())
+            let link = next.take().filter(|_| step.with.get("next").is_some());
+            let call = bank.accounts(&step.consent(), link.as_ref(), &context);
+            step.run(call, |accounts| {
+                let told: Value = accounts.rows.iter().map(tell_account).collect();
+                match tell_next(&accounts.next, next).as_str() {
+                    "end" => told,
+                    more => json!({"rows": told, "next": more}),
+                }
+            })
         }
         "balances" => {
             let call = bank.balances(&step.consent(), &step.account(), &context);
             step.run(call, |balances| {
                 let tell = |row: &domain::records::ParsedBalance| {
-                    json!({
+                    let mut told = json!({
                         "kind": text(row.kind.as_ref()),
                         "amount": text(row.amount.as_ref()),
                         "currency": text(row.currency.as_ref()),
                         "reference_date": text(row.reference_date.as_ref()),
-                    })
+                    });
+                    if let Some(credit) = row.credit_limit_included {
+                        told["credit"] = credit.into();
+                    }
+                    beside(told, &[("indicator", row.indicator.as_ref())])
                 };
                 balances.rows.iter().map(|row| tell(&row.parsed)).collect()
             })
@@ -289,7 +335,7 @@ fn run_step(step: Step<'_>, call: &str, next: &mut Option<NextLink>) -> Value {
                 _ => PageAsk::First(step.window()),
             };
             let call = bank.transactions(&step.consent(), &step.account(), page, &context);
-            step.run(call, |page| tell_page(&page, next))
+            step.run(call, |page| tell_page(bank.profile().bank.standard, &page, next))
         }
         other => panic!("no call is named {other}"),
     }
@@ -365,18 +411,18 @@ fn told<T>(result: Result<T, BankError>, count: impl FnOnce(T) -> usize) -> Valu
 fn read_as_everything(bank: &dyn Bank, answer: &Response<Bytes>) -> Value {
     let consent = BankConsentId::new("c").unwrap();
     let account = ResourceId::new("a").unwrap();
-    let context = CallContext { token: None, psu: None, request_id: uuid::Uuid::nil() };
+    let context = CallContext { token: None, psu: None, authenticated_at: None, request_id: uuid::Uuid::nil() };
     let window = Window { from: "2026-01-01".parse().unwrap(), to: None, status: BookingStatus::Both };
     let now = NOW.parse().unwrap();
     json!({
-        "accounts": told(bank.accounts(&consent, &context).read(answer.clone(), now), |list| list.rows.len()),
+        "accounts": told(bank.accounts(&consent, None, &context).read(answer.clone(), now), |list| list.rows.len()),
         "balances": told(bank.balances(&consent, &account, &context).read(answer.clone(), now), |list| list.rows.len()),
         "transactions": told(
             bank.transactions(&consent, &account, PageAsk::First(window), &context).read(answer.clone(), now),
             |page| page.rows.len(),
         ),
-        "consent_status": told(bank.consent_status(&consent, &context).read(answer.clone(), now), |_| 0),
-        "read_consent": told(bank.read_consent(&consent, &context).read(answer.clone(), now), |_| 0),
+        "consent_status": told(bank.consents().unwrap().status(&consent, &context).read(answer.clone(), now), |_| 0),
+        "read_consent": told(bank.consents().unwrap().read(&consent, &context).read(answer.clone(), now), |_| 0),
     })
 }
 
@@ -435,8 +481,8 @@ fn an_answer_of_an_older_encoding_is_read_with_an_issue() {
     let mut body = br#"{"accounts":[{"resourceId":"1","name":"B"#.to_vec();
     body.extend([0xe4, b'c', b'k', b'e', b'r', b' ', 0x80]);
     body.extend(br#""}]}"#);
-    let context = CallContext { token: None, psu: None, request_id: uuid::Uuid::nil() };
-    let call = bank.accounts(&BankConsentId::new("c").unwrap(), &context);
+    let context = CallContext { token: None, psu: None, authenticated_at: None, request_id: uuid::Uuid::nil() };
+    let call = bank.accounts(&BankConsentId::new("c").unwrap(), None, &context);
     let accounts = call.read(Response::new(Bytes::from(body)), NOW.parse().unwrap()).unwrap();
     assert_eq!(text(accounts.rows[0].row.parsed.name.as_ref()), Some("Bäcker €"));
     assert_eq!(accounts.issues[0].code, "answer.encoding");

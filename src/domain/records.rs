@@ -114,6 +114,8 @@ pub struct Parsed {
     pub merchant_name: Option<Text>,
     /// Running balance after the row: amount token.
     pub balance_after: Option<Text>,
+    /// The credit/debit indicator of that balance, where it has one.
+    pub balance_after_indicator: Option<Text>,
     /// Foreign amounts and rates.
     pub exchange: Vec<ParsedExchange>,
     /// What the adapter could not read. The row still flows.

@@ -126,6 +126,14 @@ fn indicated(word: &str) -> Option<Direction> {
     }
 }
 
+/// A running balance with the sign that its indicator tells, where it has one: a figure marked as debit is owed.
+pub(crate) fn signed_balance(value: Decimal, indicator: Option<&str>) -> Decimal {
+    match indicator.and_then(indicated) {
+        Some(Direction::Out) if !value.is_zero() => -value.abs(),
+        _ => value,
+    }
+}
+
 /// Facts beside the amount that may tell its sign.
 pub(crate) struct Hints<'a> {
     pub(crate) holder: &'a Holder,

@@ -257,7 +257,7 @@ impl<'a> Work<'a> {
         Money::new(signed, currency)
     }
 
-    /// The running balance. Its sign is never turned: money owed is negative everywhere.
+    /// The running balance. Money owed is negative everywhere, whether a sign says so or an indicator.
     fn balance_after(&mut self, currency: Currency) -> Option<Money> {
         let token = self.parsed.balance_after.as_ref()?;
         let Some(number) = amount::number(&token.value, self.rules.decimal_mark, false) else {
@@ -265,7 +265,8 @@ impl<'a> Work<'a> {
             return None;
         };
         self.came_from("balance_after", token, "copied");
-        Some(Money::new(number.value, currency))
+        let indicator = self.parsed.balance_after_indicator.as_ref().map(|word| word.value.as_str());
+        Some(Money::new(amount::signed_balance(number.value, indicator), currency))
     }
 
     fn day(&mut self, from: Option<&Text>, field: &'static str) -> Option<Date> {

@@ -97,7 +97,7 @@ impl Occasion<'_> {
     pub fn context(&self, tokens: Option<&Tokens>, psu: Option<&PsuPresent>, world: &World<'_>) -> Context {
         let psu = psu.filter(|_| self.basis == Basis::PsuPresent).cloned();
         // The adapter shows no token: how one is shown, and with which proof, is for the FAPI client to know.
-        let call = CallContext { token: None, psu, request_id: world.uuid() };
+        let call = CallContext { token: None, psu, authenticated_at: None, request_id: world.uuid() };
         Context { call, tokens: tokens.cloned() }
     }
 }
@@ -106,6 +106,14 @@ impl Occasion<'_> {
 pub struct Context {
     call: CallContext,
     tokens: Option<Tokens>,
+}
+
+impl Context {
+    /// The same, with the moment at which the person last signed in.
+    pub fn since(mut self, authenticated_at: Option<jiff::Timestamp>) -> Self {
+        self.call.authenticated_at = authenticated_at;
+        self
+    }
 }
 
 impl Deref for Context {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::{BufRead, BufWriter, Write};
 
-use bank_adapters::standards::{berlin_group, enable_banking, gocardless, native};
+use bank_adapters::profile::Standard;
+use bank_adapters::standards::{enable_banking, gocardless, native};
 use bank_adapters::unprofiled::{self, Origin};
 use domain::ids::InstitutionId;
 use domain::records::{Holder, Issue, List, Normalized, Operation, Parsed};
@@ -169,11 +170,10 @@ fn answer<'a>(line: &'a [u8], args: &NormalizeArgs, profile_rules: Option<&Rules
 /// Reads a row by the module of its format.
 fn parse(format: &str, raw: &RawValue, list: List) -> Option<Parsed> {
     match format {
-        "berlin-group" => Some(berlin_group::rows::transaction(raw, list)),
         "gocardless" => Some(gocardless::rows::transaction(raw, list)),
         "enablebanking" => Some(enable_banking::rows::transaction(raw, list)),
         format if parsed_natively(format) => Some(native::rows::transaction(raw, list)),
-        _ => None,
+        format => Standard::named(format).map(|standard| bank_adapters::reread(standard, raw, list)),
     }
 }
 

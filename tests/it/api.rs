@@ -606,7 +606,7 @@ async fn the_document_is_true_and_every_operation_asks_for_a_key() {
     let reader = nobody.get("/docs").await;
     assert_eq!(reader.headers["location"], "/docs/");
     assert!(nobody.get("/docs/").await.text().contains("swagger"));
-    let banks = good(&product.get("/v1/institutions?search=muster").await, 200);
+    let banks = good(&product.get("/v1/institutions?search=mustdeff").await, 200);
     assert_eq!((ids(&banks), &banks["data"][0]["available"]), (vec![BANK.to_owned()], &json!(true)));
     site.end().await;
     world.end().await;

@@ -311,6 +311,7 @@ mod tests {
             valid_until: jiff::civil::date(9999, 12, 31),
             recurring: true,
             frequency_per_day: 0,
+            user_document: None,
             redirect_uri: "https://tributary.example/callback".parse().unwrap(),
             nok_redirect_uri: None,
         };

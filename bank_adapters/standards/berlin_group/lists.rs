@@ -18,6 +18,8 @@ use crate::wire::{Answer, Reply, bounded};
 struct WireAccounts<'a> {
     #[serde(borrow)]
     accounts: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, rename = "_links")]
+    links: Option<&'a RawValue>,
     #[serde(borrow)]
     tpp_messages: Option<&'a RawValue>,
 }
@@ -35,12 +37,13 @@ struct WireLinks<'a> {
     links: Option<&'a RawValue>,
 }
 
-/// The answer to `GET /v1/accounts`.
-pub(super) fn accounts(reply: &Reply) -> Result<Accounts, BankError> {
+/// The answer to `GET /v1/accounts`, the page at `here`. The standard knows no pages of accounts; banks do.
+pub(super) fn accounts(reply: &Reply, base: &Base, here: &Uri) -> Result<Accounts, BankError> {
     if reply.is_nothing() {
-        return Ok(Accounts { rows: Vec::new(), issues: reply.issues() });
+        return Ok(Accounts { rows: Vec::new(), next: Continuation::End, issues: reply.issues() });
     }
     let wire: WireAccounts<'_> = reply.read()?;
+    let next = page(wire.links, "next", base, here).unwrap_or(Continuation::End);
     let raws = wire.accounts.ok_or_else(|| reply.broken(Breach::Field("accounts")))?;
     let raws = bounded(raws, ACCOUNTS_PER_CONSENT_MAX, "accounts")?;
     let rows = raws.into_iter().map(|raw| {
@@ -55,7 +58,15 @@ pub(super) fn accounts(reply: &Reply) -> Result<Accounts, BankError> {
             row: Row { parsed, raw: reply.raw(raw) },
         }
     });
-    Ok(Accounts { rows: rows.collect(), issues: reply.issues() })
+    Ok(Accounts { rows: rows.collect(), next, issues: reply.issues() })
+}
+
+/// The page that a link leads to; nothing where there is no link.
+fn page(links: Option<&RawValue>, name: &'static str, base: &Base, here: &Uri) -> Option<Continuation> {
+    Some(match href(links, name)? {
+        Ok(link) => base.next(&link, here, name),
+        Err(breach) => Continuation::Broken(breach),
+    })
 }
 
 #[derive(Deserialize)]
@@ -121,11 +132,7 @@ pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Tra
         return Ok(Transactions { rows: Vec::new(), next: Continuation::End, issues: reply.issues() });
     }
     let wire: WireReport<'_> = reply.read()?;
-    let page = |links, name| match href(links, name) {
-        None => None,
-        Some(Ok(link)) => Some(base.next(&link, here, name)),
-        Some(Err(breach)) => Some(Continuation::Broken(breach)),
-    };
+    let page = |links, name| page(links, name, base, here);
     let (rows, next) = match wire.transactions {
         Some(lists) => {
             let next = page(lists.links, "next").or_else(|| page(wire.links, "next"));

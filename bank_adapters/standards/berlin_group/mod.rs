@@ -15,13 +15,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
-use crate::ask::{BankConsentId, BookingStatus, CallContext, ConsentAsk, PageAsk, ResourceId};
+use crate::ask::{BankConsentId, BookingStatus, CallContext, ConsentAsk, NextLink, PageAsk, ResourceId};
 use crate::endpoints::HttpsUrl;
 use crate::error::{BankError, Breach};
 use crate::links::Base;
 use crate::profile::Profile;
+use crate::standards::rest::{secret, visible};
 use crate::wire::Reply;
-use crate::{Bank, Call};
+use crate::{Bank, Call, Consents};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONSENT_ID: HeaderName = HeaderName::from_static("consent-id");
@@ -85,45 +86,20 @@ impl Bank for BerlinGroup {
         &self.profile
     }
 
-    fn open_consent(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError> {
-        let mut request = self.request(Method::POST, self.base.resource(&["v1", "consents"], &[]), context);
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TPP_REDIRECT_PREFERRED, HeaderValue::from_static("true"));
-        headers.insert(TPP_REDIRECT_URI, visible(ask.redirect_uri.as_str()));
-        if let Some(uri) = &ask.nok_redirect_uri {
-            headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
-        }
-        *request.body_mut() = consents::body(ask, &self.profile.consent);
-        let base = self.base.clone();
-        self.call(request, move |reply| consents::opened(reply, &base))
+    fn consents(&self) -> Option<&dyn Consents> {
+        Some(self)
     }
 
-    fn consent_status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError> {
-        let uri = self.base.resource(&["v1", "consents", consent.expose(), "status"], &[]);
-        let profile = Arc::clone(&self.profile);
-        Call::new(self.request(Method::GET, uri, context), move |response, now| {
-            consents::status(Reply::open(profile, response, now))
-        })
-    }
-
-    fn read_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Granted, BankError> {
-        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
-        self.call(self.request(Method::GET, uri, context), consents::granted)
-    }
-
-    fn end_consent(&self, consent: &BankConsentId, context: &CallContext) -> Call<Ended, BankError> {
-        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
-        let profile = Arc::clone(&self.profile);
-        Call::new(self.request(Method::DELETE, uri, context), move |response, now| {
-            consents::ended(profile, response, now)
-        })
-    }
-
-    fn accounts(&self, consent: &BankConsentId, context: &CallContext) -> Call<Accounts, BankError> {
+    fn accounts(
+        &self,
+        consent: &BankConsentId,
+        next: Option<&NextLink>,
+        context: &CallContext,
+    ) -> Call<Accounts, BankError> {
         let query: &[_] = if self.profile.accounts.with_balance { &[("withBalance", "true")] } else { &[] };
-        let uri = self.base.resource(&["v1", "accounts"], query);
-        self.call(self.account_request(uri, consent, context), lists::accounts)
+        let uri = next.map_or_else(|| self.base.resource(&["v1", "accounts"], query), |link| link.0.clone());
+        let (base, here) = (self.base.clone(), uri.clone());
+        self.call(self.account_request(uri, consent, context), move |reply| lists::accounts(reply, &base, &here))
     }
 
     fn balances(
@@ -162,16 +138,41 @@ impl Bank for BerlinGroup {
     }
 }
 
-/// A header of text that its type has already bound to visible ASCII.
-fn visible(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids, tokens, addresses and URLs are visible ASCII by their types")
-}
+impl Consents for BerlinGroup {
+    fn open(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError> {
+        let mut request = self.request(Method::POST, self.base.resource(&["v1", "consents"], &[]), context);
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(TPP_REDIRECT_PREFERRED, HeaderValue::from_static("true"));
+        headers.insert(TPP_REDIRECT_URI, visible(ask.redirect_uri.as_str()));
+        if let Some(uri) = &ask.nok_redirect_uri {
+            headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
+        }
+        *request.body_mut() = consents::body(ask, &self.profile.consent);
+        let base = self.base.clone();
+        self.call(request, move |reply| consents::opened(reply, &base))
+    }
 
-/// The same, never shown by `Debug` and never kept in a header compression table.
-fn secret(text: &str) -> HeaderValue {
-    let mut value = visible(text);
-    value.set_sensitive(true);
-    value
+    fn status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose(), "status"], &[]);
+        let profile = Arc::clone(&self.profile);
+        Call::new(self.request(Method::GET, uri, context), move |response, now| {
+            consents::status(Reply::open(profile, response, now))
+        })
+    }
+
+    fn read(&self, consent: &BankConsentId, context: &CallContext) -> Call<Granted, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
+        self.call(self.request(Method::GET, uri, context), consents::granted)
+    }
+
+    fn end(&self, consent: &BankConsentId, context: &CallContext) -> Call<Ended, BankError> {
+        let uri = self.base.resource(&["v1", "consents", consent.expose()], &[]);
+        let profile = Arc::clone(&self.profile);
+        Call::new(self.request(Method::DELETE, uri, context), move |response, now| {
+            consents::ended(profile, response, now)
+        })
+    }
 }
 
 /// The target of a link: `{"href": "…"}`, the bare text, or either inside a list, as some banks have it. A link that is

@@ -51,6 +51,7 @@ pub(crate) const LAYOUT: Layout = Layout {
     mcc: &["merchantCategoryCode"],
     merchant_name: &["merchantName"],
     balance_after: &["balanceAfterTransaction.balanceAmount.amount", "balanceAfterTransaction.amount"],
+    balance_after_indicator: &[],
     exchange: &["currencyExchange", "exchangeRate"],
     exchange_fields: ExchangeLayout {
         source_currency: &["sourceCurrency", "currencyFrom"],

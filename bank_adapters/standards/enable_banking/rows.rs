@@ -46,6 +46,7 @@ const LAYOUT: Layout = Layout {
     mcc: &["merchant_category_code"],
     merchant_name: &["merchant_name"],
     balance_after: &["balance_after_transaction.amount"],
+    balance_after_indicator: &[],
     exchange: &["exchange_rate"],
     exchange_fields: ExchangeLayout {
         source_currency: &["source_currency"],

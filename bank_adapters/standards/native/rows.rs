@@ -43,6 +43,7 @@ const LAYOUT: Layout = Layout {
     mcc: &["merchant_category_code", "merchantCategoryCode"],
     merchant_name: &["merchant_name", "merchantName"],
     balance_after: &["settled_balance", "balance_after"],
+    balance_after_indicator: &[],
     exchange: &[],
     exchange_fields: berlin_group::LAYOUT.exchange_fields,
 };

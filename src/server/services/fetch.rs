@@ -5,9 +5,11 @@
 
 pub(super) mod transactions;
 
-use bank_adapters::answer::{AccountRow, ConsentState};
-use bank_adapters::ask::{BankConsentId, PsuPresent, ResourceId};
-use bank_adapters::error::BankError;
+use std::collections::HashSet;
+
+use bank_adapters::answer::{AccountRow, ConsentState, Continuation};
+use bank_adapters::ask::{BankConsentId, NextLink, PsuPresent, ResourceId};
+use bank_adapters::error::{BankError, Breach};
 use domain::consent::Event;
 use domain::grant::{self, Event as GrantEvent, Observed};
 use domain::ids::{ConsentId, JobId, LineId};
@@ -43,6 +45,20 @@ use crate::services::{ServiceError, consents as moves, events as telling, logins
 const MOVED_PAUSE_SECONDS: i64 = 30;
 /// How long we wait where a bank asks us to and does not say how long.
 const PAUSE_SECONDS: i64 = 15 * 60;
+
+/// The pages that were read of one list. No honest list comes back to a page, and a bank that does would be read for ever.
+#[derive(Default)]
+struct Trail(HashSet<NextLink>);
+
+impl Trail {
+    fn follow(&mut self, link: NextLink) -> Result<NextLink, CallError> {
+        if self.0.insert(link.clone()) {
+            Ok(link)
+        } else {
+            Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))))
+        }
+    }
+}
 
 /// What is to be done with the work afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,18 +218,14 @@ async fn begin(
 
 impl Fetch<'_> {
     fn context(&self) -> Context {
-        self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world())
+        self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world()).since(self.consent.sca_at)
     }
 
     /// Every account; what fails for one is noted and the others go on.
     /// Gives also the accounts that the bank lists, as far as they are under the consent.
     async fn all(&self) -> Result<(RunState, Vec<LineId>), ServiceError> {
-        let context = self.context();
-        let call = self.occasion.connection.bank.accounts(&self.bank_consent, &context);
-        let accounts = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
-        let rows = accounts.rows.into_iter().take(limits::ACCOUNTS_PER_CONSENT_MAX);
         let mut listed = Vec::new();
-        for row in rows {
+        for row in self.accounts().await? {
             listed.extend(self.line_for(&row).await?);
         }
         fault::point("fetch.accounts_stored");
@@ -242,6 +254,24 @@ impl Fetch<'_> {
             _ => RunState::Partial,
         };
         Ok((state, listed))
+    }
+
+    /// The bank's list of accounts, page by page, as far as the limit goes.
+    async fn accounts(&self) -> Result<Vec<AccountRow>, ServiceError> {
+        let (mut rows, mut next, mut trail) = (Vec::new(), None, Trail::default());
+        while rows.len() < limits::ACCOUNTS_PER_CONSENT_MAX {
+            let context = self.context();
+            let call = self.occasion.connection.bank.accounts(&self.bank_consent, next.as_ref(), &context);
+            let page = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
+            rows.extend(page.rows);
+            match page.next {
+                Continuation::End => break,
+                Continuation::Next(link) => next = Some(trail.follow(link)?),
+                Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
+            }
+        }
+        rows.truncate(limits::ACCOUNTS_PER_CONSENT_MAX);
+        Ok(rows)
     }
 
     async fn open_lines(&self) -> Result<(Vec<Resource>, Vec<LineId>), ServiceError> {
@@ -408,7 +438,9 @@ async fn settle(
     match &error {
         CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),
         CallError::Transport(_) => Ok(Verdict::Again(pause)),
-        CallError::Refused(refusal) if refusal.error.as_deref() == Some("invalid_grant") => {
+        CallError::Refused(refusal)
+            if refusal.error.as_deref() == Some("invalid_grant") || refusal.code == "token.refresh_token.missing" =>
+        {
             lose_tokens(app, occasion.about).await?;
             Ok(Verdict::Done)
         }
@@ -441,10 +473,13 @@ async fn observe(
     meanwhile: Meanwhile,
     consent: &BankConsentId,
 ) -> Result<bool, ServiceError> {
+    let Some(consents) = occasion.connection.bank.consents() else {
+        return doubt_token(app, occasion.about).await;
+    };
     let metadata = logins::discover(app, occasion).await?;
     let tokens = logins::client_tokens(app, occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
-    let call = occasion.connection.bank.consent_status(consent, &context);
+    let call = consents.status(consent, &context);
     let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
     let seen = observed(&state);
     if meanwhile == Meanwhile::Broken && seen == Observed::Expired {
@@ -471,6 +506,17 @@ async fn observe(
     }
     tx.commit().await?;
     Ok(!ended)
+}
+
+/// Where there is no consent to ask about, the authorisation server knows: the access token is doubted, so that the next
+/// try renews it first and learns whether the authorisation lives. Gives whether there is a next try.
+async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let Some(grant) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
+    let grant = grants::lock(&mut tx, grant).await?;
+    grants::save(&mut tx, &grant, &Grant { token_expires_at: None, ..grant.clone() }).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
@@ -517,7 +563,10 @@ fn account_identity(account: &ParsedAccount) -> Option<String> {
     let number: String = number.value.chars().filter(|c| !c.is_whitespace()).collect();
     let currency = account.currency.as_ref().map_or("", |field| field.value.as_str());
     let product = account.product.as_ref().filter(|_| scheme == "pan").map_or("", |field| field.value.as_str());
-    Some(format!("{scheme}:{}:{currency}:{product}", number.to_uppercase()))
+    // A masked number is not the account's alone: where the bank names it otherwise, too, that tells it apart.
+    let other = account.other.as_ref().filter(|_| scheme == "pan").map(|field| format!(":{}", field.value));
+    let number = number.to_uppercase();
+    Some(format!("{scheme}:{number}:{currency}:{product}{}", other.unwrap_or_default()))
 }
 
 fn details(account: &ParsedAccount) -> Details {

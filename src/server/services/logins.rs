@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bank_adapters::Consents;
 use bank_adapters::answer::Granted;
 use bank_adapters::ask::{Access, BankConsentId, Clusters, ConsentAsk, PsuPresent};
 use bank_adapters::error::BankError;
@@ -97,7 +98,10 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
     let tokens = client_tokens(app, &occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), Some(&acceptance.psu), &app.world());
     let bank_consent = match grant.state {
-        grant::State::Requested => open_at_bank(app, &occasion, &context, &consent, &grant, &key).await?,
+        grant::State::Requested => match connection.bank.consents() {
+            Some(consents) => open_at_bank(app, &occasion, consents, &context, &consent, &grant, &key).await?,
+            None => begin_without_consent(app, about, &grant, &key).await?,
+        },
         // Renewed under its own id.
         _ => bank_consent(&grant, about.tenant, &key)?,
     };
@@ -111,6 +115,7 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
             .transpose()
             .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
         intent: Some(bank_consent.expose().to_owned()),
+        sharing_seconds: sharing_seconds(&connection, &consent, app.clock.now()),
         ..AuthorizationRequest::default()
     };
     let begun = connection.oauth.begin(&metadata, &request, &app.world()).map_err(CallError::from)?;
@@ -173,13 +178,14 @@ async fn store_intent(
 async fn open_at_bank(
     app: &App,
     occasion: &Occasion<'_>,
+    at_bank: &dyn Consents,
     context: &Context,
     consent: &Consent,
     grant: &Grant,
     key: &DataKey,
 ) -> Result<BankConsentId, ServiceError> {
     let ask = consent_ask(app, occasion.connection, consent, app.clock.now())?;
-    let call = occasion.connection.bank.open_consent(&ask, context);
+    let call = at_bank.open(&ask, context);
     let opened = bank_calls::to_bank(app, occasion, "open_consent", context, call).await;
     fault::point("login.bank_consent_created");
     let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
@@ -209,6 +215,34 @@ async fn open_at_bank(
             Err(error.into())
         }
     }
+}
+
+/// Begins an authorisation at a bank where it is all that there is. The name that the grant needs is our own and is never
+/// sent.
+async fn begin_without_consent(
+    app: &App,
+    about: About,
+    grant: &Grant,
+    key: &DataKey,
+) -> Result<BankConsentId, ServiceError> {
+    let own = BankConsentId::new(&app.world().uuid().to_string()).map_err(|error| ServiceError::Ours(error.into()))?;
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let before = grants::lock(&mut tx, grant.id).await?;
+    let state = grant::step(before.state, GrantEvent::Created)?;
+    let place = Place::bank_consent(tx.tenant(), grant.id);
+    let sealed = place.seal(key, own.expose().as_bytes(), app.entropy.as_ref());
+    let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), ..before.clone() };
+    grants::save(&mut tx, &before, &after).await?;
+    tx.commit().await?;
+    Ok(own)
+}
+
+/// For how long data are to be shared, for banks that are told so with the authorisation.
+fn sharing_seconds(connection: &Connection, consent: &Consent, now: Timestamp) -> Option<u32> {
+    connection.oauth.security().duration_claim.as_ref()?;
+    let longest = SignedDuration::from_hours(24 * i64::from(connection.bank.profile().consent.max_days)).as_secs();
+    let end = policy::end_of_day(consent.asked_until, &connection.zone);
+    u32::try_from(end.duration_since(now).as_secs().min(longest)).ok()
 }
 
 /// Whether the bank's answer proves that nothing was created.
@@ -243,6 +277,7 @@ fn consent_ask(
         valid_until: last_day(consent.asked_until, profile, app.tenant.regime.policy(), today),
         recurring: true,
         frequency_per_day: profile.limits.unattended_per_day,
+        user_document: None,
         redirect_uri,
         nok_redirect_uri: None,
     })
@@ -486,9 +521,17 @@ async fn read_grant(
     let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
     let grant = grants::get(&mut tx, login.grant).await?;
     tx.commit().await?;
+    let Some(consents) = occasion.connection.bank.consents() else { return Ok(Granted::by_authorisation()) };
     let bank_consent = bank_consent(&grant, occasion.about.tenant, key)?;
-    let context = occasion.context(Some(tokens), Some(psu), &app.world());
-    let call = occasion.connection.bank.read_consent(&bank_consent, &context);
+    let profile = occasion.connection.bank.profile();
+    let own = if profile.bank.standard.consents_want_our_token() {
+        let metadata = discover(app, occasion).await?;
+        client_tokens(app, occasion, &metadata).await?
+    } else {
+        None
+    };
+    let context = occasion.context(own.as_ref().or(Some(tokens)), Some(psu), &app.world());
+    let call = consents.read(&bank_consent, &context);
     Ok(bank_calls::to_bank(app, occasion, "read_consent", &context, call).await?)
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn live(
     worker: Option<Uuid>,
 ) -> Result<Live, ServiceError> {
     let kept = open(occasion, grant, key)?;
-    if usable(app, occasion, &kept) {
+    if usable(app, occasion, grant, &kept) {
         return Ok(Live::Tokens(Box::new(kept)));
     }
     let worker = worker.unwrap_or_else(|| app.world().uuid());
@@ -91,11 +91,12 @@ fn open(occasion: &Occasion<'_>, grant: &Grant, key: &DataKey) -> Result<Tokens,
     Tokens::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))
 }
 
-/// Whether tokens last long enough for what is about to be asked, and are bound to what this connection shows.
-fn usable(app: &App, occasion: &Occasion<'_>, tokens: &Tokens) -> bool {
+/// Whether tokens last long enough for what is about to be asked, are bound to what this connection shows, and are not
+/// doubted: the row says no more when a token ends that a bank has refused.
+fn usable(app: &App, occasion: &Occasion<'_>, grant: &Grant, tokens: &Tokens) -> bool {
     let soon = app.clock.now().saturating_add(SignedDuration::from_secs(MARGIN_SECONDS));
     let lasts = tokens.expires_at.is_some_and(|at| soon.is_ok_and(|soon| at > soon));
-    lasts && occasion.connection.holds(tokens)
+    lasts && grant.token_expires_at.is_some() && occasion.connection.holds(tokens)
 }
 
 fn later(app: &App, seconds: i64) -> Timestamp {
@@ -118,7 +119,7 @@ async fn claim(
         return Err(StoreError::NotAllowed.into());
     }
     let tokens = open(occasion, &before, key)?;
-    if usable(app, occasion, &tokens) {
+    if usable(app, occasion, &before, &tokens) {
         return Ok(Err(Live::Tokens(Box::new(tokens))));
     }
     let begun = before.intent.filter(|intent| intent.kind == IntentKind::Refresh);

@@ -179,16 +179,19 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&
     let content: Content = serde_json::from_slice(&plain).context("a capsule cannot be read")?;
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
+    let Some(consents) = connection.bank.consents() else {
+        return end_authorisation(app, &occasion, &metadata, &content).await.map(Some);
+    };
     let tokens = logins::client_tokens(app, &occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
-    let call = connection.bank.end_consent(&consent, &context);
+    let call = consents.end(&consent, &context);
     let ended = bank_calls::to_bank(app, &occasion, "end_consent", &context, call).await?;
     let basis = match ended {
         Ended::Gone => Some("gone"),
         // A 401 or 403 proves nothing, a 202 not yet: the status tells.
         Ended::Accepted | Ended::Unproven(_) => {
             let context = occasion.context(tokens.as_ref(), None, &app.world());
-            let call = connection.bank.consent_status(&consent, &context);
+            let call = consents.status(&consent, &context);
             let state: ConsentState = bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
             state.is_terminal().then_some("status_terminal")
         }
@@ -197,6 +200,36 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&
         revoke_tokens(app, &occasion, &metadata, &content).await?;
     }
     Ok(basis)
+}
+
+/// Ends an authorisation at a bank that keeps no consents: its arrangement, where it has one, else every token of it, the
+/// refresh token first. The server's word is the proof (RFC 7009 §2.2).
+async fn end_authorisation(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    content: &Content,
+) -> Result<&'static str, ServiceError> {
+    // Without tokens nothing was ever authorised.
+    let Some(bytes) = &content.tokens else { return Ok("never_authorised") };
+    let tokens = Tokens::from_bytes(bytes).context("a capsule cannot be read")?;
+    let oauth = &occasion.connection.oauth;
+    if let Some(arrangement) = &tokens.arrangement {
+        let call = oauth.revoke_arrangement(metadata, arrangement, &app.world());
+        bank_calls::to_issuer(app, occasion, "revoke_arrangement", call).await?;
+        return Ok("arrangement_ended");
+    }
+    for (token, hint) in held(&tokens) {
+        let call = oauth.revoke(metadata, token, hint, &app.world());
+        bank_calls::to_issuer(app, occasion, "revoke", call).await?;
+    }
+    Ok("tokens_revoked")
+}
+
+/// Both tokens, the longer-lived first.
+fn held(tokens: &Tokens) -> impl Iterator<Item = (&secrecy::SecretString, TokenHint)> {
+    let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenHint::RefreshToken));
+    refresh.into_iter().chain([(&tokens.access_token, TokenHint::AccessToken)])
 }
 
 /// Gives the tokens back (RFC 7009). With the consent gone they open nothing; a failure here is noted and no more.
@@ -209,8 +242,7 @@ async fn revoke_tokens(
     let Some(bytes) = &content.tokens else { return Ok(()) };
     let tokens = Tokens::from_bytes(bytes).context("a capsule cannot be read")?;
     let oauth = &occasion.connection.oauth;
-    let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenHint::RefreshToken));
-    for (token, hint) in refresh.into_iter().chain([(&tokens.access_token, TokenHint::AccessToken)]) {
+    for (token, hint) in held(&tokens) {
         let call = oauth.revoke(metadata, token, hint, &app.world());
         if let Err(error) = bank_calls::to_issuer(app, occasion, "revoke", call).await {
             tracing::warn!(code = error.code(), "a token could not be given back");

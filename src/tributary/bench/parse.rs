@@ -61,7 +61,7 @@ impl Reader {
     }
 
     pub(super) fn read(&self, page: &Bytes) -> anyhow::Result<Transactions> {
-        let context = CallContext { token: None, psu: None, request_id: uuid::Uuid::nil() };
+        let context = CallContext { token: None, psu: None, authenticated_at: None, request_id: uuid::Uuid::nil() };
         let ask = PageAsk::First(self.window);
         let call = self.bank.transactions(&self.consent, &self.account, ask, &context);
         Ok(call.read(http::Response::new(page.clone()), Timestamp::UNIX_EPOCH)?)

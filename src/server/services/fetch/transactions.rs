@@ -21,7 +21,7 @@ use store::lines::{Details, LineWriter, Resource, Writer};
 use store::sealed::Opened;
 use vault::DataKey;
 
-use super::Fetch;
+use super::{Fetch, Trail};
 use crate::bank_calls::{self, CallError};
 use crate::fault;
 use crate::services::reconciliation::{self, Complete};
@@ -58,6 +58,7 @@ impl Fetch<'_> {
         let mut reading = Reading::default();
         for status in &profile.transactions.booking_status {
             let mut ask = PageAsk::First(Window { from, to: None, status: *status });
+            let (mut trail, mut before) = (Trail::default(), None);
             let mut next;
             for page in 0.. {
                 if page >= limits::PAGES_PER_FETCH_MAX {
@@ -66,11 +67,17 @@ impl Fetch<'_> {
                 let context = self.context();
                 let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
                 let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
+                let raw = (!answer.rows.is_empty()).then(|| raw_rows::pack(&answer.rows));
+                if page > 0 && raw.is_some() && raw == before {
+                    // New links to the same rows, for ever.
+                    return Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))).into());
+                }
+                before = raw;
                 let kept = self.keep_page(resource, key, &answer.rows).await?;
                 self.read_page(&mut reading, &holder, kept, &answer.rows)?;
                 match answer.next {
                     Continuation::End => break,
-                    Continuation::Next(link) => next = link,
+                    Continuation::Next(link) => next = trail.follow(link)?,
                     Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
                 }
                 ask = PageAsk::Next(&next);

@@ -1,0 +1,181 @@
+//! Where the fields of rows stand in one format, as data: every standard has a value of each of these.
+
+/// Dotted paths of one field, the preferred one first. In a list, `[0]` takes an element by its place and `[name=value]` the
+/// first one with this member.
+pub(crate) type Paths = &'static [&'static str];
+
+/// Where a party's fields stand.
+#[derive(Clone, Copy)]
+pub(crate) struct PartyLayout {
+    pub(crate) name: Paths,
+    pub(crate) ultimate_name: Paths,
+    pub(crate) account: Paths,
+    pub(crate) agent: Paths,
+}
+
+impl PartyLayout {
+    /// A party that the format does not have.
+    pub(crate) const NONE: Self = Self { name: &[], ultimate_name: &[], account: &[], agent: &[] };
+}
+
+/// Where a transaction's fields stand in one format.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) status: Paths,
+    pub(crate) amount: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) indicator: Paths,
+    pub(crate) booking_date: Paths,
+    pub(crate) value_date: Paths,
+    pub(crate) transaction_date: Paths,
+    pub(crate) other_dates: Paths,
+    pub(crate) creditor: PartyLayout,
+    pub(crate) debtor: PartyLayout,
+    pub(crate) counterparty: PartyLayout,
+    /// Arrays of lines, complete but sometimes absent.
+    pub(crate) remittance_lines: Paths,
+    /// One string, sometimes a cut copy of the lines.
+    pub(crate) remittance_string: Paths,
+    pub(crate) remittance_structured: Paths,
+    pub(crate) additional: Paths,
+    pub(crate) transaction_id: Paths,
+    pub(crate) internal_id: Paths,
+    pub(crate) entry_reference: Paths,
+    pub(crate) end_to_end_id: Paths,
+    pub(crate) mandate_id: Paths,
+    pub(crate) creditor_id: Paths,
+    pub(crate) check_id: Paths,
+    pub(crate) bank_transaction_code: Paths,
+    /// The same in parts: domain, family, subfamily, in that order wherever they stand.
+    pub(crate) code_parts: Paths,
+    pub(crate) proprietary_code: Paths,
+    pub(crate) purpose_code: Paths,
+    pub(crate) mcc: Paths,
+    pub(crate) merchant_name: Paths,
+    pub(crate) balance_after: Paths,
+    pub(crate) balance_after_indicator: Paths,
+    /// An object or an array of objects.
+    pub(crate) exchange: Paths,
+    pub(crate) exchange_fields: ExchangeLayout,
+}
+
+impl Layout {
+    /// A format that has nothing yet.
+    pub(crate) const NONE: Self = Self {
+        status: &[],
+        amount: &[],
+        currency: &[],
+        indicator: &[],
+        booking_date: &[],
+        value_date: &[],
+        transaction_date: &[],
+        other_dates: &[],
+        creditor: PartyLayout::NONE,
+        debtor: PartyLayout::NONE,
+        counterparty: PartyLayout::NONE,
+        remittance_lines: &[],
+        remittance_string: &[],
+        remittance_structured: &[],
+        additional: &[],
+        transaction_id: &[],
+        internal_id: &[],
+        entry_reference: &[],
+        end_to_end_id: &[],
+        mandate_id: &[],
+        creditor_id: &[],
+        check_id: &[],
+        bank_transaction_code: &[],
+        code_parts: &[],
+        proprietary_code: &[],
+        purpose_code: &[],
+        mcc: &[],
+        merchant_name: &[],
+        balance_after: &[],
+        balance_after_indicator: &[],
+        exchange: &[],
+        exchange_fields: ExchangeLayout::NONE,
+    };
+}
+
+/// Names inside an exchange object.
+#[derive(Clone, Copy)]
+pub(crate) struct ExchangeLayout {
+    pub(crate) source_currency: Paths,
+    pub(crate) target_currency: Paths,
+    pub(crate) unit_currency: Paths,
+    pub(crate) rate: Paths,
+    pub(crate) instructed_amount: Paths,
+    pub(crate) instructed_currency: Paths,
+}
+
+impl ExchangeLayout {
+    /// A format without exchanges.
+    const NONE: Self = Self {
+        source_currency: &[],
+        target_currency: &[],
+        unit_currency: &[],
+        rate: &[],
+        instructed_amount: &[],
+        instructed_currency: &[],
+    };
+}
+
+/// Where an account's fields stand.
+pub(crate) struct AccountLayout {
+    pub(crate) resource_id: Paths,
+    pub(crate) iban: Paths,
+    pub(crate) bban: Paths,
+    pub(crate) masked_pan: Paths,
+    pub(crate) other: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) name: Paths,
+    pub(crate) product: Paths,
+    pub(crate) cash_account_type: Paths,
+    pub(crate) owner_name: Paths,
+    pub(crate) bic: Paths,
+    pub(crate) status: Paths,
+    pub(crate) balances: Paths,
+}
+
+impl AccountLayout {
+    /// A format that has nothing yet.
+    pub(crate) const NONE: Self = Self {
+        resource_id: &[],
+        iban: &[],
+        bban: &[],
+        masked_pan: &[],
+        other: &[],
+        currency: &[],
+        name: &[],
+        product: &[],
+        cash_account_type: &[],
+        owner_name: &[],
+        bic: &[],
+        status: &[],
+        balances: &[],
+    };
+}
+
+/// Where a balance's fields stand.
+pub(crate) struct BalanceLayout {
+    pub(crate) kind: Paths,
+    pub(crate) amount: Paths,
+    pub(crate) currency: Paths,
+    pub(crate) indicator: Paths,
+    pub(crate) credit_limit_included: Paths,
+    pub(crate) reference_date: Paths,
+    pub(crate) last_change: Paths,
+}
+
+impl BalanceLayout {
+    /// A format that has nothing yet.
+    pub(crate) const NONE: Self = Self {
+        kind: &[],
+        amount: &[],
+        currency: &[],
+        indicator: &[],
+        credit_limit_included: &[],
+        reference_date: &[],
+        last_change: &[],
+    };
+}

@@ -1,0 +1,83 @@
+//! One row of Open Finance Brasil to parsed fields (accounts 2.4).
+
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use serde_json::value::RawValue;
+
+use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout};
+
+const LAYOUT: Layout = Layout {
+    status: &["completedAuthorisedPaymentType"],
+    amount: &["transactionAmount.amount"],
+    currency: &["transactionAmount.currency"],
+    indicator: &["creditDebitType"],
+    booking_date: &["transactionDateTime", "transactionDate"],
+    counterparty: PartyLayout { account: &["partieNumber"], agent: &["partieCompeCode"], ..PartyLayout::NONE },
+    remittance_string: &["transactionName"],
+    transaction_id: &["transactionId"],
+    proprietary_code: &["type"],
+    ..Layout::NONE
+};
+
+const BALANCE: BalanceLayout = BalanceLayout {
+    amount: &["availableAmount.amount", "availableAmount"],
+    currency: &["availableAmount.currency", "availableAmountCurrency"],
+    last_change: &["updateDateTime"],
+    ..BalanceLayout::NONE
+};
+
+const ACCOUNT: AccountLayout = AccountLayout {
+    resource_id: &["accountId"],
+    bban: &["number"],
+    currency: &["currency"],
+    name: &["brandName"],
+    product: &["type"],
+    ..AccountLayout::NONE
+};
+
+/// Parts of an account number, from bank to check digit.
+const NUMBER: AccountLayout =
+    AccountLayout { iban: &["compeCode"], bban: &["branchCode"], other: &["checkDigit"], ..AccountLayout::NONE };
+
+/// The one currency of the standard's accounts.
+fn real() -> Text {
+    Text::new("BRL".to_owned(), "")
+}
+
+/// One element of `data`. Never fails: what could not be read stands in `issues`.
+pub fn transaction(row: &RawValue, list: List) -> Parsed {
+    let mut parsed = row::transaction(row, list, &LAYOUT);
+    if parsed.status.as_ref().is_some_and(|word| word.value == "TRANSACAO_PROCESSANDO") {
+        // The instant of a payment under way is the day on which it was ordered.
+        parsed.transaction_date = parsed.booking_date.take();
+    }
+    parsed
+}
+
+/// One element of the list of accounts. The number is told in parts: bank, branch, number, check digit.
+pub fn account(row: &RawValue) -> ParsedAccount {
+    let mut parsed = row::account(row, &ACCOUNT, &BALANCE);
+    let parts = row::account(row, &NUMBER, &BALANCE);
+    if let Some(number) = &mut parsed.bban {
+        let before = [parts.iban, parts.bban].into_iter().flatten().map(|part| format!("{} ", part.value));
+        let check = parts.other.map(|digit| format!("-{}", digit.value)).unwrap_or_default();
+        number.value = format!("{}{}{check}", before.collect::<String>(), number.value);
+    }
+    let kind = parsed.product.as_ref().and_then(|word| match word.value.as_str() {
+        "CONTA_DEPOSITO_A_VISTA" => Some("CACC"),
+        "CONTA_POUPANCA" => Some("SVGS"),
+        "CONTA_PAGAMENTO_PRE_PAGA" => Some("CASH"),
+        _ => None,
+    });
+    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), "type"));
+    parsed.currency.get_or_insert_with(real);
+    parsed
+}
+
+/// The balances: what can be spent at once, by definition without overdraft and invested money.
+pub fn balance(row: &RawValue) -> ParsedBalance {
+    let mut parsed = row::balance(row, &BALANCE);
+    parsed.kind = Some(Text::new("available".to_owned(), "availableAmount"));
+    parsed.currency.get_or_insert_with(real);
+    parsed.credit_limit_included = Some(false);
+    parsed
+}
