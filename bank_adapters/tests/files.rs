@@ -37,6 +37,14 @@ kid = "2026-01"
 alg = "PS256"
 "#;
 
+/// A key that takes the place of another under its id.
+const SAME_KEY_ID: &str = r#"alg = "PS256"
+[signing.next]
+key = "pki/signing.key"
+kid = "2026-01"
+alg = "PS256"
+"#;
+
 /// An empty folder of one test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bank_adapters").join(name);
@@ -135,6 +143,7 @@ fn a_registration_with_a_mistake_is_refused_with_its_line() {
         ("issuer = \"https", "issuer = \"http", ":6: `issuer`"),
         ("PS256", "RS256", ":21: `signing.alg`"),
         ("scopes", "scope", ":7: unknown field"),
+        ("alg = \"PS256\"", SAME_KEY_ID, "`signing.next.kid`"),
         ("environment =", "id = \"../x\"\nenvironment =", ":3: `id`"),
         ("pki/qwac.key", "pki/none.key", "none.key: "),
     ] {

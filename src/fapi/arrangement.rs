@@ -27,8 +27,7 @@ pub(crate) fn revoke(
     arrangement: &str,
     world: &World<'_>,
 ) -> Result<Call<(), Refusal>, Refusal> {
-    let known = client.security.arrangement_claim.is_some();
-    refusal::CLIENT_ARRANGEMENT_INVALID.require(known)?;
+    arrangements_are_known(client)?;
     let url = metadata.cdr_arrangement_revocation_endpoint();
     let url = url.ok_or_else(|| refusal::METADATA_ARRANGEMENT_ENDPOINT_MISSING.refuse())?;
     let mut form = vec![("cdr_arrangement_id", arrangement.to_owned())];
@@ -41,6 +40,11 @@ pub(crate) fn revoke(
             Endpoint { status: refusal::ARRANGEMENT_STATUS_INVALID, refused: refusal::ARRANGEMENT_REVOCATION_REFUSED };
         wire::expect(response, StatusCode::NO_CONTENT, &endpoint).map(drop)
     }))
+}
+
+/// CDR Security Profile: who knows no arrangements has none to end.
+fn arrangements_are_known(client: &Client) -> Result<(), Refusal> {
+    refusal::CLIENT_ARRANGEMENT_INVALID.require(client.security.arrangement_claim.is_some())
 }
 
 /// The first of the errors in the form of the CDR standards (`urn:au-cds:error:cds-all:Authorisation/InvalidArrangement`).
@@ -115,8 +119,7 @@ impl Withdrawal {
         caller_is_the_holder(&caller, holder)?;
         call_is_for_us(&caller, audience)?;
         let expires_at = call_is_in_time(&caller, now)?;
-        let jti = caller.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty());
-        let jti = jti.ok_or_else(|| refusal::WITHDRAWAL_JTI_MISSING.refuse())?;
+        let jti = call_has_a_name(&caller)?;
         let notice = jws::verify(&self.notice, keys, algs, &SIGNED)?.claims;
         // The notice may have the claims of an assertion too; those that it has are right.
         if notice.contains_key("iss") || notice.contains_key("sub") {
@@ -129,7 +132,7 @@ impl Withdrawal {
             call_is_in_time(&notice, now)?;
         }
         let arrangement = arrangement_is_one(&notice, self.named.as_deref())?;
-        Ok(Withdrawn { arrangement, jti: jti.to_owned(), expires_at })
+        Ok(Withdrawn { arrangement, jti, expires_at })
     }
 }
 
@@ -164,6 +167,12 @@ fn call_is_for_us(claims: &Map<String, Value>, audience: &str) -> Result<(), Ref
 fn call_is_in_time(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, Refusal> {
     let expires_at = claims.get("exp").and_then(Value::as_i64).and_then(|exp| Timestamp::from_second(exp).ok());
     expires_at.filter(|exp| now < *exp).ok_or_else(|| refusal::WITHDRAWAL_EXP_EXPIRED.refuse())
+}
+
+/// RFC 7523 §3 (7), CDR Client Authentication: by its name the caller tells a call from its repetition.
+fn call_has_a_name(claims: &Map<String, Value>) -> Result<String, Refusal> {
+    let jti = claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty());
+    jti.map(str::to_owned).ok_or_else(|| refusal::WITHDRAWAL_JTI_MISSING.refuse())
 }
 
 /// CDR Arrangement Revocation End Point: the signed name counts; a plain one beside it is the same.

@@ -287,7 +287,7 @@ pub(crate) fn begin(
     let url = url.ok_or_else(|| refusal::METADATA_BACKCHANNEL_ENDPOINT_MISSING.refuse())?;
     let delivery = client.security.token_delivery;
     metadata.accepts_backchannel(client.signer.alg(), delivery)?;
-    refusal::CLIENT_SCOPE_INVALID.require(login::asks_for_id_token(&request.what.scope))?;
+    openid_is_asked_for(&request.what.scope)?;
     binding_message_is_short(request.binding_message.as_deref())?;
     let asked = Box::new(Asked::new(client, metadata, &request.what, None, world)?);
     let notification_token = match delivery {
@@ -324,8 +324,7 @@ pub(crate) fn poll(
     pending: PendingAuthentication,
     world: &World<'_>,
 ) -> Result<Call<Polled, Refusal>, Refusal> {
-    // RFC 9700 §4.4: what a server issued goes to that server and to no other.
-    refusal::METADATA_ISSUER_MISMATCH.require(metadata.issuer() == pending.issuer)?;
+    metadata.is_of(&pending.issuer)?;
     login_is_in_time(&pending, world.now)?;
     poll_is_due(&pending, world.now)?;
     let form =
@@ -374,6 +373,11 @@ fn notification_is_about(ping: &Ping, auth_req_id: &SecretString) -> Result<(), 
     let named = ping.auth_req_id.expose_secret().as_bytes();
     let equal = verify_slices_are_equal(named, auth_req_id.expose_secret().as_bytes()).is_ok();
     refusal::PING_AUTH_REQ_ID_MISMATCH.require(equal)
+}
+
+/// OIDC CIBA Core §7.1: `openid` is among the scopes.
+fn openid_is_asked_for(scope: &str) -> Result<(), Refusal> {
+    refusal::CLIENT_SCOPE_INVALID.require(login::asks_for_id_token(scope))
 }
 
 /// OIDC CIBA Core §7.1: short, and of characters that every screen can show.

@@ -71,8 +71,8 @@ impl Client {
         request::begin(self, metadata, request, world)
     }
 
-    /// Pushes an authorization request (RFC 9126), whatever the profile's way, with a fresh state, nonce and PKCE verifier. Send the browser on at
-    /// once and keep the pending login for its return.
+    /// Pushes an authorization request (RFC 9126), whatever the profile's way, with a fresh state, nonce and PKCE verifier.
+    /// Send the browser on at once and keep the pending login for its return.
     pub fn push(
         &self,
         metadata: &Metadata,

@@ -63,8 +63,7 @@ pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed
     let (message, signature) = compact.rsplit_once('.').ok_or_else(format)?;
     let (header, payload) = message.split_once('.').ok_or_else(format)?;
     let header = object(header).ok_or_else(format)?;
-    // RFC 7515 §4.1.11: an extension that must be understood and is not. We understand none.
-    signed.format.require(!header.contains_key("crit"))?;
+    nothing_else_must_be_understood(&header, signed)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| format())?;
     let alg = allowed_alg(&header, algs, &signed.alg)?;
     signature_fits(message, &signature, &keys.fitting(key_id(&header, signed)?, alg), signed)?;
@@ -98,13 +97,19 @@ fn decrypted(
 }
 
 /// FAPI 1.0 Advanced §8.6.1, RFC 8725 §3.1: the key was wrapped in the one way we registered, so never by RSA1_5, and the
-/// content encrypted in a way we know. No compression (RFC 8725 §3.6), and nothing that must be understood and is not.
+/// content encrypted in a way we know. No compression (RFC 8725 §3.6).
 fn encryption_is_ours(header: &Map<String, Value>, decrypter: &dyn Decrypter, signed: &Signed) -> Result<(), Refusal> {
     let word = |name: &str| header.get(name).and_then(Value::as_str);
     let wrapped = word("alg") == Some(decrypter.alg().as_str());
     let content = word("enc").is_some_and(|enc| CONTENT_ENCRYPTIONS.contains(&enc));
     signed.encryption_alg.require(wrapped && content)?;
-    signed.format.require(!header.contains_key("zip") && !header.contains_key("crit"))
+    signed.format.require(!header.contains_key("zip"))?;
+    nothing_else_must_be_understood(header, signed)
+}
+
+/// RFC 7515 §4.1.11, RFC 7516 §4.1.13: an extension that must be understood and is not. We understand none.
+fn nothing_else_must_be_understood(header: &Map<String, Value>, signed: &Signed) -> Result<(), Refusal> {
+    signed.format.require(!header.contains_key("crit"))
 }
 
 /// RFC 8725 §3.1: only an algorithm that is both announced and allowed; never `none`, never what the header likes.

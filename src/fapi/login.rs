@@ -21,7 +21,7 @@ use crate::id_token::{self, About, Context, Identity};
 use crate::jarm;
 use crate::keys::KeySet;
 use crate::metadata::Metadata;
-use crate::profile::{Alg, IdTokenEncryption, IssuerParameter, ResponseForm, TokenBinding};
+use crate::profile::{Alg, IdTokenEncryption, IssuerParameter, ResponseForm, Security, TokenBinding};
 use crate::random;
 use crate::refusal::{self, Refusal};
 use crate::request::{self, AuthorizationRequest};
@@ -87,14 +87,8 @@ impl Asked {
         world: &World<'_>,
     ) -> Result<Self, Refusal> {
         let security = &client.security;
-        let missing = || refusal::CLIENT_INTENT_MISSING.refuse();
-        let intent = match &security.intent_claim {
-            Some(claim) => Some((claim.clone(), request.intent.clone().ok_or_else(missing)?)),
-            None => None,
-        };
-        let unknown = request.arrangement.is_some() && security.arrangement_claim.is_none()
-            || request.sharing_seconds.is_some() && security.duration_claim.is_none();
-        refusal::CLIENT_ARRANGEMENT_INVALID.require(!unknown)?;
+        let intent = intent_to_name(security, request)?;
+        sharing_can_be_told(security, request)?;
         Ok(Self {
             acr_required: security.acr_required,
             arrangement: security.arrangement_claim.clone().map(|claim| (claim, request.arrangement.clone())),
@@ -269,8 +263,8 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Reads the query or the fragment of the redirect, or the form that was posted to it, without a leading `?` or `#`. A parameter that is
-    /// given twice is refused (RFC 6749 §3.1); unknown ones are ignored.
+    /// Reads the query or the fragment of the redirect, or the form that was posted to it, without a leading `?` or `#`.
+    /// A parameter that is given twice is refused (RFC 6749 §3.1); unknown ones are ignored.
     pub fn parse(query: &str) -> Result<Self, Refusal> {
         refusal::CALLBACK_PARAMETER_INVALID.require(query.len() <= CALLBACK_BYTES_MAX)?;
         let mut parameters = BTreeMap::new();
@@ -364,6 +358,20 @@ pub(crate) fn tag(secret: &str) -> [u8; 32] {
 /// OIDC Core §3.1.2.1: `openid` among the scopes makes it an OpenID request.
 pub(crate) fn asks_for_id_token(scope: &str) -> bool {
     scope.split(' ').any(|word| word == "openid")
+}
+
+/// OIDC Core §5.5, UK Open Banking Security Profile: where the profile names what is authorised, the request knows it.
+fn intent_to_name(security: &Security, request: &AuthorizationRequest) -> Result<Option<(String, String)>, Refusal> {
+    let Some(claim) = &security.intent_claim else { return Ok(None) };
+    let intent = request.intent.clone().ok_or_else(|| refusal::CLIENT_INTENT_MISSING.refuse())?;
+    Ok(Some((claim.clone(), intent)))
+}
+
+/// CDR Security Profile, request object: what the request says of the sharing has a claim to stand in.
+fn sharing_can_be_told(security: &Security, request: &AuthorizationRequest) -> Result<(), Refusal> {
+    let arrangement = request.arrangement.is_none() || security.arrangement_claim.is_some();
+    let duration = request.sharing_seconds.is_none() || security.duration_claim.is_some();
+    refusal::CLIENT_ARRANGEMENT_INVALID.require(arrangement && duration)
 }
 
 /// RFC 9700 §2.1: a login that was left lying is not picked up again.

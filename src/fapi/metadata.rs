@@ -135,6 +135,11 @@ impl Metadata {
         &self.introspection_algs
     }
 
+    /// RFC 9700 §4.4: what a server issued goes to that server and to no other.
+    pub(crate) fn is_of(&self, issuer: &str) -> Result<(), Refusal> {
+        refusal::METADATA_ISSUER_MISMATCH.require(self.issuer() == issuer)
+    }
+
     /// RFC 8414 §2: a client assertion has an algorithm that the server announces, where it announces any.
     pub(crate) fn accepts_assertion_alg(&self, alg: Alg) -> Result<(), Refusal> {
         announces(self.assertion_algs.as_deref(), alg.as_str(), &refusal::METADATA_AUTH_ALGS_MISMATCH)
@@ -337,10 +342,12 @@ fn is_plain_loopback(url: &Url) -> bool {
     url.scheme() == "http" && loopback && is_bare(url)
 }
 
-/// RFC 6749 §3.1: no fragment; and no user information, which would end in a header, and no endless address.
+/// RFC 6749 §3.1: no fragment; and no user information, which would end in a header, no endless address, and none that a
+/// request cannot carry: hosts may have characters for a browser that they do not have for HTTP (RFC 9110 §4.2).
 fn is_bare(url: &Url) -> bool {
     let nothing_else = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    url.has_host() && nothing_else && url.as_str().len() <= URL_BYTES_MAX
+    let carried = url.as_str().parse::<http::Uri>().is_ok();
+    url.has_host() && nothing_else && carried && url.as_str().len() <= URL_BYTES_MAX
 }
 
 /// Asks an issuer for its metadata. The issuer comes from an authoritative source, such as a register, never from a

@@ -327,7 +327,14 @@ fn metadata_rows() -> Vec<Row> {
 fn endpoint_rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for endpoint in ["authorization_endpoint", "jwks_uri"] {
-        for address in ["http://as.example/x", "https://as.example/x#f", "https://u@as.example/x", "data:x"] {
+        for address in [
+            "http://as.example/x",
+            "https://as.example/x#f",
+            "https://u@as.example/x",
+            "https://:p@as.example/x",
+            "https://as{.example/x",
+            "data:x",
+        ] {
             rows.push(metadata_member("metadata.endpoint.invalid", endpoint, json!(address)));
         }
     }

@@ -145,8 +145,7 @@ pub(crate) fn redeem(
     code: RedeemableCode,
     world: &World<'_>,
 ) -> Result<Call<Redeemed, Refusal>, Refusal> {
-    // RFC 9700 §4.4: the code goes to the server that issued it and to no other.
-    refusal::METADATA_ISSUER_MISMATCH.require(metadata.issuer() == code.issuer)?;
+    metadata.is_of(&code.issuer)?;
     let form = vec![
         ("grant_type", "authorization_code".to_owned()),
         ("code", code.code.expose_secret().to_owned()),
@@ -326,8 +325,7 @@ pub(crate) fn resource(
     tokens: &Tokens,
     world: &World<'_>,
 ) -> Result<Call<http::Response<Bytes>, Refusal>, Refusal> {
-    let uri = request.uri().clone();
-    refusal::RESOURCE_REQUEST_INVALID.require(uri.scheme_str() == Some("https") && uri.authority().is_some())?;
+    address_is_absolute_https(request.uri())?;
     let key = bound_to(client, tokens.dpop.clone())?;
     let (scheme, token) = (client.security.binding.token_type(), tokens.access_token.clone());
     let nonces = client.nonces.clone();
@@ -340,6 +338,11 @@ pub(crate) fn resource(
         Ok(request)
     };
     challengeable(client, Role::Resource, build, world, |response, _| Ok(response))
+}
+
+/// RFC 9449 §4.2 (`htu`), FAPI 2.0 Security Profile §5.2.1: the proof names the whole address, and it is over TLS.
+fn address_is_absolute_https(uri: &http::Uri) -> Result<(), Refusal> {
+    refusal::RESOURCE_REQUEST_INVALID.require(uri.scheme_str() == Some("https") && uri.authority().is_some())
 }
 
 /// An authenticated call of the token endpoint, with a proof where the tokens are to be bound to a key (RFC 9449 §5).

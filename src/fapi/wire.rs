@@ -57,7 +57,7 @@ pub(crate) fn authorise(request: &mut Request<Bytes>, scheme: &str, token: &Secr
 fn request(method: Method, url: &Url, body: Bytes) -> Request<Bytes> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    // Every URL that gets here was checked to be absolute https; the URL and URI grammars agree on what `Url` prints.
+    // Every URL that gets here was checked to be one that HTTP can carry (`metadata::is_https`).
     *request.uri_mut() = url.as_str().parse().unwrap_or_default();
     request.headers_mut().insert(ACCEPT, http::HeaderValue::from_static("application/json"));
     request

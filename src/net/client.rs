@@ -232,7 +232,8 @@ fn body_error(error: &reqwest::Error) -> TransportError {
     if error.is_timeout() { TransportError::TimedOut { sent: true } } else { TransportError::Lost(Loss::Body) }
 }
 
-fn tls_config(config: ClientConfig) -> Result<rustls::ClientConfig, rustls::Error> {
+/// The TLS half of a client.
+pub(crate) fn tls_config(config: ClientConfig) -> Result<rustls::ClientConfig, rustls::Error> {
     let time = Arc::new(TlsTime(config.clock));
     let builder = rustls::ClientConfig::builder_with_details(provider(config.post_quantum), time)
         .with_protocol_versions(VERSIONS)?

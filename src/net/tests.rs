@@ -14,11 +14,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::world::Clock;
 use jiff::Timestamp;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::tls_config;
 use crate::pki::{Pki, PkiRequest, generate};
 use crate::serve::{ClientCertificates, PeerCertificate, ServeConfig, ServeError, Serving, Transport, serve};
 use crate::{Client, ClientConfig, Egress, Limits, Loss, Psd2Role, TransportError, Unsent};
@@ -159,6 +162,34 @@ async fn a_server_that_is_not_the_one_we_meant_gets_no_request() {
         assert!(error.is_safe_to_repeat());
     }
     assert_eq!(hits.load(Ordering::SeqCst), 0);
+}
+
+/// Two connections of one client, one after the other: how each began, and by which version of TLS.
+async fn begun_twice(pki: &Pki, address: SocketAddr, resumption: bool) -> Vec<(HandshakeKind, ProtocolVersion)> {
+    let mut tls = tls_config(ClientConfig { resumption, ..settings(pki) }).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let connector = TlsConnector::from(Arc::new(tls));
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        // Tickets come behind the handshake, with the answer.
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        let (_, session) = stream.get_ref();
+        begun.push((session.handshake_kind().unwrap(), session.protocol_version().unwrap()));
+    }
+    begun
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_only_where_it_may_be_and_speaks_the_newest_version() {
+    let pki = pki();
+    let (serving, _running) = serve_tls(&pki, Router::new().route("/", get(whoami))).await;
+    let full = (HandshakeKind::Full, ProtocolVersion::TLSv1_3);
+    assert_eq!(begun_twice(&pki, serving.address, false).await, [full, full]);
+    let resumed = (HandshakeKind::Resumed, ProtocolVersion::TLSv1_3);
+    assert_eq!(begun_twice(&pki, serving.address, true).await, [full, resumed]);
 }
 
 #[tokio::test]

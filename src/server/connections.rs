@@ -350,7 +350,8 @@ impl Parts<'_> {
             egress: if local { Egress::loopback_allowed() } else { Egress::public() },
             limits,
             post_quantum: false,
-            resumption: true,
+            // Open Finance Brasil forbids it, and a resumed session would go on under the certificate that it began with.
+            resumption: false,
             clock: self.connections.clock.clone(),
         })?)
     }

@@ -52,6 +52,9 @@ pub(crate) struct ProbeArgs {
     /// A header of that call: `x-v=1`. Repeat it for each
     #[arg(long, value_name = "NAME=VALUE", value_parser = header, requires = "resource")]
     header: Vec<(String, String)>,
+    /// End with that call: nothing is refreshed or ended afterwards, as conformance suites want it
+    #[arg(long, requires = "resource")]
+    stop_at_resource: bool,
     /// For how many seconds data are to be shared, where the profile has a claim that says so
     #[arg(long, value_name = "SECONDS")]
     sharing: Option<u32>,

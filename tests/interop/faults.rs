@@ -35,16 +35,23 @@ fn tables() -> Vec<Table> {
     let plain = || named(fapi2(), "ES256, rotation");
     let hybrid = || named(fapi1(), "fragment, ES256");
     let proved = named(bound_to_keys(), "private_key_jwt, DPoP with nonces");
-    let wrapped = Combination { encryption: Some(KeyEncryption::RsaOaep), ..hybrid() };
+    let signed = || named(message_signing(), "private_key_jwt, ES256");
+    let wrapped = |base| Combination { encryption: Some(KeyEncryption::RsaOaep), ..base };
+    let without_id_token = Combination { scope: "accounts", ..plain() };
     vec![
         Table { arguments: &["--timeout", "5"], ..Table::new(plain(), planted::SLOW, &[]) },
         Table::new(plain(), planted::PLAIN, planted::ODD),
-        Table::new(hybrid(), planted::HYBRID, &[]),
+        Table::new(hybrid(), planted::HYBRID, planted::ODD_HYBRID),
+        Table::new(without_id_token, &[], planted::ODD_WITHOUT_ID_TOKEN),
         Table::new(plain(), planted::NETWORK, &[]),
         Table::new(named(elsewhere(), "poll, private_key_jwt"), planted::ELSEWHERE, planted::ODD_ELSEWHERE),
         Table::new(named(registering(), "FAPI 2"), planted::REGISTERING, &[]),
-        Table::new(named(message_signing(), "private_key_jwt, ES256"), planted::SIGNED, &[]),
-        Table { ours: wrapped, ..Table::new(hybrid(), planted::WRAPPED, planted::ODD_WRAPPED) },
+        Table::new(signed(), planted::SIGNED, planted::ODD_SIGNED),
+        Table {
+            ours: wrapped(signed()),
+            ..Table::new(signed(), planted::WRAPPED_RESPONSE, planted::ODD_WRAPPED_RESPONSE)
+        },
+        Table { ours: wrapped(hybrid()), ..Table::new(hybrid(), planted::WRAPPED, planted::ODD_WRAPPED) },
         Table::new(named(fapi1(), "UK intent"), planted::INTENT, &[]),
         Table::new(named(fapi2(), "RAR"), planted::DETAILS, &[]),
         Table::new(proved, planted::PROVED, planted::ODD_PROVED),
@@ -53,6 +60,30 @@ fn tables() -> Vec<Table> {
 
 fn named(all: Vec<Combination>, name: &str) -> Combination {
     all.into_iter().find(|combination| combination.name.contains(name)).expect("a combination of this name")
+}
+
+/// The negative cases of the suite's client modules that our profiles meet: by prefix.
+const NEGATIVE: [(&str, &[u8]); 9] = [
+    ("R-DISC", &[1, 4]),
+    ("R-AR", &[2, 3, 4, 5, 7]),
+    ("R-JARM", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("R-TRS", &[5]),
+    ("R-IDT", &[1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22]),
+    ("R-ALG", &[1]),
+    ("R-ERR", &[1, 3]),
+    ("R-PAR", &[11]),
+    ("R-CIBA", &[10, 11, 12]),
+];
+
+/// No case is without a row.
+fn every_case_is_met(tables: &[Table]) {
+    let rows: Vec<&str> = tables.iter().flat_map(|table| table.bad).map(|(requirement, ..)| *requirement).collect();
+    for (prefix, numbers) in NEGATIVE {
+        for number in numbers {
+            let case = format!("{prefix}-{number:02} ");
+            assert!(rows.iter().any(|row| row.starts_with(&case)), "{case}has no row");
+        }
+    }
 }
 
 /// What came of a table.
@@ -74,6 +105,7 @@ impl Found {
 #[test]
 fn every_planted_fault_is_refused_for_the_right_reason_and_nothing_follows() {
     let tables = tables();
+    every_case_is_met(&tables);
     let found: Vec<Found> = thread::scope(|scope| {
         let running: Vec<_> = tables.iter().map(|table| scope.spawn(|| attempt(table))).collect();
         running.into_iter().map(|table| table.join().expect("a table")).collect()
@@ -98,17 +130,21 @@ fn attempt(table: &Table) -> Found {
         probe::run_with(&table.ours, &proxy.front, resource.as_deref(), table.arguments)
     };
     let mut found = Found::default();
-    let twin = probe(Fault::Nothing);
-    assert!(twin.ok, "{} without a fault: {twin:#?}\n{}", table.server.name, provider.said());
-    found.line(table.server.name, &format!("without a fault: {}", twin.summary()));
+    // Without the fault the same login passes: at first, and again after each fault, which left nothing behind.
+    let twin = || {
+        let twin = probe(Fault::Nothing);
+        assert!(twin.ok, "{} without a fault: {twin:#?}\n{}", table.server.name, provider.said());
+        twin.summary()
+    };
+    found.line(table.server.name, &format!("without a fault: {}", twin()));
     for (requirement, fault, reason) in table.bad {
         let outcome = probe(*fault);
         let (planted, afterwards) = proxy.afterwards();
-        found.line(requirement, &outcome.summary());
         if outcome.reason.as_deref() != Some(*reason) || !planted || !afterwards.is_empty() {
             let what = format!("{requirement}: not {reason}; planted {planted}, then {afterwards:?}\n{outcome:#?}");
             found.failures.push(what);
         }
+        found.line(requirement, &format!("{:<72} twin {}", outcome.summary(), twin()));
     }
     for (requirement, fault) in table.good {
         let outcome = probe(*fault);
@@ -118,6 +154,26 @@ fn attempt(table: &Table) -> Found {
         }
     }
     found
+}
+
+/// A run of the suite ends with the resource call, and whatever comes later fails it: `--stop-at-resource` leaves it at
+/// that, where a probe would go on.
+#[test]
+fn nothing_is_asked_for_once_the_resource_was_read() {
+    let combination = named(fapi2(), "ES256, rotation");
+    let proxy = Proxy::start("localhost", &certificates::ours());
+    let provider = provider::start(&combination, Some(&Front { issuer: &proxy.front, aliased: &proxy.aliased }));
+    proxy.stand_before(provider.port);
+    let resource = provider.resource(&combination);
+    for (arguments, last, then) in
+        [(&["--stop-at-resource"][..], "resource", &[][..]), (&[], "refresh", &["POST /token", "POST /token"])]
+    {
+        proxy.plant(Fault::Answer("/me", |_| {}));
+        let outcome = probe::run_with(&combination, &proxy.front, resource.as_deref(), arguments);
+        assert!(outcome.ok && outcome.stage == last, "{outcome:#?}");
+        let (read, afterwards) = proxy.afterwards();
+        assert!(read && afterwards == then, "{afterwards:?}");
+    }
 }
 
 /// TLS before anything else: a server of another authority, one under another name, and one whose time is over.

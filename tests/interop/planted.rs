@@ -63,6 +63,11 @@ pub(crate) const PLAIN: &[Row] = &[
         Fault::Metadata(|b| b["issuer"] = format!("{}INVALID", text(&b["issuer"])).into()),
         "metadata.issuer.mismatch",
     ),
+    (
+        "R-DISC-04 issuer, this once",
+        Fault::Once(METADATA, |r| r.json(|b| b["issuer"] = "https://other.example".into())),
+        "metadata.issuer.mismatch",
+    ),
     ("metadata without issuer", Fault::Metadata(|b| take(b, "issuer")), "metadata.issuer.mismatch"),
     (
         "metadata, http endpoint",
@@ -114,6 +119,15 @@ pub(crate) const PLAIN: &[Row] = &[
     ("code and error", Fault::Callback(|q| again(q, "error", "server_error")), "callback.parameter.invalid"),
     ("R-AR-04 state wrong", Fault::Callback(|q| set(q, "state", "of-another-login")), "callback.state.mismatch"),
     ("R-AR-05 state missing", Fault::Callback(|q| without(q, "state")), "callback.state.missing"),
+    (
+        "R-AR-07 nothing right",
+        Fault::Callback(|q| {
+            set(q, "iss", "https://other.example/");
+            set(q, "state", "of-another-login");
+            set(q, "code", "of-another-login");
+        }),
+        "callback.iss.mismatch",
+    ),
     ("code missing", Fault::Callback(|q| without(q, "code")), "callback.code.missing"),
     (
         "access denied",
@@ -136,6 +150,12 @@ pub(crate) const PLAIN: &[Row] = &[
         }),
         "token.grant.refused",
     ),
+    (
+        "R-ERR-01 token error, for now",
+        Fault::Answer("/token", |r| r.refuse(503, "temporarily_unavailable")),
+        "token.grant.refused",
+    ),
+    ("R-TRS-05 good token, no subject", Fault::IdToken(|j| j.without("sub")), "id_token.sub.missing"),
     ("token of the wrong type", Fault::Token(|b| b["token_type"] = "DPoP".into()), "token.token_type.mismatch"),
     ("token with a line break", Fault::Token(|b| b["access_token"] = "a\r\nb".into()), "token.access_token.invalid"),
     ("no ID token", Fault::Token(|b| take(b, "id_token")), "token.id_token.missing"),
@@ -274,6 +294,11 @@ pub(crate) const WRAPPED: &[Row] = &[
     ("R-IDT-20 RSA1_5", Fault::Wrap(RsaesJweAlgorithm::Rsa1_5), "id_token.enc.mismatch"),
     ("wrapped in a way we did not register", Fault::Wrap(RsaesJweAlgorithm::RsaOaep256), "id_token.enc.mismatch"),
 ];
+
+/// Signed responses that are encrypted to us.
+#[expect(deprecated, reason = "RSA1_5 is what a client must refuse")]
+pub(crate) const WRAPPED_RESPONSE: &[Row] =
+    &[("R-ALG-01 RSA1_5", Fault::Wrap(RsaesJweAlgorithm::Rsa1_5), "jarm.enc.mismatch")];
 
 /// Tokens bound to a key.
 pub(crate) const PROVED: &[Row] = &[
@@ -477,6 +502,15 @@ pub(crate) const ODD: &[Good] = &[
         }),
     ),
     (
+        "R-DISC-07 metadata, much",
+        Fault::Metadata(|b| {
+            b["code_challenge_methods_supported"] = json!(["plain", "S256"]);
+            b["require_pushed_authorization_requests"] = true.into();
+            b["tls_client_certificate_bound_access_tokens"] = true.into();
+            b["a_word_of_their_own"] = json!({ "id_token_signing_alg_values_supported": ["none"] });
+        }),
+    ),
+    (
         "R-KEY-05 decoy of the same kid",
         Fault::Jwks(|b| {
             let mut decoy = b["keys"][0].clone();
@@ -490,9 +524,25 @@ pub(crate) const ODD: &[Good] = &[
     ("R-TRS-01 token_type in odd case", Fault::Token(|b| b["token_type"] = "bEARER".into())),
     ("R-TRS-02 no expires_in", Fault::Token(|b| take(b, "expires_in"))),
     ("R-TRS-03 no scope", Fault::Token(|b| take(b, "scope"))),
+    ("R-TRS-04 refresh token of any sign", Fault::OddRefreshToken),
     ("R-IDT-06 aud in a list", Fault::IdToken(|j| j.claims["aud"] = json!(["tpp-1"]))),
     ("R-IDT-18 no at_hash", Fault::IdToken(|j| j.without("at_hash"))),
     ("unknown parameter", Fault::Callback(|q| again(q, "session_state", "x"))),
+];
+
+/// The same for a login that asks for no ID token.
+pub(crate) const ODD_WITHOUT_ID_TOKEN: &[Good] = &[("R-DISC-06 no keys", Fault::Metadata(|b| take(b, "jwks_uri")))];
+
+/// The same for an ID token beside the code, which names the issuer.
+pub(crate) const ODD_HYBRID: &[Good] = &[("R-AR-06 no iss", Fault::Callback(|q| without(q, "iss")))];
+
+/// The same for signed responses.
+pub(crate) const ODD_SIGNED: &[Good] = &[("R-JARM-10 neither iat nor typ", Fault::Jarm(|j| j.without("iat")))];
+
+/// The same for those that are encrypted, too.
+pub(crate) const ODD_WRAPPED_RESPONSE: &[Good] = &[
+    ("R-JARM-11 encrypted response", Fault::Wrap(RsaesJweAlgorithm::RsaOaep)),
+    ("R-JARM-11 open response", Fault::Nothing),
 ];
 
 /// The same for users who are asked elsewhere.

@@ -34,10 +34,11 @@ pub(crate) struct Provider {
 
 impl Provider {
     /// A resource that takes access tokens: the user's own data, where certificates are wanted if tokens are bound to one.
-    /// Tokens of a rich request are for another server, which nobody plays.
+    /// Tokens of a rich request are for another server, which nobody plays, and those without an identity open nothing here.
     pub(crate) fn resource(&self, combination: &Combination) -> Option<String> {
         let bound = combination.security.binding == TokenBinding::Mtls;
-        (!combination.details).then(|| format!("{}/me", if bound { &self.aliased } else { &self.issuer }))
+        (!combination.details && combination.openid())
+            .then(|| format!("{}/me", if bound { &self.aliased } else { &self.issuer }))
     }
 
     /// Everything it said.

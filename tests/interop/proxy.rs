@@ -44,6 +44,8 @@ pub(crate) const KID: &str = "proxy";
 pub(crate) const RSA_KID: &str = "rsa-any";
 /// Where the conformance suite sends a browser whose request it does not like.
 pub(crate) const ERROR_PAGE: &str = "/log-detail.html";
+/// What a refresh token may begin with, and a form must escape (RFC 6749 §A.17).
+const ODD_SIGNS: &str = r#"& +%=#"'~"#;
 /// Largest request that is handed on.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -181,6 +183,8 @@ pub(crate) enum Fault {
     /// The ID token from the token endpoint.
     IdToken(fn(&mut Jwt)),
     Token(fn(&mut Value)),
+    /// Every refresh token begins with signs that a form must escape.
+    OddRefreshToken,
     /// How the key of the encrypted ID token beside the code is wrapped.
     Wrap(RsaesJweAlgorithm),
     /// The first answer of a path, and no other.
@@ -272,7 +276,7 @@ async fn handle(inner: Arc<Inner>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     inner.note(&format!("{} {path}", parts.method), &path);
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.expect("a body");
+    let body = inner.as_given(&path, axum::body::to_bytes(body, BODY_BYTES_MAX).await.expect("a body"));
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let port = *inner.port.lock().expect("nobody panicked");
     let mut onward = http::Request::builder().method(parts.method).uri(format!("http://127.0.0.1:{port}{path}{query}"));
@@ -384,6 +388,18 @@ impl Inner {
         }
     }
 
+    /// What the client sends, with the refresh token as the server gave it.
+    fn as_given(&self, path: &str, body: Bytes) -> Bytes {
+        if path != "/token" || !matches!(self.state().fault, Fault::OddRefreshToken) {
+            return body;
+        }
+        let fields = form_urlencoded::parse(&body).map(|(name, value)| {
+            let given = value.strip_prefix(ODD_SIGNS).filter(|_| name == "refresh_token").map(str::to_owned);
+            (name, given.unwrap_or_else(|| value.into_owned()))
+        });
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into()
+    }
+
     fn tokens(&self, body: &mut Value, fault: Fault) {
         if body["access_token"].is_null() {
             return;
@@ -399,6 +415,10 @@ impl Inner {
         }
         if let Fault::Token(change) = fault {
             change(body);
+            self.planted();
+        }
+        if let (Fault::OddRefreshToken, Some(token)) = (fault, body["refresh_token"].as_str()) {
+            body["refresh_token"] = format!("{ODD_SIGNS}{token}").into();
             self.planted();
         }
     }

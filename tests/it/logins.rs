@@ -187,6 +187,23 @@ async fn an_answer_that_a_check_refuses_is_the_last_of_its_login() {
     world.end().await;
 }
 
+/// What a server says of itself may change between two logins, under the same issuer.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_login_asks_the_server_anew_what_it_is() {
+    let world = World::start().await;
+    for person in [CUSTOMER, NEIGHBOUR] {
+        let requests = world.bank.requests().len();
+        let returning = Returning::from_bank(&world, person, Decision::ApproveAll).await;
+        let begun = world.bank.requests().len();
+        assert!(matches!(returning.arrives(&world).await, Arrival::Connected(_)));
+        let sent = sent_since(&world, requests);
+        let (before, after) = sent.split_at(begun - requests);
+        assert_eq!((before[0].as_str(), after[0].as_str()), (SWEEP[0], SWEEP[0]), "{sent:?}");
+        assert_eq!(after.iter().filter(|line| line.as_str() == "GET /jwks").count(), 1, "{sent:?}");
+    }
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_belongs_to_no_login_changes_nothing() {
     let world = World::start().await;

@@ -167,6 +167,9 @@ impl Probe {
             let passed = self.read_resource(url, &asked.header, &tokens).await;
             self.note("resource", passed)?;
         }
+        if asked.stop_at_resource {
+            return Ok(());
+        }
         let passed = self.refresh(metadata, &tokens).await;
         self.note("refresh", passed)?;
         let Some(arrangement) = &tokens.arrangement else { return Ok(()) };
@@ -255,8 +258,8 @@ impl Probe {
         Ok((keys, detail))
     }
 
-    /// The fragment where the response comes in one, else the query; the other counts for nothing. An unknown key is looked for once more, before the
-    /// verdict.
+    /// The fragment where the response comes in one, else the query; the other counts for nothing. An unknown key is looked
+    /// for once more, before the verdict.
     async fn come_back(
         &mut self,
         metadata: &Metadata,
