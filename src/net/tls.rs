@@ -7,12 +7,16 @@ use ::aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::world::Clock;
+use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, RootCertStore};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::time::ASN1Time;
 
 use crate::remote::{Remote, RemoteKey};
 
@@ -127,6 +131,16 @@ impl Identity {
     /// When the chain cannot be read.
     pub fn from_remote(chain_pem: &[u8], key: Arc<dyn RemoteKey>) -> Result<Self, IdentityError> {
         Ok(Self(Arc::new(CertifiedKey::new(certificates(chain_pem)?, Arc::new(Remote(key))))))
+    }
+
+    /// Since when and until when the leaf is valid (RFC 5280 §4.1.2.5).
+    ///
+    /// # Errors
+    /// [`IdentityError::Certificate`] when its dates are outside any calendar.
+    pub fn validity(&self) -> Result<(Timestamp, Timestamp), IdentityError> {
+        let (_, leaf) = X509Certificate::from_der(self.certificate_der()).map_err(|_| IdentityError::Certificate)?;
+        let moment = |time: ASN1Time| Timestamp::from_second(time.timestamp()).map_err(|_| IdentityError::Certificate);
+        Ok((moment(leaf.validity().not_before)?, moment(leaf.validity().not_after)?))
     }
 
     /// The thumbprint by which a server knows the certificate (`x5t#S256`, RFC 8705 §3.1).

@@ -129,6 +129,29 @@ impl Connections {
         Ok(all)
     }
 
+    /// What each file of a folder makes, or why it makes nothing; for those who look before they serve.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn survey(
+        folder: &Path,
+        directory: &Directory,
+        allow_loopback: bool,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Vec<(PathBuf, anyhow::Result<Arc<Connection>>)>> {
+        let empty = RwLock::default();
+        let all = Self { folder: folder.to_owned(), allow_loopback, clock: clock.clone(), by_id: empty };
+        let mut files = all.files()?;
+        files.sort();
+        Ok(files
+            .into_iter()
+            .map(|file| {
+                let made = all.open(&file, directory, &[]).map(|held| held.connection);
+                (file, made)
+            })
+            .collect())
+    }
+
     /// The connection of a registration.
     pub fn get(&self, id: &RegistrationId) -> Option<Arc<Connection>> {
         let held = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
@@ -372,7 +395,7 @@ fn decrypter(key: &SigningKey) -> anyhow::Result<Arc<dyn Decrypter>> {
 }
 
 /// The certificates of a registration, the one that is to take over behind the other.
-fn identities(transport: &Transport) -> anyhow::Result<Vec<TransportIdentity>> {
+pub(crate) fn identities(transport: &Transport) -> anyhow::Result<Vec<TransportIdentity>> {
     let first = (&transport.certificate, &transport.key);
     let next = transport.next.as_ref().map(|(certificate, key)| (certificate, key));
     let identity = |(certificate, key): (&String, &SecretString)| -> anyhow::Result<TransportIdentity> {

@@ -10,6 +10,7 @@ pub mod bank_calls;
 pub mod config;
 pub mod connections;
 pub mod database;
+pub mod doctor;
 pub mod evidence_log;
 pub mod fault;
 mod hardware;

@@ -91,6 +91,21 @@ impl Default for StoreConfig {
     }
 }
 
+/// What [`Store::condition`] sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The server's version, as it says it.
+    pub version: String,
+    /// The server's clock.
+    pub now: jiff::Timestamp,
+    /// Whether our role may act as those of the schema, as far as they exist.
+    pub may_act: bool,
+    /// Migrations of this build that the database has not seen.
+    pub missing: usize,
+    /// Migrations of the database that this build has not seen: a newer build has been here.
+    pub unknown: usize,
+}
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -134,6 +149,37 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.pool.execute("select 1").await?;
         Ok(())
+    }
+
+    /// What a look at the server shows, without changing anything; for those who look before they serve.
+    pub async fn condition(&self) -> Result<Condition, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let (version, now): (String, jiff_sqlx::Timestamp) =
+            sqlx::query_as("select current_setting('server_version'), clock_timestamp()")
+                .fetch_one(&mut *connection)
+                .await?;
+        let (may_act,): (bool,) = sqlx::query_as(
+            "select coalesce(bool_and(pg_has_role(oid, 'member')), true) from pg_roles
+             where rolname in ('tributary_app', 'tributary_system')",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let (known,): (bool,) =
+            sqlx::query_as("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+        let applied: Vec<(i64,)> = if known {
+            sqlx::query_as("select version from _sqlx_migrations where success").fetch_all(&mut *connection).await?
+        } else {
+            Vec::new()
+        };
+        let ours: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        let there = |version: &i64| applied.iter().any(|(applied,)| applied == version);
+        Ok(Condition {
+            version,
+            now: now.to_jiff(),
+            may_act,
+            missing: ours.iter().filter(|version| !there(version)).count(),
+            unknown: applied.iter().filter(|(applied,)| !ours.contains(applied)).count(),
+        })
     }
 
     /// A transaction that sees one tenant and acts as `tributary_app`. Dropping it rolls back.

@@ -7,6 +7,7 @@ mod certs;
 mod clock;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 #[expect(clippy::float_arithmetic, reason = "a confidence is an estimate, not money")]
 mod enrich;
 mod evidence;
@@ -44,6 +45,8 @@ enum Command {
     /// Check or show the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look for what is wrong with this installation, and say what to do
+    Doctor(doctor::DoctorArgs),
     /// Certificates
     #[command(subcommand)]
     Certs(certs::CertsCommand),
@@ -103,6 +106,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(file) => block_on(serve::serve(load(&file)?)),
         Command::Migrate(file) => block_on(serve::migrate(load(&file)?)),
         Command::Config(command) => settings(&command),
+        Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Certs(command) => certs::run(&command),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Banks(command) => banks::run(command),

@@ -5,6 +5,7 @@
 mod api;
 mod canary;
 mod crash;
+mod doctor;
 mod hardware;
 mod identity;
 mod journey;
