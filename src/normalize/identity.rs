@@ -18,4 +18,4 @@ mod simulation;
 
 pub use align::{Alignment, Coverage, Evidence, Listed, Outcome, Stored, Twin, align, opens_from};
 pub use sketch::Sketch;
-pub use trust::{Count, IdField, Lingering, PendingDays, Trust};
+pub use trust::{Count, Delays, IdField, Lingering, PendingDays, Trust};

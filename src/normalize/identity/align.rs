@@ -10,6 +10,7 @@ use domain::records::Status;
 use jiff::Span;
 use jiff::civil::Date;
 
+use super::booking::amount_changed;
 use super::pages::{self, Repeat};
 use super::sketch::Sketch;
 use super::trust::{IdField, PendingDays, Trust};
@@ -22,6 +23,10 @@ const BACK_DAYS: i32 = 20;
 const ID_DAYS_MAX: i32 = 10;
 /// Longest time in which a pending row that is dated anew is followed, in days.
 const REDATED_DAYS_MAX: i32 = 7;
+/// Booked rows that must have been replaced before the bank is known to replace them.
+const REPLACED_MIN: u32 = 3;
+/// Rows that must have lost a word as their text changed before it is known to say nothing.
+const DROPPED_MIN: u32 = 3;
 /// Pairs of equal rows that are weighed one by one; beyond it they are paired in their order.
 const PAIRS_MAX: usize = 10_000;
 
@@ -207,8 +212,8 @@ pub fn align<I: Copy + Eq>(
     trust: &Trust,
 ) -> Alignment<I> {
     let mut work = Work::new(stored, listed, *coverage, trust);
-    work.overlaps();
     work.everything();
+    work.overlaps();
     work.ids();
     work.content(Live::Stored);
     work.earlier_forms();
@@ -243,8 +248,8 @@ pub(super) struct Work<'a, I> {
     pub(super) taken: Vec<bool>,
     /// Whether a stored row was named in a doubt: what did not decide then does not decide for less.
     pub(super) doubted: Vec<bool>,
-    /// Whether a listed row is one of several that a doubt was about.
-    pub(super) contested: Vec<bool>,
+    /// The stored row that a listed one, with others, was in doubt to continue, and by what.
+    pub(super) contested: Vec<Option<(usize, Evidence)>>,
     /// Fields whose equal values mean one payment: of booked rows, of provisional ones.
     pub(super) naming: [[bool; IdField::ALL.len()]; 2],
     /// Fields of booked rows whose different values mean two payments.
@@ -257,7 +262,13 @@ pub(super) struct Work<'a, I> {
     pub(super) links: HashMap<u64, (u32, u32)>,
     /// Whether provisional rows are known to stay listed beside their bookings.
     pub(super) lingers: bool,
+    /// Whether the bank is known to replace booked rows by others.
+    pub(super) replaces: bool,
+    /// Longest usual time from a purchase to its booking, in days.
+    pub(super) usual_delay: i32,
     balance_runs: bool,
+    /// Rows that are one of the page before again, and rows that may be.
+    certain: Vec<(usize, usize)>,
     possible: Vec<(usize, usize)>,
     pub(super) seen: Trust,
 }
@@ -265,6 +276,7 @@ pub(super) struct Work<'a, I> {
 impl<'a, I: Copy + Eq> Work<'a, I> {
     fn new(stored: &'a [Stored<I>], listed: &'a [Listed], coverage: Coverage, trust: &Trust) -> Self {
         let balance_runs = pages::balance_runs(listed);
+        let repeats = pages::repeats(listed, balance_runs, trust);
         let (common, places) = weigh_words(stored, listed);
         let mut work = Self {
             stored,
@@ -274,15 +286,18 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             partner: vec![None; listed.len()],
             taken: vec![false; stored.len()],
             doubted: vec![false; stored.len()],
-            contested: vec![false; listed.len()],
+            contested: vec![None; listed.len()],
             naming: [[false; IdField::ALL.len()]; 2],
             steady: [false; IdField::ALL.len()],
             common,
             places,
             links: HashMap::new(),
             lingers: trust.lingering.is_known_here(),
+            replaces: trust.replaced >= REPLACED_MIN,
+            usual_delay: trust.delays.usual(),
             balance_runs,
-            possible: Vec::new(),
+            certain: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Certain(_))),
+            possible: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Possible(_))),
             seen: Trust::default(),
         };
         for token in listed.iter().flat_map(|row| &row.sketch.links) {
@@ -291,10 +306,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         for token in stored.iter().flat_map(|row| &row.sketch.links) {
             work.links.entry(*token).or_default().1 += 1;
         }
-        let repeated: Vec<bool> = {
-            let repeats = pages::repeats(listed, balance_runs);
-            (0..listed.len()).map(|l| repeats.contains_key(&l)).collect()
-        };
+        let repeated: Vec<bool> = (0..listed.len()).map(|l| repeats.contains_key(&l)).collect();
         let sure: Vec<(usize, usize)> = work
             .groups(content_key, Live::Stored)
             .into_iter()
@@ -325,19 +337,25 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         let id = self.stored[s].id;
         let becomes_booked = self.stored[s].sketch.provisional && !self.listed[l].sketch.provisional;
         self.seen.lingering.bookings += u32::from(becomes_booked);
+        if becomes_booked && !amount_changed(why) {
+            self.note_delay(&self.stored[s].sketch, &self.listed[l].sketch);
+        }
         self.outcome[l] = Some(if becomes_booked { Outcome::Booked { id, why } } else { Outcome::Same { id, why } });
         self.partner[l] = Some(s);
         self.taken[s] = true;
     }
 
-    /// Rows that stand at the end of one page and at the beginning of the next.
+    pub(super) fn note_delay(&mut self, before: &Sketch, now: &Sketch) {
+        if let Some(days) = days_apart(before.day(), now.booked_day()) {
+            self.seen.delays.note(days);
+        }
+    }
+
+    /// Rows that stand at the end of one page and at the beginning of the next, unless as many were known.
     fn overlaps(&mut self) {
-        let mut repeats: Vec<(usize, Repeat)> = pages::repeats(self.listed, self.balance_runs).into_iter().collect();
-        repeats.sort_unstable_by_key(|(l, _)| *l);
-        for (l, repeat) in repeats {
-            match repeat {
-                Repeat::Certain(other) => self.echo(l, Twin::Listed(other), Evidence::PageOverlap),
-                Repeat::Possible(other) => self.possible.push((l, other)),
+        for (l, other) in std::mem::take(&mut self.certain) {
+            if self.is_free(l) {
+                self.echo(l, Twin::Listed(other), Evidence::PageOverlap);
             }
         }
     }
@@ -440,7 +458,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     fn groups<K: Hash + Eq>(&self, key: impl Fn(&Sketch) -> K, live: Live) -> Vec<(Vec<usize>, Vec<usize>)> {
         let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         let mut places: HashMap<K, usize> = HashMap::new();
-        for l in (0..self.listed.len()).filter(|&l| self.is_free(l)) {
+        // What may be a row again, at the edge of two pages, comes after all that are certainly rows of their own.
+        let again = |l: &usize| self.certain.iter().chain(&self.possible).any(|(row, _)| row == l);
+        let (last, first): (Vec<usize>, Vec<usize>) =
+            (0..self.listed.len()).filter(|&l| self.is_free(l)).partition(again);
+        for l in first.into_iter().chain(last) {
             let place = *places.entry(key(&self.listed[l].sketch)).or_insert_with(|| {
                 groups.push(Default::default());
                 groups.len() - 1
@@ -531,6 +553,13 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             }
         }
         self.doubled(trust);
+        // Where amounts are equal, each of the rows may be the one.
+        for (outcome, contested) in
+            self.outcome.iter_mut().zip(&self.contested).filter(|(outcome, _)| outcome.is_none())
+        {
+            let doubt = contested.filter(|(_, why)| !amount_changed(*why));
+            *outcome = doubt.map(|(s, _)| Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
+        }
         let gone = (0..self.stored.len()).filter(|&s| !self.stored[s].removed && !self.taken[s] && self.is_covered(s));
         let stored = self.stored;
         let (missed, withdrawn): (Vec<usize>, Vec<usize>) =
@@ -594,8 +623,23 @@ fn weigh_words<I>(stored: &[Stored<I>], listed: &[Listed]) -> (HashSet<u64>, Has
     };
     let mut common = with(&of_all, &|amounts| amounts >= many);
     common.extend(with(&of_provisional, &|amounts| amounts >= half));
+    common.extend(dropped_words(stored));
     let few = (amounts / 16).max(2);
     (common, with(&of_all, &|amounts| amounts <= few))
+}
+
+/// Words that go when a text changes, as those do that say in what state a payment is.
+fn dropped_words<I>(stored: &[Stored<I>]) -> impl Iterator<Item = u64> {
+    let mut counts: HashMap<u64, (u32, u32)> = HashMap::new();
+    for row in stored {
+        let before = row.earlier.iter().filter(|earlier| earlier.text != row.sketch.text);
+        for word in before.flat_map(|earlier| &earlier.words) {
+            let (kept, dropped) = counts.entry(*word).or_default();
+            *(if row.sketch.words.binary_search(word).is_ok() { kept } else { dropped }) += 1;
+        }
+    }
+    let says_nothing = |(kept, dropped): (u32, u32)| dropped >= DROPPED_MIN && dropped >= kept.saturating_mul(8);
+    counts.into_iter().filter(move |(_, counts)| says_nothing(*counts)).map(|(word, _)| word)
 }
 
 /// With how many different amounts each word stands, and how many amounts there are.

@@ -1,6 +1,6 @@
 //! From provisional to booked: the bank gives the payment another row, often with another id, day, text or amount.
 
-use super::align::{Evidence, Outcome, Twin, Work, days_apart, links_differ};
+use super::align::{Evidence, Outcome, Stored, Twin, Work, days_apart, links_differ};
 use super::sketch::Sketch;
 use super::trust::Lingering;
 use rust_decimal::Decimal;
@@ -17,8 +17,8 @@ const PAIRS_MAX: usize = 4_000_000;
 const EDGES_MAX: usize = 4_000;
 /// Longest time from a purchase to its booking where the provisional row was withdrawn before, in days.
 const RETURN_DAYS_MAX: i32 = 6;
-/// Longest time from a purchase to a booking of another amount, in days: two working days over a weekend.
-const SETTLED_DAYS_MAX: i32 = 4;
+/// Days by which a booking of another amount may come later than is usual, to be asked about.
+const SLACK_DAYS: i32 = 2;
 /// Longest time in which a booked row that was replaced is followed, in days.
 const REPLACED_DAYS_MAX: i32 = 10;
 
@@ -73,7 +73,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 
     fn follow(&mut self, pool: Pool, why: Evidence, lingering: Lingering) {
         let mut sources = self.sources(pool, why);
-        let open = |l: &usize| self.is_free(*l) && !self.contested[*l] && !self.listed[*l].sketch.provisional;
+        let open = |l: &usize| self.is_free(*l) && self.contested[*l].is_none() && !self.listed[*l].sketch.provisional;
         let mut targets: Vec<usize> = (0..self.listed.len()).filter(open).collect();
         sources.sort_by_key(|source| source.sketch.day());
         targets.sort_by_key(|&l| self.listed[l].sketch.booked_day());
@@ -81,7 +81,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             return;
         }
         let pairs = (0..sources.len()).flat_map(|place| targets.iter().map(move |&l| (place, l)));
-        let fits = |pair: &(usize, usize)| self.fits(sources[pair.0].sketch, &self.listed[pair.1].sketch, pool, why);
+        let fits = |pair: &(usize, usize)| self.fits(sources[pair.0].sketch, pair.1, pool, why);
         let edges: Vec<(usize, usize)> = pairs.filter(fits).take(EDGES_MAX).collect();
         let mut used = vec![false; sources.len()];
         for on_the_day in [true, false] {
@@ -106,7 +106,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                     // have become is not explained by less.
                     used[place] = true;
                     self.doubted[s] = true;
-                    edges.iter().filter(|(p, _)| *p == place).for_each(|(_, l)| self.contested[*l] = true);
+                    edges.iter().filter(|(p, _)| *p == place).for_each(|(_, l)| self.contested[*l] = Some((s, why)));
                     self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
                 }
             }
@@ -158,7 +158,14 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     /// Takes the booked row for the payment; the provisional row, if it is still listed, is its echo.
     fn book(&mut self, source: &Source<'_>, l: usize, why: Evidence) {
         match source.stored {
-            Some(s) => self.settle(s, l, why),
+            Some(s) => {
+                let replaced = !source.sketch.provisional && !self.stored[s].removed && source.listed.is_none();
+                if replaced && matches!(why, Evidence::Link | Evidence::Text) {
+                    self.seen.replaced += 1;
+                    self.note_delay(source.sketch, &self.listed[l].sketch);
+                }
+                self.settle(s, l, why);
+            }
             None => self.outcome[l] = Some(Outcome::New),
         }
         if let Some(provisional) = source.listed {
@@ -168,7 +175,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         }
     }
 
-    fn fits(&self, before: &Sketch, now: &Sketch, pool: Pool, why: Evidence) -> bool {
+    fn fits(&self, before: &Sketch, l: usize, pool: Pool, why: Evidence) -> bool {
+        let now = &self.listed[l].sketch;
         let (old, new) = (before.money, now.money);
         if old.currency() != new.currency() || old.amount().is_sign_negative() != new.amount().is_sign_negative() {
             return false;
@@ -183,16 +191,20 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             returned && days_fit(before, now) && (!elsewhere || same_purchase_day(before, now))
         };
         let on_the_day = now.purchase_date.is_none() || same_purchase_day(before, now);
-        let soon = days_apart(before.day(), now.booked_day()).is_none_or(|days| days.abs() <= SETTLED_DAYS_MAX);
+        let soon = self.is_soon(before, now, SLACK_DAYS);
         let contradicted = why != Evidence::Link && links_differ(before, now);
         days && !contradicted
             && match why {
                 Evidence::Link => self.are_linked(before, now) && (equal || self.are_similar(before, now)),
-                Evidence::Text => equal && self.are_similar(before, now),
+                Evidence::Text => {
+                    equal
+                        && self.are_similar(before, now)
+                        && (pool != Pool::Listed || !self.went_at_another_amount(now, l))
+                }
                 Evidence::TextOnly => {
                     let (amount, settled) = (old.amount(), new.amount());
                     let much =
-                        near(amount, settled, if before.provisional { 2 } else { 5 }) && self.are_similar(before, now);
+                        near(amount, settled, if before.provisional { 2 } else { 4 }) && self.are_similar(before, now);
                     let little =
                         near(amount, settled, 5) && before.party == now.party && self.shared_words(before, now) > 0;
                     let known = pool != Pool::Listed || self.lingers;
@@ -222,6 +234,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     fn is_sure(&self, source: &Source<'_>, l: usize, pool: Pool, why: Evidence, alone: bool) -> bool {
         let now = &self.listed[l].sketch;
         let later = days_apart(source.sketch.day(), now.booked_day());
+        let soon = self.is_soon(source.sketch, now, 0);
         let habit = || self.is_habit(now, source.stored, source.listed, Some(l));
         match (why, pool) {
             (Evidence::Link, _) => true,
@@ -234,14 +247,48 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 !habit()
             }
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
-            (Evidence::Amount, Pool::Removed) => alone && !self.is_spent_elsewhere(now, source.stored, l),
-            (Evidence::Amount, Pool::Vanished) => alone && !self.name_two_places(source.sketch, now),
+            (Evidence::Amount, Pool::Removed) => alone && soon && !self.is_spent_elsewhere(now, source.stored, l),
+            (Evidence::Amount, Pool::Vanished) => {
+                let told = self.shared_words(source.sketch, now) > 0;
+                alone && (soon || told) && !self.name_two_places(source.sketch, now)
+            }
             // What is still listed beside a booking of another amount is as likely another purchase at the place.
             (Evidence::TextOnly, Pool::Listed) => false,
-            (Evidence::TextOnly, _) => alone && near(source.sketch.money.amount(), now.money.amount(), 5),
-            (Evidence::NearAmount, _) => alone && (self.says_nothing(source.sketch) || self.says_nothing(now)),
+            // So is a row of the same words that came when a booked one went, or after.
+            (Evidence::TextOnly, Pool::Replaced | Pool::Removed) => {
+                let ids = !self.replaces && self.ids_differ(source.sketch, now);
+                let other = !source.sketch.provisional && (source.sketch.text == now.text || ids);
+                alone && soon && !other && near(source.sketch.money.amount(), now.money.amount(), 4)
+            }
+            (Evidence::TextOnly, Pool::Vanished) => {
+                alone && soon && near(source.sketch.money.amount(), now.money.amount(), 4)
+            }
+            (Evidence::NearAmount, _) => alone && soon && (self.says_nothing(source.sketch) || self.says_nothing(now)),
             _ => alone,
         }
+    }
+
+    /// Whether a purchase of a habit came as a provisional row of nearly its amount went, which explains it better than one
+    /// of its amount that is still listed.
+    fn went_at_another_amount(&self, now: &Sketch, l: usize) -> bool {
+        let went = |(s, row): (usize, &Stored<I>)| {
+            let before = &row.sketch;
+            !self.taken[s]
+                && !row.removed
+                && before.provisional
+                && before.money != now.money
+                && near(before.money.amount(), now.money.amount(), 4)
+                && self.is_soon(before, now, 0)
+                && self.are_similar(before, now)
+                && self.is_covered(s)
+                && !self.listed.iter().any(|row| row.sketch == *before)
+        };
+        self.stored.iter().enumerate().any(went) && self.is_habit(now, None, None, Some(l))
+    }
+
+    /// Whether the booking came no later than is usual, but for some days.
+    fn is_soon(&self, before: &Sketch, now: &Sketch, slack: i32) -> bool {
+        days_apart(before.day(), now.booked_day()).is_none_or(|days| days.abs() <= self.usual_delay + slack)
     }
 
     /// Whether some other row near that day is of the same amount and names another place.
@@ -306,7 +353,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 }
 
 /// Whether it is evidence without an equal amount: then one other row that it could be is too many.
-const fn amount_changed(why: Evidence) -> bool {
+pub(super) const fn amount_changed(why: Evidence) -> bool {
     matches!(why, Evidence::TextOnly | Evidence::NearAmount)
 }
 

@@ -6,7 +6,7 @@ use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
 
 use super::sketch::{digest, reference, words};
-use super::{Alignment, Coverage, Evidence, IdField, Listed, Outcome, Sketch, Stored, Trust, Twin, align};
+use super::{Alignment, Count, Coverage, Evidence, IdField, Listed, Outcome, Sketch, Stored, Trust, Twin, align};
 
 fn on(day: i8) -> Date {
     date(2026, 3, day)
@@ -177,6 +177,65 @@ fn a_doubtful_pair_stays_two_and_is_flagged() {
 }
 
 #[test]
+fn how_late_a_booking_may_come_is_learned_from_the_bank() {
+    let before = stored(&[pending(10, -1000, "4711")]);
+    let now = fetched(&[booked(13, -1000, "Coffee House")]);
+    let booking = Outcome::Booked { id: 0, why: Evidence::Amount };
+    assert_eq!(against(&before, &now, &Trust::default()).listed, [booking]);
+    let mut next_day = Trust::default();
+    next_day.delays.after[1] = 200;
+    assert_eq!(against(&before, &now, &next_day).listed, [Outcome::Doubtful { like: Twin::Stored(0) }]);
+    next_day.delays.after[3] = 5;
+    assert_eq!(against(&before, &now, &next_day).listed, [booking]);
+    assert_eq!(against(&before, &now, &next_day).trust.delays.after[..4], [0, 200, 0, 6]);
+}
+
+#[test]
+fn a_row_that_went_and_one_of_its_words_that_came_are_two() {
+    let hold = booked(10, -1000, "COFFEE HOUSE reserved");
+    let became =
+        |now: Sketch, trust: &Trust| against(&stored(std::slice::from_ref(&hold)), &fetched(&[now]), trust).listed[0];
+    let doubt = Outcome::Doubtful { like: Twin::Stored(0) };
+    let another = booked(12, -1100, "Coffee House Vienna");
+    assert_eq!(became(another.clone(), &Trust::default()), same(0, Evidence::TextOnly));
+    assert_eq!(became(booked(12, -1100, "COFFEE HOUSE reserved"), &Trust::default()), doubt);
+
+    // Where identifiers stay with their rows, another one is another payment, unless the bank replaces rows.
+    let (mut before, mut now) = (others(), others());
+    before.push(with_id(hold.clone(), "hold"));
+    now.push(with_id(another, "booking"));
+    let outcome = |trust: &Trust| against(&stored(&before), &fetched(&now), trust).listed[12];
+    assert_eq!(outcome(&Trust::default()), Outcome::Doubtful { like: Twin::Stored(12) });
+    assert_eq!(outcome(&Trust { replaced: 3, ..Trust::default() }), same(12, Evidence::TextOnly));
+}
+
+#[test]
+fn a_word_that_goes_when_texts_change_says_nothing() {
+    let hold = pending(10, -1000, "Reserviert");
+    let booking = booked(11, -1100, "Coffee House");
+    let became = |before: Vec<Stored<usize>>, mut now: Vec<Sketch>| {
+        now.push(booking.clone());
+        *against(&before, &fetched(&now), &Trust::default()).listed.last().unwrap()
+    };
+    let doubt = Outcome::Doubtful { like: Twin::Stored(0) };
+    assert_eq!(became(stored(std::slice::from_ref(&hold)), Vec::new()), doubt);
+    let settled = |n: i64| booked(9, -2000 - n, &format!("Shop {n}"));
+    let form = |n: i64| Stored::new(9, pending(8, -2000 - n, "Reserviert")).listed_as(settled(n));
+    let mut before: Vec<Stored<usize>> = (0..3).map(form).collect();
+    before.push(Stored::new(0, hold));
+    before.iter_mut().enumerate().for_each(|(id, row)| row.id = id);
+    let booked = Outcome::Booked { id: 3, why: Evidence::NearAmount };
+    assert_eq!(became(before, (0..3).map(settled).collect()), booked);
+}
+
+#[test]
+fn where_each_of_two_may_be_the_booking_both_are_flagged() {
+    let now = [booked(11, -1000, "Books"), booked(11, -1000, "Cinema")];
+    let doubt = Outcome::Doubtful { like: Twin::Stored(0) };
+    assert_eq!(outcomes(&[pending(10, -1000, "")], &now), [doubt, doubt]);
+}
+
+#[test]
 fn pages_that_overlap_double_nothing() {
     let page = |sketch: &Sketch, page| Listed { sketch: sketch.clone(), page };
     let (a, b) = (booked(12, -100, "Bakery"), booked(11, -200, "Books"));
@@ -189,6 +248,30 @@ fn pages_that_overlap_double_nothing() {
     assert_eq!(against(&[], &one, &Trust::default()).listed, [Outcome::New, Outcome::New, doubt]);
     let known = stored(&[a, b]);
     assert_eq!(against(&known, &one, &Trust::default()).listed[2], echo(1));
+}
+
+#[test]
+fn two_equal_rows_at_the_edge_of_two_pages_stay_two() {
+    let page = |sketch: &Sketch, page| Listed { sketch: sketch.clone(), page };
+    let (ticket, other) = (with_id(booked(11, -280, "Tram"), "9998"), booked(11, -500, "Books"));
+    // The first is listed again on the second page, and the second stands behind it.
+    let known = stored(&[ticket.clone(), other.clone(), ticket.clone()]);
+    let now = [page(&ticket, 0), page(&ticket, 1), page(&other, 1), page(&ticket, 1)];
+    let everything = Evidence::Everything;
+    let echo = Outcome::Echo { of: Twin::Listed(0), why: Evidence::PageOverlap };
+    let mut shared = Trust::default();
+    shared.counts[0][0] = Count { same: 50, shared: 9, ..Count::default() };
+    let expected = [same(0, everything), echo, same(1, everything), same(2, everything)];
+    assert_eq!(against(&known, &now, &shared).listed, expected);
+    // Two pairs of equal rows, one of each on either page, are four where four were known.
+    let pairs = [page(&ticket, 0), page(&other, 0), page(&ticket, 1), page(&other, 1)];
+    let four = stored(&[ticket.clone(), other.clone(), ticket.clone(), other.clone()]);
+    let expected = [same(0, everything), same(1, everything), same(2, everything), same(3, everything)];
+    assert_eq!(against(&four, &pairs, &shared).listed, expected);
+    // An identifier that many rows share does not make one row of two.
+    let apart = [page(&other, 0), page(&ticket, 0), page(&ticket, 1)];
+    let three: Vec<Outcome<usize>> = against(&known, &apart, &shared).listed;
+    assert_eq!(three, [same(1, everything), same(0, everything), same(2, everything)]);
 }
 
 #[test]

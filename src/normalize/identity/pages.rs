@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 
 use super::align::Listed;
+use super::trust::Trust;
 
 /// Longest overlap of two pages that is looked for, in rows.
 const OVERLAP_ROWS_MAX: usize = 200;
@@ -18,6 +19,15 @@ pub(super) enum Repeat {
     Certain(usize),
     /// It is that other row again, or another payment that looks like it.
     Possible(usize),
+}
+
+/// Those of a kind, each with the row that it repeats, in the order of the list.
+pub(super) fn sorted(repeats: &HashMap<usize, Repeat>, of_kind: fn(&Repeat) -> bool) -> Vec<(usize, usize)> {
+    let repeats = repeats.iter().filter(|(_, repeat)| of_kind(repeat));
+    let mut rows: Vec<(usize, usize)> =
+        repeats.map(|(l, Repeat::Certain(other) | Repeat::Possible(other))| (*l, *other)).collect();
+    rows.sort_unstable();
+    rows
 }
 
 /// Whether each row's balance is that of its neighbour and its amount: then it tells equal rows apart.
@@ -34,7 +44,7 @@ pub(super) fn balance_runs(listed: &[Listed]) -> bool {
 }
 
 /// The rows at the beginning of a page that stood at the end of the page before.
-pub(super) fn repeats(listed: &[Listed], balance_runs: bool) -> HashMap<usize, Repeat> {
+pub(super) fn repeats(listed: &[Listed], balance_runs: bool, trust: &Trust) -> HashMap<usize, Repeat> {
     let mut found = HashMap::new();
     let mut start = 0;
     for end in 1..listed.len() {
@@ -49,7 +59,7 @@ pub(super) fn repeats(listed: &[Listed], balance_runs: bool) -> HashMap<usize, R
             let certain = run.windows(2).any(|pair| pair[0].sketch != pair[1].sketch)
                 || run.iter().any(|row| {
                     (balance_runs && row.sketch.balance_after.is_some() && !row.sketch.money.amount().is_zero())
-                        || has_own_id(listed, row)
+                        || has_own_id(listed, row, trust)
                 });
             for row in end..end + rows {
                 let other = row - rows;
@@ -65,11 +75,13 @@ fn same(before: &[Listed], after: &[Listed]) -> bool {
     before.iter().zip(after).all(|(a, b)| a.sketch == b.sketch)
 }
 
-/// Whether the row has an identifier that no different row of the list has, in a field in which nearly all rows differ.
-fn has_own_id(listed: &[Listed], row: &Listed) -> bool {
+/// Whether the row has an identifier that no different row of the list has, in a field in which nearly all rows differ and
+/// which has not been seen to name several payments alike.
+fn has_own_id(listed: &[Listed], row: &Listed, trust: &Trust) -> bool {
+    let refuted = trust.refuted(row.sketch.provisional);
     row.sketch.ids.iter().enumerate().any(|(field, id)| {
-        let Some(id) = id else { return false };
-        let own = listed.iter().all(|other| other.sketch == row.sketch || other.sketch.ids[field] != Some(*id));
+        let Some(id) = id.filter(|_| !refuted[field]) else { return false };
+        let own = listed.iter().all(|other| other.sketch == row.sketch || other.sketch.ids[field] != Some(id));
         let mut values: Vec<u64> = listed.iter().filter_map(|other| other.sketch.ids[field]).collect();
         let all = values.len();
         values.sort_unstable();

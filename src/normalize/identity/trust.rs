@@ -68,6 +68,12 @@ impl Count {
         self.same >= AGREEMENTS_MIN && against.saturating_mul(AGREEMENTS_PER_COUNTER_EXAMPLE) <= self.same
     }
 
+    /// Whether equal values were seen on different payments, and more often than by an accident.
+    fn is_refuted(self) -> bool {
+        let against = self.shared.saturating_add(self.clashed);
+        against > 0 && against.saturating_mul(AGREEMENTS_PER_COUNTER_EXAMPLE) > self.same
+    }
+
     /// Whether a payment keeps its value.
     fn keeps(self) -> bool {
         self.same >= AGREEMENTS_MIN && self.changed.saturating_mul(AGREEMENTS_PER_COUNTER_EXAMPLE) <= self.same
@@ -104,6 +110,55 @@ impl Lingering {
     }
 }
 
+/// How many days after its purchase a bank books a payment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delays {
+    /// Bookings that came so many days after their provisional rows; the last place is for longer ones.
+    pub after: [u32; DELAYS],
+}
+
+/// Delays that are counted apart, in days from none.
+const DELAYS: usize = 16;
+/// Bookings that must have been seen before a delay is known to be unusual.
+const DELAYS_MIN: u32 = 30;
+/// Where less is known: two working days over a weekend.
+const DELAY_DAYS: i32 = 4;
+
+impl Delays {
+    /// Notes a booking.
+    pub(super) fn note(&mut self, days: i32) {
+        let place = usize::try_from(days).unwrap_or_default().min(DELAYS - 1);
+        self.after[place] = self.after[place].saturating_add(1);
+    }
+
+    /// The longest delay that one booking in a hundred reaches, in days.
+    pub(super) fn usual(self) -> i32 {
+        let all = self.after.iter().fold(0, |sum: u32, count| sum.saturating_add(*count));
+        if all < DELAYS_MIN {
+            return DELAY_DAYS;
+        }
+        let mut reached = 0_u32;
+        for (days, count) in self.after.iter().enumerate().rev() {
+            reached = reached.saturating_add(*count);
+            if reached.saturating_mul(100) >= all {
+                return i32::try_from(days).unwrap_or(i32::MAX);
+            }
+        }
+        DELAY_DAYS
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let mut sum = self;
+        for (mine, theirs) in sum.after.iter_mut().zip(other.after) {
+            *mine = mine.saturating_add(theirs);
+        }
+        if sum.after.iter().any(|count| *count >= AGREEMENTS_MAX) {
+            sum.after.iter_mut().for_each(|count| *count /= 2);
+        }
+        sum
+    }
+}
+
 impl PendingDays {
     /// Whether the bank leaves the days as they are.
     pub(super) fn stay(self) -> bool {
@@ -126,6 +181,12 @@ pub struct Trust {
     pub pending_days: PendingDays,
     /// What was seen of provisional rows beside their bookings.
     pub lingering: Lingering,
+    /// What was seen of the time from a purchase to its booking.
+    #[serde(default)]
+    pub delays: Delays,
+    /// Booked rows that the bank replaced by others of their amount and text.
+    #[serde(default)]
+    pub replaced: u32,
 }
 
 impl Trust {
@@ -142,6 +203,8 @@ impl Trust {
         let lingering = &mut sum.lingering;
         lingering.beside = lingering.beside.saturating_add(other.lingering.beside);
         lingering.bookings = lingering.bookings.saturating_add(other.lingering.bookings);
+        sum.delays = sum.delays.plus(other.delays);
+        sum.replaced = sum.replaced.saturating_add(other.replaced);
         sum
     }
 
@@ -195,6 +258,12 @@ impl Trust {
     /// contradicts itself in this fetch is not believed in it, whatever it did before.
     pub(super) fn naming(&self, now: &Self, provisional: bool) -> [bool; IdField::ALL.len()] {
         self.judge(now, provisional, |count, now| now.clashed == 0 && count.names())
+    }
+
+    /// The fields whose equal values have stood on different payments too often to name one.
+    pub(super) fn refuted(&self, provisional: bool) -> [bool; IdField::ALL.len()] {
+        let class = usize::from(provisional);
+        std::array::from_fn(|field| self.counts[field][class].is_refuted())
     }
 
     /// The fields whose different values mean two payments.
