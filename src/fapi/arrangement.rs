@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::client_auth::authenticate;
 use crate::jws::{self, Signed};
 use crate::keys::KeySet;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, endpoint_is_named};
 use crate::profile::Alg;
 use crate::refusal::{self, Refusal};
 use crate::wire::{self, Endpoint};
@@ -29,7 +29,7 @@ pub(crate) fn revoke(
 ) -> Result<Call<(), Refusal>, Refusal> {
     arrangements_are_known(client)?;
     let url = metadata.cdr_arrangement_revocation_endpoint();
-    let url = url.ok_or_else(|| refusal::METADATA_ARRANGEMENT_ENDPOINT_MISSING.refuse())?;
+    let url = endpoint_is_named(url, &refusal::METADATA_ARRANGEMENT_ENDPOINT_MISSING)?;
     let mut form = vec![("cdr_arrangement_id", arrangement.to_owned())];
     authenticate(client, metadata, world, &mut form)?;
     Ok(Call::new(wire::post(url, &form), |response, _| {

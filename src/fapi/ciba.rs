@@ -68,7 +68,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::client_auth::authenticate;
 use crate::login::{self, Asked};
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, endpoint_is_named};
 use crate::profile::TokenDelivery;
 use crate::random;
 use crate::refusal::{self, Reason, Refusal};
@@ -284,7 +284,7 @@ pub(crate) fn begin(
     world: &World<'_>,
 ) -> Result<Call<PendingAuthentication, Refusal>, Refusal> {
     let url = metadata.backchannel_authentication_endpoint();
-    let url = url.ok_or_else(|| refusal::METADATA_BACKCHANNEL_ENDPOINT_MISSING.refuse())?;
+    let url = endpoint_is_named(url, &refusal::METADATA_BACKCHANNEL_ENDPOINT_MISSING)?;
     let delivery = client.security.token_delivery;
     metadata.accepts_backchannel(client.signer.alg(), delivery)?;
     openid_is_asked_for(&request.what.scope)?;

@@ -150,6 +150,7 @@ pub(crate) fn is_of_the_same_login(
     let Ok(claims) = claims(&all) else { return Ok(()) };
     issuer_matches(&claims, issuer)?;
     audience_is_ours(&claims, client_id)?;
+    authorized_party_is_ours(&claims, client_id)?;
     subject_is_the_same(&claims, Some(&before.subject))
 }
 

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::client_auth::authenticate;
 use crate::jws::{self, Signed};
 use crate::keys::KeySet;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, endpoint_is_named};
 use crate::refusal::{self, Refusal};
 use crate::token::TokenHint;
 use crate::wire::{self, Endpoint};
@@ -108,7 +108,7 @@ fn request(
     world: &World<'_>,
 ) -> Result<Request<Bytes>, Refusal> {
     let url = metadata.introspection_endpoint();
-    let url = url.ok_or_else(|| refusal::METADATA_INTROSPECTION_ENDPOINT_MISSING.refuse())?;
+    let url = endpoint_is_named(url, &refusal::METADATA_INTROSPECTION_ENDPOINT_MISSING)?;
     let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
     authenticate(client, metadata, world, &mut form)?;
     Ok(wire::post(url, &form))

@@ -242,12 +242,13 @@ impl Published {
     fn resolve(self, issuer: IssuerUrl, security: &Security) -> Result<Metadata, Refusal> {
         let direct = self.direct;
         let called = if security.uses_mtls() { self.mtls_endpoint_aliases.or(direct.clone()) } else { direct.clone() };
-        let token_endpoint = called.token_endpoint.ok_or_else(|| refusal::METADATA_TOKEN_ENDPOINT_MISSING.refuse())?;
+        let token_endpoint = endpoint_is_named(called.token_endpoint, &refusal::METADATA_TOKEN_ENDPOINT_MISSING)?;
         Ok(Metadata {
             issuer,
-            authorization_endpoint: self
-                .authorization_endpoint
-                .ok_or_else(|| refusal::METADATA_AUTHORIZATION_ENDPOINT_MISSING.refuse())?,
+            authorization_endpoint: endpoint_is_named(
+                self.authorization_endpoint,
+                &refusal::METADATA_AUTHORIZATION_ENDPOINT_MISSING,
+            )?,
             token_endpoint_name: direct.token_endpoint.unwrap_or_else(|| token_endpoint.clone()),
             token_endpoint,
             pushed_authorization_request_endpoint: called.pushed_authorization_request_endpoint,
@@ -306,6 +307,12 @@ fn request_can_be_pushed(metadata: &Metadata, security: &Security) -> Result<(),
     refusal::METADATA_PAR_ENDPOINT_MISSING.require(possible || !security.request.is_pushed())
 }
 
+/// RFC 8414 §2, and the standard of each endpoint: whoever calls it needs to know where it is.
+pub(crate) fn endpoint_is_named<T>(endpoint: Option<T>, reason: &Reason) -> Result<T, Refusal> {
+    endpoint.ok_or_else(|| reason.refuse())
+}
+
+/// RFC 8414 §2: a list that is there has the word; one that is not narrows nothing.
 fn announces(list: Option<&[String]>, word: &str, reason: &Reason) -> Result<(), Refusal> {
     reason.require(list.is_none_or(|list| list.iter().any(|offered| offered == word)))
 }
@@ -385,7 +392,7 @@ fn address(issuer: &str, document: Document) -> Result<Url, Refusal> {
 /// Asks for the server's keys. They may change at any time: fetch them for each login, and once more when a header
 /// names a key that is not among them (`id_token.kid.untrusted`, `jarm.kid.untrusted`).
 pub fn jwks(metadata: &Metadata) -> Result<Call<KeySet, Refusal>, Refusal> {
-    let url = metadata.jwks_uri().ok_or_else(|| refusal::METADATA_JWKS_URI_MISSING.refuse())?;
+    let url = endpoint_is_named(metadata.jwks_uri(), &refusal::METADATA_JWKS_URI_MISSING)?;
     Ok(Call::new(wire::get(url), |response, _| {
         if response.status() != StatusCode::OK {
             return Err(refusal::JWKS_STATUS_INVALID.with_status(response.status()));

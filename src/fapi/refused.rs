@@ -572,6 +572,7 @@ fn later_rows() -> Vec<Row> {
         ("id_token.sub.mismatch", again("sub", json!("somebody else"))),
         ("id_token.iss.mismatch", again("iss", json!("https://other.example/"))),
         ("id_token.aud.mismatch", again("aud", json!("tpp-2"))),
+        ("id_token.azp.mismatch", again("azp", json!("tpp-2"))),
         ("token.refresh_token.missing", nothing_to_refresh),
         ("metadata.revocation_endpoint.missing", nowhere.map(drop).unwrap_err()),
         ("revocation.status.invalid", revoke(empty_reply(503))),

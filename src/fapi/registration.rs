@@ -64,12 +64,12 @@ use zeroize::Zeroizing;
 use crate::call::Call;
 use crate::jws;
 use crate::keys::Signer;
-use crate::metadata::{self, Metadata};
+use crate::metadata::{self, Metadata, endpoint_is_named};
 use crate::profile::{
     Alg, ClientAuth, KeyEncryption, RegistrationForm, ResponseForm, Security, TokenBinding, TokenDelivery,
 };
 use crate::random;
-use crate::refusal::{self, Reason, Refusal};
+use crate::refusal::{self, Refusal};
 use crate::sealed::{self, Unreadable};
 use crate::wire::{self, Endpoint};
 
@@ -237,7 +237,7 @@ impl Registrar {
         world: &World<'_>,
     ) -> Result<Call<Answered, Refusal>, Refusal> {
         let url = metadata.registration_endpoint();
-        let url = url.ok_or_else(|| refusal::METADATA_REGISTRATION_ENDPOINT_MISSING.refuse())?;
+        let url = endpoint_is_named(url, &refusal::METADATA_REGISTRATION_ENDPOINT_MISSING)?;
         let asked = self.members(metadata, description);
         let mut request = self.request(Method::POST, url, metadata, description, &asked, world)?;
         if let Some(token) = initial_access_token {
@@ -418,7 +418,7 @@ fn address(metadata: &Metadata, registered: &Registered) -> Result<Url, Refusal>
         return Ok(uri.clone());
     }
     let url = metadata.registration_endpoint().cloned();
-    let mut url = url.ok_or_else(|| refusal::METADATA_REGISTRATION_ENDPOINT_MISSING.refuse())?;
+    let mut url = endpoint_is_named(url, &refusal::METADATA_REGISTRATION_ENDPOINT_MISSING)?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push(&registered.client_id);
     }
@@ -471,10 +471,9 @@ fn granted(body: &Map<String, Value>, asked: &Map<String, Value>) -> Result<(), 
     auth_method_was_granted(body, asked)?;
     redirect_uris_were_granted(body, asked)?;
     grant_types_were_granted(body, asked)?;
-    let all_equal = |names: &[&str], reason: &Reason| reason.require(names.iter().all(|name| equal(body, asked, name)));
-    all_equal(&SIGNING, &refusal::REGISTRATION_SIGNING_ALGS_MISMATCH)?;
-    all_equal(&ENCRYPTION, &refusal::REGISTRATION_ENCRYPTION_ALGS_MISMATCH)?;
-    all_equal(&BINDING, &refusal::REGISTRATION_BINDING_MISMATCH)
+    signing_algs_were_granted(body, asked)?;
+    encryption_algs_were_granted(body, asked)?;
+    tokens_will_be_bound(body, asked)
 }
 
 /// What was asked for came back, and nothing where nothing was asked for is compared.
@@ -501,6 +500,21 @@ fn grant_types_were_granted(body: &Map<String, Value>, asked: &Map<String, Value
         words(asked, name).iter().all(|word| granted.contains(word))
     };
     refusal::REGISTRATION_GRANT_TYPES_MISMATCH.require(there("grant_types") && there("response_types"))
+}
+
+/// OIDC Registration §2, OIDC CIBA Core §4, JARM §3: what is signed is signed in our way.
+fn signing_algs_were_granted(body: &Map<String, Value>, asked: &Map<String, Value>) -> Result<(), Refusal> {
+    refusal::REGISTRATION_SIGNING_ALGS_MISMATCH.require(SIGNING.iter().all(|name| equal(body, asked, name)))
+}
+
+/// OIDC Registration §2: what is encrypted to us is encrypted in the one way that we open.
+fn encryption_algs_were_granted(body: &Map<String, Value>, asked: &Map<String, Value>) -> Result<(), Refusal> {
+    refusal::REGISTRATION_ENCRYPTION_ALGS_MISMATCH.require(ENCRYPTION.iter().all(|name| equal(body, asked, name)))
+}
+
+/// RFC 8705 §3.4, RFC 9449 §5.2: our tokens will be of use to nobody else.
+fn tokens_will_be_bound(body: &Map<String, Value>, asked: &Map<String, Value>) -> Result<(), Refusal> {
+    refusal::REGISTRATION_BINDING_MISMATCH.require(BINDING.iter().all(|name| equal(body, asked, name)))
 }
 
 fn words<'a>(members: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {

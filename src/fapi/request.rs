@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::client_auth::authenticate;
 use crate::jws;
 use crate::login::PendingLogin;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, endpoint_is_named};
 use crate::random;
 use crate::refusal::{self, Refusal};
 use crate::wire::{self, Endpoint, Form};
@@ -114,7 +114,7 @@ pub(crate) fn push(
     world: &World<'_>,
 ) -> Result<Call<Departure, Refusal>, Refusal> {
     let endpoint = metadata.pushed_authorization_request_endpoint();
-    let endpoint = endpoint.ok_or_else(|| refusal::METADATA_PAR_ENDPOINT_MISSING.refuse())?;
+    let endpoint = endpoint_is_named(endpoint, &refusal::METADATA_PAR_ENDPOINT_MISSING)?;
     let login = PendingLogin::begin(client, metadata, request, world)?;
     let parameters = parameters(client, request, &login)?;
     let mut form = if client.security.request.is_signed() {

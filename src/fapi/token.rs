@@ -18,7 +18,7 @@ use crate::dpop::{self, DpopKey, Role};
 use crate::id_token::{self, About, Context, Identity};
 use crate::keys::KeySet;
 use crate::login::{Asked, RedeemableCode};
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, endpoint_is_named};
 use crate::profile::{GrantedScope, Security, TokenBinding};
 use crate::refusal::{self, Refusal};
 use crate::sealed::{self, Unreadable};
@@ -307,7 +307,7 @@ pub(crate) fn revoke(
     hint: TokenHint,
     world: &World<'_>,
 ) -> Result<Call<(), Refusal>, Refusal> {
-    let url = metadata.revocation_endpoint().ok_or_else(|| refusal::METADATA_REVOCATION_ENDPOINT_MISSING.refuse())?;
+    let url = endpoint_is_named(metadata.revocation_endpoint(), &refusal::METADATA_REVOCATION_ENDPOINT_MISSING)?;
     let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
     authenticate(client, metadata, world, &mut form)?;
     Ok(Call::new(wire::post(url, &form), |response, _| {
