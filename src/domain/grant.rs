@@ -200,6 +200,12 @@ impl State {
         matches!(self, Self::Granted | Self::Suspended)
     }
 
+    /// Whether its tokens may be renewed: they are good for data, or for the question whether the other signers have
+    /// authorised.
+    pub const fn may_refresh(self) -> bool {
+        matches!(self, Self::Granted | Self::Partial)
+    }
+
     /// Whether data may be asked of the bank with it.
     pub const fn may_fetch(self) -> bool {
         matches!(self, Self::Granted)

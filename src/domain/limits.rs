@@ -32,6 +32,8 @@ pub const ROWS_PER_QUERY_MAX: u32 = 500;
 pub const ROWS_PER_QUERY_DEFAULT: u32 = 100;
 /// Lifetime of a link that is handed to a user, in seconds.
 pub const LINK_SECONDS: i64 = 24 * 60 * 60;
+/// How long further signers of a consent are waited for, in seconds: two weeks, longer than most banks wait.
+pub const SIGNERS_SECONDS: i64 = 14 * 24 * 60 * 60;
 /// Lifetime of one login at a bank, in seconds: from acceptance of the text to the callback.
 pub const LOGIN_SECONDS: i64 = 15 * 60;
 /// Clock skew accepted for instants in the future in security tokens, in seconds.

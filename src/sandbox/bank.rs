@@ -23,7 +23,7 @@ use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::{Account, BankData, Row};
 use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
-use crate::log::{Latest, LogLine};
+use crate::log::{Call, Latest, LogLine};
 use crate::{api, dpop, front, oauth, resources};
 
 /// The simulated bank.
@@ -55,8 +55,8 @@ pub(crate) struct Inner {
     zone: TimeZone,
     books: Mutex<Books>,
     pub(crate) log: Latest<LogLine>,
-    /// Method and path of what came to the interface. Paths hold ids of consents, so they are never traced.
-    requests: Latest<String>,
+    /// What came to the interface. Paths hold ids of consents, so they are never traced.
+    calls: Latest<Call>,
     /// Paths whose next answer is lost on the way.
     losses: Mutex<Vec<String>>,
     /// Members that the bank states wrongly.
@@ -182,7 +182,7 @@ impl Bank {
             entropy: config.entropy,
             books: Mutex::default(),
             log: Latest::default(),
-            requests: Latest::default(),
+            calls: Latest::default(),
             losses: Mutex::default(),
             lies: Mutex::default(),
             data: config.data,
@@ -220,7 +220,7 @@ impl Bank {
 /// lost.
 async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    bank.requests.push(format!("{} {path}", request.method()));
+    bank.calls.push(Call::of(&request, bank.now()));
     let answer = next.run(request).await;
     let mut losses = bank.losses.lock().unwrap_or_else(PoisonError::into_inner);
     match losses.iter().position(|lost| *lost == path) {
@@ -289,7 +289,12 @@ impl Running {
     /// Method and path of every request that came to the interface so far, whatever became of it: to prove that
     /// something was not sent.
     pub fn requests(&self) -> Vec<String> {
-        self.inner.requests.lines()
+        self.inner.calls.lines().into_iter().map(|call| call.request).collect()
+    }
+
+    /// The same requests with when they came and what they said of themselves.
+    pub fn calls(&self) -> Vec<Call> {
+        self.inner.calls.lines()
     }
 
     /// Takes a client's key set over, as a bank does that reads a `jwks_uri` now and then. `false` for an unknown client or
@@ -334,6 +339,28 @@ impl Running {
         drop(books);
         self.inner.note("bank", "consent.revoked_by_psu", "the PSU ended a consent at the bank");
         true
+    }
+
+    /// The other signers authorise every consent that waits for them. Gives how many there were.
+    pub fn sign_the_rest(&self) -> usize {
+        let today = self.inner.today();
+        let mut books = self.inner.books();
+        let waiting = books.consents.values_mut().filter(|one| one.status == ConsentStatus::PartiallyAuthorised);
+        let signed = waiting.map(|consent| consent.end(ConsentStatus::Valid, today)).count();
+        drop(books);
+        self.inner.note("bank", "consent.signed", "the other signers authorised at the bank");
+        signed
+    }
+
+    /// One of the other signers refuses: every consent that waits for them is rejected. Gives how many there were.
+    pub fn refuse_the_rest(&self) -> usize {
+        let today = self.inner.today();
+        let mut books = self.inner.books();
+        let waiting = books.consents.values_mut().filter(|one| one.status == ConsentStatus::PartiallyAuthorised);
+        let refused = waiting.map(|consent| consent.end(ConsentStatus::Rejected, today)).count();
+        drop(books);
+        self.inner.note("bank", "consent.signer_refused", "another signer refused at the bank");
+        refused
     }
 
     /// Changes what the bank lists of an account from now on: to withdraw a row, number rows anew, complete a text.

@@ -36,6 +36,7 @@ pub(crate) struct Books {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConsentStatus {
     Received,
+    PartiallyAuthorised,
     Rejected,
     Valid,
     RevokedByPsu,
@@ -47,6 +48,7 @@ impl ConsentStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Received => "received",
+            Self::PartiallyAuthorised => "partiallyAuthorised",
             Self::Rejected => "rejected",
             Self::Valid => "valid",
             Self::RevokedByPsu => "revokedByPsu",
@@ -118,6 +120,16 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
+    /// Whether tokens are given for it: its PSU has authorised, whatever other signers still have to do.
+    pub(crate) const fn has_tokens(&self) -> bool {
+        matches!(self.status, ConsentStatus::Valid | ConsentStatus::PartiallyAuthorised)
+    }
+
+    /// Whether it is not over.
+    pub(crate) const fn lives(&self) -> bool {
+        matches!(self.status, ConsentStatus::Received | ConsentStatus::PartiallyAuthorised | ConsentStatus::Valid)
+    }
+
     /// Applies what time alone does to a consent.
     pub(crate) fn settle(&mut self, now: Timestamp, today: Date) {
         let unconfirmed = self.status == ConsentStatus::Received

@@ -93,6 +93,8 @@ pub struct Policy {
     pub one_recurring_consent: bool,
     /// Whether a valid consent can be authorised again under its id. The tokens that it had die then.
     pub reauthorises: bool,
+    /// Whether others have to authorise a consent after the PSU (`partiallyAuthorised` until they have).
+    pub several_signers: bool,
     /// What access tokens are bound to.
     pub binding: Binding,
     /// How requests come in.
@@ -115,6 +117,7 @@ impl Default for Policy {
             page_rows: 100,
             one_recurring_consent: true,
             reauthorises: false,
+            several_signers: false,
             binding: Binding::Certificate,
             request: RequestWay::Pushed,
             refresh_rotation: None,

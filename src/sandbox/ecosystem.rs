@@ -80,7 +80,7 @@ impl<'a> Shown<'a> {
     fn status(&self, words: [&'static str; 4]) -> &'static str {
         let [waiting, given, refused, over] = words;
         match self.status {
-            ConsentStatus::Received => waiting,
+            ConsentStatus::Received | ConsentStatus::PartiallyAuthorised => waiting,
             ConsentStatus::Valid => given,
             ConsentStatus::Rejected => refused,
             ConsentStatus::RevokedByPsu | ConsentStatus::Expired | ConsentStatus::TerminatedByTpp => over,

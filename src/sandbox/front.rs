@@ -238,7 +238,8 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     }
     consent.psu = Some(psu);
     consent.authorised_at = Some(now);
-    consent.end(ConsentStatus::Valid, today);
+    let others = bank.policy.several_signers && !again;
+    consent.end(if others { ConsentStatus::PartiallyAuthorised } else { ConsentStatus::Valid }, today);
     let (recurring, client_id) = (consent.recurring, consent.client_id.clone());
     if again {
         books.revoke_tokens_of(&request.consent_id);

@@ -40,5 +40,5 @@ pub use ecosystem::{
     BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, Header, NamedBy, OPEN_BANKING_UK, OPEN_FINANCE_BRASIL, Resources,
     Shown,
 };
-pub use log::LogLine;
+pub use log::{Call, LogLine};
 pub use visit::{Decision, VisitError};

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use axum::extract::Request;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 /// Lines kept; the oldest go first.
 const LINES_MAX: usize = 10_000;
@@ -21,6 +23,39 @@ pub struct LogLine {
     pub code: String,
     /// One sentence for whoever must mend it.
     pub detail: String,
+}
+
+/// A request as it came to the interface, before anything looked at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The bank's time.
+    pub at: Timestamp,
+    /// Method and path.
+    pub request: String,
+    /// The consent that the request names: in `Consent-ID`, or in its path.
+    pub consent: Option<String>,
+    /// Whether it says that the PSU is there (`PSU-IP-Address`).
+    pub attended: bool,
+    /// The first day that it asks transactions of (`dateFrom`).
+    pub from: Option<Date>,
+}
+
+impl Call {
+    /// What a request says about itself.
+    pub(crate) fn of(request: &Request, at: Timestamp) -> Self {
+        let path = request.uri().path();
+        let named = request.headers().get("consent-id").and_then(|value| value.to_str().ok());
+        let in_path = || path.strip_prefix("/v1/consents/").and_then(|rest| rest.split('/').next());
+        let query = request.uri().query().unwrap_or_default();
+        let from = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dateFrom");
+        Self {
+            at,
+            request: format!("{} {path}", request.method()),
+            consent: named.or_else(in_path).map(str::to_owned),
+            attended: request.headers().contains_key("psu-ip-address"),
+            from: from.and_then(|(_, day)| day.parse().ok()),
+        }
+    }
 }
 
 /// The latest of something, oldest first.

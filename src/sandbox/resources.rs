@@ -184,7 +184,7 @@ pub(crate) fn terminate(bank: &Inner, id: &str, client_id: &str) -> bool {
     let Some(consent) = books.consent(id, now, today).filter(|consent| consent.client_id == client_id) else {
         return false;
     };
-    if matches!(consent.status, ConsentStatus::Received | ConsentStatus::Valid) {
+    if consent.lives() {
         consent.end(ConsentStatus::TerminatedByTpp, today);
     }
     books.revoke_tokens_of(id);

@@ -23,7 +23,7 @@ use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
     ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
-    rotation,
+    rotation, status,
 };
 
 /// Between two looks at the queue when nobody rang.
@@ -137,6 +137,7 @@ async fn perform(app: &App, job: &Job) -> Result<Verdict, ServiceError> {
         Some(Work::Erase) => deletion::run(app, job.tenant, DeletionId::from_uuid(job.subject)).await,
         Some(Work::EndAtBank) => revocation::run(app, job.tenant, job.subject).await,
         Some(Work::Deliver) => delivery::run(app, job.tenant, EndpointId::from_uuid(job.subject)).await,
+        Some(Work::AskStatus) => status::run(app, job.tenant, ConsentId::from_uuid(job.subject)).await,
         None => Ok(Verdict::Done),
     }
 }

@@ -12,6 +12,7 @@ use domain::policy::Regime;
 use domain::world::{Clock, World as Moment};
 use fapi::keys::{PemSigner, Signer};
 use fapi::profile::Alg;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
@@ -53,6 +54,12 @@ pub struct Options {
     pub renewal: &'static str,
     /// A change of the bank's habits.
     pub habits: Option<fn(&mut Policy)>,
+    /// The law of our licence; none: that of the EU.
+    pub regime: Option<Regime>,
+    /// Days after which the bank wants its customers to authenticate again, where its profile says so.
+    pub sca_days: Option<u16>,
+    /// When the world begins; none: now. Other processes live in the present, so a world of another time has none.
+    pub begins: Option<Timestamp>,
 }
 
 impl Options {
@@ -124,6 +131,9 @@ impl World {
     pub async fn made(options: Options, plant: impl FnOnce(&mut BankData)) -> Self {
         let dir = tempfile::Builder::new().prefix("tributary-world-").tempdir().expect("a folder");
         let clock = Arc::new(TestClock::default());
+        if let Some(begins) = options.begins {
+            clock.advance(begins.duration_since(clock.now()));
+        }
         let pki = pki(clock.now());
         let today = clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let mut data = BankData::generate(today, 7);
@@ -135,7 +145,8 @@ impl World {
         write_registration(dir.path(), &pki, &bank, &redirect);
         write_settings(dir.path(), options);
         let private = start_database(dir.path()).await;
-        let (app, product, api_key) = application(dir.path(), &clock, &private).await;
+        let (app, product, api_key) =
+            application(dir.path(), &clock, &private, options.regime.unwrap_or(Regime::Eu)).await;
         Self { dir, clock, pki, bank, app, product, api_key, private }
     }
 
@@ -151,6 +162,12 @@ impl World {
 
     /// A consent that waits for its person, as a product asks for it.
     pub async fn ask(&self, person: &str) -> ConsentId {
+        let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        self.ask_until(person, today.saturating_add(Span::new().days(180))).await
+    }
+
+    /// The same, up to a last day.
+    pub async fn ask_until(&self, person: &str, asked_until: Date) -> ConsentId {
         let moment = self.moment();
         let tenant = self.app.tenant.id;
         let mut tx = self.app.store.tenant_tx(tenant).await.expect("a transaction");
@@ -165,7 +182,6 @@ impl World {
         let psu = psus::find_or_create(&mut tx, &psu).await.expect("a person");
         let institution = InstitutionId::new(BANK).expect("an id");
         let registration = RegistrationId::new(REGISTRATION).expect("an id");
-        let today = moment.now.to_zoned(jiff::tz::TimeZone::UTC).date();
         let authorise_by = moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment");
         let consent = Consent {
             id: ConsentId::new(&moment),
@@ -180,7 +196,7 @@ impl World {
             machine: consent::Consent::new(authorise_by),
             seq: 0,
             grant: None,
-            asked_until: today.saturating_add(Span::new().days(180)),
+            asked_until,
             created_at: moment.now,
             accepted_at: None,
             authorized_at: None,
@@ -338,7 +354,7 @@ async fn start_database(dir: &Path) -> Private {
 
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
-    let usual = options.security.is_empty() && options.renewal.is_empty();
+    let usual = options.security.is_empty() && options.renewal.is_empty() && options.sca_days.is_none();
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
         write_profile(&dir.join("profiles"), options);
@@ -372,17 +388,26 @@ fn write_profile(folder: &Path, options: Options) {
         assert!(changed.contains(usual), "the profile says what a renewal does");
         changed = changed.replacen(usual, &format!("renewal = \"{}\"", options.renewal), 1);
     }
+    if let Some(days) = options.sca_days {
+        changed = changed.replacen("max_days = 180", &format!("max_days = 180\nsca_days = {days}"), 1);
+        assert!(changed.contains("sca_days = "), "the profile says how long a consent may be");
+    }
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join(format!("{BANK}.toml")), changed).expect("a profile");
 }
 
-async fn application(dir: &Path, clock: &Arc<TestClock>, private: &Private) -> (Arc<App>, ProductId, SecretString) {
+async fn application(
+    dir: &Path,
+    clock: &Arc<TestClock>,
+    private: &Private,
+    regime: Regime,
+) -> (Arc<App>, ProductId, SecretString) {
     let file = dir.join("config.toml");
     let config = Config::load(Some(&file)).expect("settings");
     let store = Store::open(private.connect_options(), StoreConfig::default()).await.expect("a connection");
     store.migrate().await.expect("migrations");
     let moment = Moment { now: clock.now(), entropy: &SystemEntropy };
-    let tenant = setup::ensure_tenant(&store, &moment, "Test TPP", Regime::Eu).await.expect("a tenant");
+    let tenant = setup::ensure_tenant(&store, &moment, "Test TPP", regime).await.expect("a tenant");
     let app = Arc::new(App::new(config, store, clock.clone(), tenant).expect("an application"));
     setup::publish_registrations(&app).await.expect("registrations");
     let (product, key) = setup::add_product(&app, "Test product", &["budgeting"], &[]).await.expect("a product");

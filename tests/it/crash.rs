@@ -28,7 +28,7 @@ use store::{balances, consents, deletions, grants, lines, transactions};
 use tests::node::{Ended, Fault, Node};
 use tests::world::{CUSTOMER, NEIGHBOUR, TestClock, World};
 
-const NODE: &str = env!("CARGO_BIN_EXE_node");
+pub(super) const NODE: &str = env!("CARGO_BIN_EXE_node");
 /// How long a fact in the database may take to come.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks.
@@ -52,7 +52,7 @@ fn days(days: i32) -> Date {
 }
 
 /// The last months of the books: more than one page of one account, and no more than a test needs.
-fn recent(data: &mut BankData) {
+pub(super) fn recent(data: &mut BankData) {
     let from = days(-100);
     for account in data.psus.iter_mut().flat_map(|psu| &mut psu.accounts) {
         account.rows.retain(|row| row.entered >= from);
@@ -96,19 +96,22 @@ impl Debug for Account {
 }
 
 /// A world with a way to look at it that the application does not have: the owner of the database.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     owner: PgConnection,
 }
 
 impl Stage {
     async fn new(plant: impl FnOnce(&mut BankData)) -> Self {
-        let world = World::with(plant).await;
+        Self::of(World::with(plant).await).await
+    }
+
+    pub(super) async fn of(world: World) -> Self {
         let owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();
         Self { world, owner }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.owner.close().await.unwrap();
         self.world.end().await;
     }
@@ -130,7 +133,7 @@ impl Stage {
     }
 
     /// Numbers of a consent, by a query with its id as the only parameter.
-    async fn count(&mut self, sql: &str, consent: ConsentId) -> i64 {
+    pub(super) async fn count(&mut self, sql: &str, consent: ConsentId) -> i64 {
         let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql.to_owned())).bind(consent.uuid());
         query.fetch_one(&mut self.owner).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
@@ -141,13 +144,13 @@ impl Stage {
 
     /// A node that died keeps its leases until the database's clock has passed their end, a minute later. This is what the
     /// minute would do.
-    async fn let_leases_run_out(&mut self) {
+    pub(super) async fn let_leases_run_out(&mut self) {
         let sql = "update job set lease_until = clock_timestamp() - interval '1 second' where leased_by is not null";
         self.owner.execute(sql).await.unwrap();
     }
 
     /// Waits until a query about the consent gives zero.
-    async fn wait_for_none(&mut self, what: &str, sql: &str, consent: ConsentId, node: &Node) {
+    pub(super) async fn wait_for_none(&mut self, what: &str, sql: &str, consent: ConsentId, node: &Node) {
         let looks = PATIENCE.as_millis() / POLL.as_millis();
         for _ in 0..looks {
             if self.count(sql, consent).await == 0 {
@@ -160,7 +163,7 @@ impl Stage {
 
     /// Waits until nothing is left to do for the consent now: no fetch that runs or is due, no erasure without a receipt,
     /// no bank that was not told, no evidence without a place, no event without a number.
-    async fn wait_for_rest(&mut self, consent: ConsentId, node: &Node) {
+    pub(super) async fn wait_for_rest(&mut self, consent: ConsentId, node: &Node) {
         let sql = "select (select count(*) from consent where consent_id = $1 and state = 'authorized')
             + (select count(*) from fetch_run where consent_id = $1 and state = 'running')
             + (select count(*) from deletion where consent_id = $1 and (state <> 'receipted' or bank = 'pending'))
@@ -345,7 +348,7 @@ fn died(ended: Ended, (point, times): Death) {
 }
 
 #[track_caller]
-fn stopped(ended: Ended) {
+pub(super) fn stopped(ended: Ended) {
     assert!(ended.status.success(), "{}; the node said:\n{}", ended.status, ended.log);
 }
 
@@ -364,7 +367,7 @@ fn assert_same(view: &View, undisturbed: &View, death: Death) {
 }
 
 /// What may come to the bank after a stop: what ends the grant, and what that needs.
-fn ends_a_grant(request: &str) -> bool {
+pub(super) fn ends_a_grant(request: &str) -> bool {
     let (method, path) = request.split_once(' ').unwrap_or_default();
     match method {
         "GET" => path.starts_with("/.well-known/") || (path.starts_with("/v1/consents/") && path.ends_with("/status")),

@@ -6,7 +6,7 @@ use domain::grant;
 use domain::ids::{ConsentId, GrantId, LineId};
 use domain::records::Status;
 use jiff::SignedDuration;
-use sandbox::Decision;
+use sandbox::{Decision, Policy};
 use server::evidence_log;
 use server::reconcile;
 use server::services::logins::Arrival;
@@ -105,20 +105,19 @@ async fn connected(options: Options) -> (World, ConsentId, Kept) {
     (world, id, before)
 }
 
-const MODES: [Options; 3] = [
-    Options { port: None, security: "", renewal: "", habits: None },
-    Options {
-        port: None,
-        security: "",
-        renewal: "overlap",
-        habits: Some(|policy| policy.one_recurring_consent = false),
-    },
-    Options { port: None, security: "", renewal: "same_id", habits: Some(|policy| policy.reauthorises = true) },
-];
+fn modes() -> [Options; 3] {
+    let overlap: fn(&mut Policy) = |policy| policy.one_recurring_consent = false;
+    let same: fn(&mut Policy) = |policy| policy.reauthorises = true;
+    [
+        Options::default(),
+        Options { renewal: "overlap", habits: Some(overlap), ..Options::default() },
+        Options { renewal: "same_id", habits: Some(same), ..Options::default() },
+    ]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_keeps_ids_rows_and_history_at_every_kind_of_bank() {
-    for options in MODES {
+    for options in modes() {
         let mode = options.renewal;
         let (world, id, before) = connected(options).await;
         let (old, clocks) = {

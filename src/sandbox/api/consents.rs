@@ -222,7 +222,7 @@ pub(super) async fn end(
 ) -> Result<StatusCode, Problem> {
     let today = bank.today();
     on_consent(&bank, &peer, &headers, &id, |consent| {
-        if matches!(consent.status, ConsentStatus::Received | ConsentStatus::Valid) {
+        if consent.lives() {
             consent.end(ConsentStatus::TerminatedByTpp, today);
         }
     })?;

@@ -221,7 +221,9 @@ fn open(bank: &Inner, peer: &PeerCertificate, headers: &HeaderMap, uri: &str) ->
 fn usable(consent: &Consent) -> Result<usize, Problem> {
     match (consent.status, consent.psu) {
         (ConsentStatus::Valid, Some(psu)) => Ok(psu),
-        (ConsentStatus::Received | ConsentStatus::RevokedByPsu, _) => Err(problem::CONSENT_STATUS_INVALID),
+        (ConsentStatus::Received | ConsentStatus::PartiallyAuthorised | ConsentStatus::RevokedByPsu, _) => {
+            Err(problem::CONSENT_STATUS_INVALID)
+        }
         _ => Err(problem::CONSENT_EXPIRED),
     }
 }

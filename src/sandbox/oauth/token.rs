@@ -134,7 +134,7 @@ fn by_credentials(bank: &Inner, client: &Client, peer: &PeerCertificate, form: &
 /// Whether tokens of a consent may be given, and whether it is recurring.
 fn usable_consent(bank: &Inner, books: &mut Books, consent_id: &str) -> Result<bool, Fault> {
     match books.consent(consent_id, bank.now(), bank.today()) {
-        Some(consent) if consent.status == ConsentStatus::Valid => Ok(consent.recurring),
+        Some(consent) if consent.has_tokens() => Ok(consent.recurring),
         _ => Err(Fault::grant("consent.expired", "the consent behind this grant is over")),
     }
 }

@@ -172,6 +172,12 @@ Bitte versuchen Sie es noch einmal. Wenn Sie diese Seite zweimal sehen, sagen Si
     outcome_unknown() "Diesen Besuch kennen wir nicht
 Auf diese Seite wartet keine Anmeldung bei einer Bank. Sie kann längst vorbei sein, oder die Adresse wurde abgeschnitten. Durch das Öffnen wurde nichts geteilt.
 Wenn Sie auf dem Weg zu Ihrer Bank waren, beginnen Sie von vorn.";
+    outcome_awaits_signers(bank, product) "Andere müssen auch unterschreiben
+{bank} hat Ihre Unterschrift. Ihre Konten dort verlangen mehr als eine, deshalb wird noch nichts gelesen.
+Bitten Sie die anderen, im eigenen Onlinebanking bei {bank} zu unterschreiben. Wir sehen von Zeit zu Zeit nach, und {product} erfährt, wenn es so weit ist; Sie müssen hier nicht warten.";
+    outcome_withdrawn(bank, product) "Diese Anfrage wurde zurückgezogen
+Sie endete, bevor {bank} sie bestätigt hatte; nichts wurde geteilt. Was bei {bank} begonnen war, wird auch dort beendet.
+Wenn Sie Ihre Bank noch verbinden möchten, beginnen Sie in {product} von vorn.";
     outcome_link_over() "Dieser Link gilt nicht mehr
 Ein Link kann einmal benutzt werden, einen Tag lang. Dieser wurde benutzt, ist zu alt oder wurde nicht ganz kopiert.
 Sie brauchen einen neuen Link.";

@@ -178,6 +178,12 @@ Please try again. If you see this page twice, tell us.";
     outcome_unknown() "We do not know this visit
 No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short. Nothing was shared by opening it.
 If you were on the way to your bank, begin again.";
+    outcome_awaits_signers(bank, product) "Others have to sign as well
+{bank} has your signature. Your accounts there need more than one, so nothing is read yet.
+Ask the others to sign in their own online banking at {bank}. We look from time to time, and {product} is told when it is done; you need not wait here.";
+    outcome_withdrawn(bank, product) "This request was withdrawn
+It ended before {bank} had confirmed it, so nothing was shared. What was begun at {bank} is ended there as well.
+If you still want to connect your bank, begin again from {product}.";
     outcome_link_over() "This link is no longer valid
 A link can be used once, for a day. This one was used, is too old, or was not copied in full.
 You need a new link.";

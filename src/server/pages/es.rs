@@ -172,6 +172,12 @@ Inténtelo de nuevo. Si ve esta página dos veces, díganoslo.";
     outcome_unknown() "No conocemos esta visita
 Ningún inicio de sesión en un banco espera esta página. Puede haber terminado hace tiempo, o la dirección quedó cortada. Al abrirla no se compartió nada.
 Si iba camino de su banco, empiece de nuevo.";
+    outcome_awaits_signers(bank, product) "Otros también tienen que firmar
+{bank} tiene su firma. Sus cuentas allí exigen más de una, así que todavía no se lee nada.
+Pida a los demás que firmen en su propia banca en línea de {bank}. Miramos de vez en cuando y {product} lo sabrá cuando esté hecho; no hace falta esperar aquí.";
+    outcome_withdrawn(bank, product) "Esta petición se retiró
+Terminó antes de que {bank} la confirmara; no se compartió nada. Lo que se había empezado en {bank} también termina allí.
+Si todavía quiere conectar su banco, empiece de nuevo desde {product}.";
     outcome_link_over() "Este enlace ya no es válido
 Un enlace se puede usar una vez, durante un día. Este ya se usó, es demasiado antiguo o no se copió entero.
 Necesita un enlace nuevo.";

@@ -172,6 +172,12 @@ Veuillez réessayer. Si vous voyez cette page deux fois, dites-le-nous.";
     outcome_unknown() "Nous ne connaissons pas cette visite
 Aucune connexion à une banque n’attend cette page. Elle est peut-être finie depuis longtemps, ou l’adresse a été coupée. L’ouvrir n’a rien partagé.
 Si vous étiez en route vers votre banque, recommencez.";
+    outcome_awaits_signers(bank, product) "D’autres doivent signer aussi
+{bank} a votre signature. Vos comptes en demandent plus d’une ; rien n’est donc encore lu.
+Demandez aux autres de signer dans leur propre banque en ligne chez {bank}. Nous regardons de temps en temps, et {product} est prévenu quand c’est fait ; inutile d’attendre ici.";
+    outcome_withdrawn(bank, product) "Cette demande a été retirée
+Elle a pris fin avant que {bank} ne l’ait confirmée ; rien n’a été partagé. Ce qui était commencé chez {bank} y est terminé aussi.
+Si vous voulez toujours connecter votre banque, recommencez depuis {product}.";
     outcome_link_over() "Ce lien n’est plus valable
 Un lien sert une fois, pendant un jour. Celui-ci a servi, est trop ancien, ou n’a pas été copié en entier.
 Il vous faut un nouveau lien.";

@@ -118,6 +118,8 @@ impl Language {
             Outcome::OtherBrowser => self.outcome_other_browser(bank),
             Outcome::NotTrusted => self.outcome_not_trusted(bank),
             Outcome::Unknown => self.outcome_unknown(),
+            Outcome::AwaitsSigners => self.outcome_awaits_signers(bank, product),
+            Outcome::Withdrawn => self.outcome_withdrawn(bank, product),
             Outcome::LinkOver => self.outcome_link_over(),
             Outcome::SignedOut => self.outcome_signed_out(SESSION_SECONDS / 60),
             Outcome::OurFault => self.outcome_our_fault(),

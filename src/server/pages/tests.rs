@@ -134,7 +134,7 @@ fn stopped_view(name: &str, bank_answer: BankAnswer, erasure: Erasure) -> Stoppe
     }
 }
 
-const OUTCOMES: [Outcome; 12] = [
+const OUTCOMES: [Outcome; 14] = [
     Outcome::Denied,
     Outcome::Declined,
     Outcome::TimedOut,
@@ -144,6 +144,8 @@ const OUTCOMES: [Outcome; 12] = [
     Outcome::OtherBrowser,
     Outcome::NotTrusted,
     Outcome::Unknown,
+    Outcome::AwaitsSigners,
+    Outcome::Withdrawn,
     Outcome::LinkOver,
     Outcome::SignedOut,
     Outcome::OurFault,
@@ -152,7 +154,9 @@ const OUTCOMES: [Outcome; 12] = [
 fn return_view(name: &str, outcome: Outcome) -> ReturnView {
     let next = match outcome {
         Outcome::CameTwice => Some(Next::Overview(href("/my"))),
-        Outcome::Declined => Some(Next::Product(href("com.example.pennywise:/back"))),
+        Outcome::Declined | Outcome::AwaitsSigners | Outcome::Withdrawn => {
+            Some(Next::Product(href("com.example.pennywise:/back")))
+        }
         Outcome::LinkOver | Outcome::Unknown | Outcome::SignedOut => None,
         _ => Some(Next::Restart(form("/link/restart"))),
     };

@@ -193,6 +193,10 @@ pub enum Outcome {
     NotTrusted,
     /// No login is waiting for this return.
     Unknown,
+    /// The person has signed at the bank, and others have to as well.
+    AwaitsSigners,
+    /// The request was withdrawn before the bank had authorised anything.
+    Withdrawn,
     /// The link is used, too old or mistyped.
     LinkOver,
     /// The session is over.

@@ -27,11 +27,13 @@ pub enum Work {
     EndAtBank,
     /// Send what waits in the stream of an endpoint.
     Deliver,
+    /// Ask the bank how a consent stands.
+    AskStatus,
 }
 
 impl Work {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Fetch, Self::Erase, Self::EndAtBank, Self::Deliver];
+    pub const ALL: [Self; 5] = [Self::Fetch, Self::Erase, Self::EndAtBank, Self::Deliver, Self::AskStatus];
 
     /// The word in the database.
     pub const fn word(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Work {
             Self::Erase => "erase",
             Self::EndAtBank => "end_at_bank",
             Self::Deliver => "deliver",
+            Self::AskStatus => "ask_status",
         }
     }
 }

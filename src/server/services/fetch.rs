@@ -466,6 +466,23 @@ async fn settle(
     }
 }
 
+/// Looks how a living consent stands at the bank and takes that over. Gives whether it still lives.
+pub(crate) async fn look(
+    app: &App,
+    occasion: &Occasion<'_>,
+    grant: &Grant,
+    key: &DataKey,
+) -> Result<bool, ServiceError> {
+    let about = occasion.about;
+    let meanwhile = renewals::meanwhile(app, about.tenant, about.consent, Some(grant.id)).await?;
+    if meanwhile.again(app.clock.now()).is_some() {
+        // A login is under way that explains whatever the bank says of the old authorisation.
+        return Ok(true);
+    }
+    let bank_consent = logins::bank_consent(grant, about.tenant, key)?;
+    observe(app, occasion, meanwhile, &bank_consent).await
+}
+
 /// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
 async fn observe(
     app: &App,
@@ -536,7 +553,7 @@ async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
 }
 
 /// A standard's status word as the grant machine sees it.
-fn observed(state: &ConsentState) -> Observed {
+pub(crate) fn observed(state: &ConsentState) -> Observed {
     match state {
         ConsentState::Received => Observed::Waiting,
         ConsentState::PartiallyAuthorised => Observed::Partial,

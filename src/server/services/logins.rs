@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bank_adapters::Consents;
-use bank_adapters::answer::Granted;
+use bank_adapters::answer::{ConsentState, Granted};
 use bank_adapters::ask::{Access, BankConsentId, Clusters, ConsentAsk, PsuPresent};
 use bank_adapters::error::BankError;
 use bank_adapters::profile::Profile;
@@ -15,6 +15,7 @@ use domain::grant::{self, Event as GrantEvent};
 use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
 use domain::limits;
 use domain::policy::{self, ClockFacts, Clocks, Policy};
+use domain::world::World;
 use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin, RedeemableCode};
 use fapi::metadata::Metadata;
@@ -29,7 +30,7 @@ use store::consents::{Cause, Consent};
 use store::grants::{Grant, Intent, IntentKind};
 use store::logins::Login;
 use store::sealed::Place;
-use store::{StoreError, consent_texts, consents, grants, logins, page_sessions};
+use store::{StoreError, TenantTx, consent_texts, consents, grants, logins, page_sessions};
 use url::Url;
 use uuid::Uuid;
 use vault::DataKey;
@@ -39,7 +40,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::{ServiceError, consents as moves, renewals, revocation};
+use crate::services::{ServiceError, consents as moves, renewals, revocation, status};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -67,6 +68,8 @@ pub struct Acceptance {
 pub enum Arrival {
     /// The bank authorised, tokens are stored, data are on their way.
     Connected(ConsentId),
+    /// The person has authorised, and others have to as well: nothing may be read yet.
+    AwaitsSigners(ConsentId),
     /// The person said no at the bank.
     Denied(ConsentId),
     /// The bank or its server answered with an error, or not at all.
@@ -145,7 +148,10 @@ async fn store_intent(
         return Err(StoreError::NotAllowed.into());
     }
     let (institution, registration) = before.bank.clone().ok_or(StoreError::NotAllowed)?;
-    if before.grant.is_some() {
+    if let Some(grant) = before.grant {
+        if grants::get(&mut tx, grant).await?.state == grant::State::Partial {
+            return Err(StoreError::NotAllowed.into());
+        }
         // A login that was begun before and not finished: whatever it left at the bank is swept.
         revocation::prepare(app, &mut tx, &world, &before).await?;
     }
@@ -344,10 +350,10 @@ pub async fn arrive(
     let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
     let (consent, grant) = (claimed.login.consent, claimed.login.grant);
     match complete(app, &occasion, claimed, query, psu).await {
-        Ok(()) => {
+        Ok(arrival) => {
             app.note_present(consent, psu.clone());
             app.work.notify_waiters();
-            Ok(Arrival::Connected(consent))
+            Ok(arrival)
         }
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
             tracing::warn!(consent.id = %consent, code = error.code(), "a login did not complete");
@@ -451,7 +457,7 @@ async fn complete(
     claimed: Claimed,
     query: &str,
     psu: &PsuPresent,
-) -> Result<(), ServiceError> {
+) -> Result<Arrival, ServiceError> {
     let Claimed { login, pending, key } = claimed;
     let connection = occasion.connection;
     // Signed responses need the server's keys before they can be read; plain ones are judged before anything is sent.
@@ -542,15 +548,22 @@ async fn store_tokens(
     key: &DataKey,
     tokens: &Tokens,
     granted: &Granted,
-) -> Result<(), ServiceError> {
+) -> Result<Arrival, ServiceError> {
     let world = app.world();
     let tenant = occasion.about.tenant;
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, login.consent).await?;
     let before = grants::lock(&mut tx, login.grant).await?;
     let renewal = renewals::of_login(&mut tx, &consent, login.grant).await?;
+    let tokens = occasion.connection.bind(tokens.clone());
+    if granted.state == ConsentState::PartiallyAuthorised && renewal.is_none() {
+        status::await_signers(app, &mut tx, &world, &consent, &before, key, &tokens).await?;
+        tx.commit().await?;
+        fault::point("login.tokens_stored");
+        return Ok(Arrival::AwaitsSigners(login.consent));
+    }
     if !granted.state.is_usable() && renewal.is_none() {
-        // A code came back and yet the bank does not call the consent valid: another signer, or a lie.
+        // A code came back and yet the bank does not call the consent valid.
         moves::advance(app, &mut tx, &world, &consent, Event::Rejected, "bank", |_| {}).await?;
         tx.commit().await?;
         return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
@@ -559,7 +572,6 @@ async fn store_tokens(
         return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
     }
     let clocks = clocks(app, occasion.connection, &consent, granted, world.now);
-    let tokens = occasion.connection.bind(tokens.clone());
     let after = Grant {
         state: grant::step(before.state, GrantEvent::TokensStored)?,
         intent: None,
@@ -573,17 +585,30 @@ async fn store_tokens(
     if let Some(renewal) = renewal {
         renewals::complete(app, &mut tx, &world, &consent, &renewal, granted).await?;
     } else {
-        moves::advance(app, &mut tx, &world, &consent, Event::Authorised(clocks), "bank", |consent| {
-            consent.authorized_at = Some(world.now);
-            consent.sca_at = Some(world.now);
-            consent.confirmed_at = consent.accepted_at;
-        })
-        .await?;
-        renewals::take_over(app, &mut tx, &world, &consent, login.grant, granted).await?;
+        begin_life(app, &mut tx, &world, &consent, (login.grant, world.now), clocks, granted).await?;
     }
     tx.commit().await?;
     fault::point("login.tokens_stored");
-    Ok(())
+    Ok(Arrival::Connected(login.consent))
+}
+
+/// A consent that its bank has authorised for the first time, on a grant whose person authenticated at that moment.
+pub(crate) async fn begin_life(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    (grant, sca_at): (GrantId, Timestamp),
+    clocks: Clocks,
+    granted: &Granted,
+) -> Result<(), ServiceError> {
+    moves::advance(app, tx, world, consent, Event::Authorised(clocks), "bank", |consent| {
+        consent.authorized_at = Some(world.now);
+        consent.sca_at = Some(sca_at);
+        consent.confirmed_at = consent.accepted_at;
+    })
+    .await?;
+    renewals::take_over(app, tx, world, consent, grant, granted).await
 }
 
 /// The clocks that follow from what a bank granted now.

@@ -18,6 +18,7 @@ pub mod restart;
 pub mod revocation;
 pub mod rotation;
 pub mod signatures;
+pub mod status;
 
 use store::StoreError;
 use vault::KeyError;

@@ -115,7 +115,7 @@ async fn claim(
     let world = app.world();
     let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
     let before = grants::lock(&mut tx, id).await?;
-    if !before.state.may_fetch() {
+    if !before.state.may_refresh() {
         return Err(StoreError::NotAllowed.into());
     }
     let tokens = open(occasion, &before, key)?;
@@ -194,7 +194,7 @@ async fn keep(
     let Some(before) = ours(&mut tx, id, claim).await? else {
         return Ok(Live::Later(later(app, PAUSE_SECONDS)));
     };
-    if !before.state.may_fetch() {
+    if !before.state.may_refresh() {
         return Err(StoreError::NotAllowed.into());
     }
     let sealed = Place::tokens(tenant, id).seal(key, &fresh.to_bytes(), app.entropy.as_ref());

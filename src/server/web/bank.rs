@@ -25,7 +25,7 @@ const SEARCH_CHARS_MAX: usize = 100;
 
 /// The picker, with the search in the address.
 pub(super) async fn picker(State(app): State<Arc<App>>, scene: Scene, RawQuery(query): RawQuery) -> Response {
-    if scene.consent.machine.state != ConsentState::Initiated {
+    if scene.consent.machine.state != ConsentState::Initiated || scene.awaits_signers {
         return reply::see_other(HERE);
     }
     let query = search(query.as_deref().unwrap_or_default());

@@ -134,6 +134,7 @@ fn term(asked_until: Date, profile: &Profile, policy: &Policy, tenant_days: Opti
 fn waiting(app: &App, scene: &Scene) -> Result<Arc<Connection>, &'static str> {
     let connection = scene.consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
     match (scene.consent.machine.state, connection) {
+        _ if scene.awaits_signers => Err(HERE),
         (ConsentState::Initiated, Some(connection)) => Ok(connection),
         (ConsentState::Initiated, None) => Err("/link/bank"),
         _ => Err(HERE),

@@ -25,6 +25,7 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
     let consent = &scene.consent;
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let response = match consent.machine.state {
+        ConsentState::Initiated if scene.awaits_signers => reply::ending(app, Some(scene), Outcome::AwaitsSigners),
         ConsentState::Initiated => reply::see_other(scene.place()),
         ConsentState::Authorized => {
             let mut page = connected(app, &mut tx, scene, true).await?;
@@ -40,7 +41,7 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
         }
         // A consent that was never given leaves nothing to show.
         ConsentState::Revoked(_) | ConsentState::Expired(_) if consent.authorized_at.is_none() => {
-            reply::ending(app, Some(scene), Outcome::LinkOver)
+            reply::ending(app, Some(scene), Outcome::Withdrawn)
         }
         ConsentState::Revoked(_) => reply::see_other(&format!("/my/stopped/{}", consent.id)),
         ConsentState::Expired(_) => reply::see_other(OVERVIEW),

@@ -70,7 +70,9 @@ pub(super) fn ending(app: &App, scene: Option<&Scene>, outcome: Outcome) -> Resp
 /// The one next step. A restart is safe wherever a journey stands: it leads to the page that fits.
 fn next(scene: &Scene, outcome: Outcome) -> Option<Next> {
     match outcome {
-        Outcome::Declined | Outcome::LinkOver => Href::new(&scene.consent.return_url).map(Next::Product),
+        Outcome::Declined | Outcome::AwaitsSigners | Outcome::Withdrawn | Outcome::LinkOver => {
+            Href::new(&scene.consent.return_url).map(Next::Product)
+        }
         Outcome::CameTwice => Some(Next::Overview(own(HERE))),
         Outcome::SignedOut => None,
         Outcome::Denied
@@ -87,7 +89,12 @@ fn next(scene: &Scene, outcome: Outcome) -> Option<Next> {
 /// The status of an outcome's page.
 const fn status(outcome: Outcome) -> StatusCode {
     match outcome {
-        Outcome::Denied | Outcome::Declined | Outcome::TimedOut | Outcome::CameTwice => StatusCode::OK,
+        Outcome::Denied
+        | Outcome::Declined
+        | Outcome::TimedOut
+        | Outcome::CameTwice
+        | Outcome::AwaitsSigners
+        | Outcome::Withdrawn => StatusCode::OK,
         Outcome::OtherBrowser | Outcome::NotTrusted | Outcome::Unknown => StatusCode::BAD_REQUEST,
         Outcome::SignedOut => StatusCode::FORBIDDEN,
         Outcome::LinkOver => StatusCode::NOT_FOUND,

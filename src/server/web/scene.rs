@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
 use domain::consent::State;
+use domain::grant;
 use domain::ids::ConsentId;
 use domain::limits;
 use jiff::SignedDuration;
@@ -15,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use store::consents::Consent;
 use store::page_sessions::PageSession;
 use store::products::Product;
-use store::{StoreError, TenantTx, consents, page_sessions, products};
+use store::{StoreError, TenantTx, consents, grants, page_sessions, products};
 
 use super::session::{self, Cookie};
 use super::{HERE, reply};
@@ -32,6 +33,8 @@ pub(super) struct Scene {
     pub(super) consent: Consent,
     /// Who asked for that.
     pub(super) product: Product,
+    /// Whether its person has signed at the bank, and others have to as well.
+    pub(super) awaits_signers: bool,
     secret: SecretString,
 }
 
@@ -51,8 +54,12 @@ impl Scene {
         let Some(session) = page_sessions::find(&mut tx, &hash, app.clock.now()).await? else { return Ok(None) };
         let consent = consents::get(&mut tx, session.consent).await?;
         let product = products::get(&mut tx, consent.product).await?;
+        let awaits_signers = match consent.grant.filter(|_| consent.machine.state == State::Initiated) {
+            Some(grant) => grants::get(&mut tx, grant).await?.state == grant::State::Partial,
+            None => false,
+        };
         tx.commit().await?;
-        Ok(Some(Self { session, consent, product, secret }))
+        Ok(Some(Self { session, consent, product, awaits_signers, secret }))
     }
 
     /// SHA-256 of the session's secret, under which it is stored.
@@ -73,7 +80,7 @@ impl Scene {
 
     /// The page on which the journey goes on.
     pub(super) const fn place(&self) -> &'static str {
-        place(&self.consent)
+        if self.awaits_signers { HERE } else { place(&self.consent) }
     }
 }
 

@@ -1,0 +1,119 @@
+//! Consents that need more than one signature at the bank: the first signer is told, the others are waited for, nobody is
+//! taken for somebody who said no.
+
+use domain::consent::{DataState, FailureReason, RevokedBy, State};
+use domain::grant;
+use domain::ids::ConsentId;
+use jiff::SignedDuration;
+use sandbox::{Decision, Policy};
+use server::reconcile;
+use server::services::logins::Arrival;
+use server::services::{consents as moves, fetch, revocation, status};
+use store::{capsules, consents, events, grants};
+use tests::world::{CUSTOMER, Options, World};
+
+/// A world whose bank wants several signatures, and a consent that has the first.
+async fn signed_once() -> (World, ConsentId) {
+    let habits: fn(&mut Policy) = |policy| policy.several_signers = true;
+    let world = World::made(Options { habits: Some(habits), ..Options::default() }, |_| {}).await;
+    let id = world.ask("a company").await;
+    let departure = world.depart(id).await;
+    let visit = world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &Decision::ApproveAll);
+    let arrival = world.arrive(&visit.await.unwrap(), &departure.browser).await;
+    assert!(matches!(arrival, Arrival::AwaitsSigners(_)), "{arrival:?}");
+    (world, id)
+}
+
+async fn states(world: &World, id: ConsentId) -> (State, grant::State) {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let consent = consents::get(&mut tx, id).await.unwrap();
+    (consent.machine.state, grants::get(&mut tx, consent.grant.unwrap()).await.unwrap().state)
+}
+
+async fn told(world: &World) -> Vec<String> {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    events::number(&mut tx).await.unwrap();
+    let all = events::after(&mut tx, world.product, 0, 100).await.unwrap();
+    tx.commit().await.unwrap();
+    all.into_iter().map(|(_, event)| event.kind).collect()
+}
+
+async fn look(world: &World, id: ConsentId) -> fetch::Verdict {
+    status::run(&world.app, world.app.tenant.id, id).await.unwrap()
+}
+
+/// Account calls that the bank has seen.
+fn reads(world: &World) -> usize {
+    world.bank.requests().iter().filter(|request| request.starts_with("GET /v1/accounts")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_are_waited_for_and_then_the_data_come() {
+    let (world, id) = signed_once().await;
+    assert_eq!(states(&world, id).await, (State::Initiated, grant::State::Partial));
+    assert_eq!(told(&world).await, ["consent.partially_authorised"]);
+    // Neither the end of the login nor a day or two of silence ends it.
+    for hours in [1, 30] {
+        world.clock.advance(SignedDuration::from_hours(hours));
+        reconcile::look(&world.app).await.unwrap();
+        assert!(matches!(look(&world, id).await, fetch::Verdict::Again(_)));
+        assert_eq!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Done);
+    }
+    assert_eq!((states(&world, id).await.0, reads(&world)), (State::Initiated, 0));
+
+    assert_eq!(world.bank.sign_the_rest(), 1);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert_eq!(states(&world, id).await, (State::Authorized, grant::State::Granted));
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    assert_eq!(states(&world, id).await.0, State::Active);
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let consent = consents::get(&mut tx, id).await.unwrap();
+    drop(tx);
+    let since = consent.authorized_at.unwrap().duration_since(consent.sca_at.unwrap());
+    assert!(since > SignedDuration::from_hours(30), "the clock runs since the person whom we saw authenticated");
+    assert!(told(&world).await.contains(&"consent.granted".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_who_refuses_and_signers_who_never_come_end_it() {
+    let (world, id) = signed_once().await;
+    assert_eq!(world.bank.refuse_the_rest(), 1);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    let failed = State::Failed(FailureReason::RejectedByBank);
+    assert_eq!(states(&world, id).await, (failed, grant::State::Ended(grant::Ended::Rejected)));
+    assert_eq!(told(&world).await, ["consent.partially_authorised", "consent.rejected"]);
+    world.end().await;
+
+    let (world, id) = signed_once().await;
+    world.clock.advance(SignedDuration::from_hours(14 * 24));
+    reconcile::look(&world.app).await.unwrap();
+    assert_eq!(states(&world, id).await, (State::Failed(FailureReason::TimedOut), grant::State::Ending));
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    swept(&world, id).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_while_the_others_are_waited_for_ends_it_at_the_bank_too() {
+    let (world, id) = signed_once().await;
+    let tenant = world.app.tenant.id;
+    let after = moves::revoke(&world.app, tenant, id, RevokedBy::Product, "product").await.unwrap();
+    assert_eq!((after.machine.state, after.machine.data), (State::Revoked(RevokedBy::Product), DataState::Erasing));
+    world.bank.sign_the_rest();
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert_eq!((states(&world, id).await.0, reads(&world)), (State::Revoked(RevokedBy::Product), 0));
+    swept(&world, id).await;
+    world.end().await;
+}
+
+/// The bank is told, and agrees.
+async fn swept(world: &World, id: ConsentId) {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let open = capsules::open(&mut tx, 10).await.unwrap();
+    tx.commit().await.unwrap();
+    let [(capsule, _)] = open[..] else { panic!("{} capsules", open.len()) };
+    assert_eq!(revocation::run(&world.app, world.app.tenant.id, capsule).await.unwrap(), fetch::Verdict::Done);
+    assert_eq!(states(world, id).await.1, grant::State::Ended(grant::Ended::ByUs));
+    assert!(world.bank.requests().iter().any(|request| request.starts_with("DELETE /v1/consents/")));
+}
