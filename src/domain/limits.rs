@@ -6,6 +6,10 @@ use std::num::NonZeroU32;
 pub const KEY_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// Requests that one API key may make at once before the rate counts.
 pub const KEY_REQUESTS_BURST: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+/// Requests that all keys of one tenant may make in a second, on each node, in the long run: a few busy keys.
+pub const TENANT_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+/// Requests that all keys of one tenant may make at once before the rate counts.
+pub const TENANT_REQUESTS_BURST: NonZeroU32 = NonZeroU32::new(5000).unwrap();
 /// Largest answer that is read from a bank, in bytes; a longer one is an error, never a silent cut.
 pub const BANK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest answer that is read from an authorisation server, in bytes. Metadata and tokens are a few kilobytes.

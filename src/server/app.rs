@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use bank_adapters::ask::PsuPresent;
 use bank_adapters::directory::Directory;
-use domain::ids::{ApiKeyId, ConsentId};
-use domain::limits;
+use domain::ids::ConsentId;
 use domain::world::{Clock, Entropy, World};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use store::Store;
 use store::tenants::Tenant;
@@ -18,6 +17,8 @@ use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
 
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::peer;
+use crate::rate::Rates;
 use crate::services::delivery::Receivers;
 
 /// How long a person counts as present after the request that they made, in seconds.
@@ -45,8 +46,10 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Rung when work was written, so that nobody waits for the next look.
     pub work: Notify,
-    /// Requests of each API key.
-    pub rate: DefaultKeyedRateLimiter<ApiKeyId>,
+    /// Requests of keys and tenants.
+    pub rates: Rates,
+    /// Proxies that pass on who asked them.
+    pub trusted_proxies: Vec<IpNet>,
     present: Mutex<HashMap<ConsentId, (PsuPresent, Timestamp)>>,
 }
 
@@ -65,6 +68,7 @@ impl App {
         let provider = FileProvider::open(&config.keys.dir)
             .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
         let receivers = receivers(&config, &clock)?;
+        let trusted_proxies = peer::networks(&config.listen.trusted_proxies).context("listen.trusted_proxies")?;
         let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
         Ok(Self {
             tenant,
@@ -77,9 +81,8 @@ impl App {
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
-            rate: RateLimiter::keyed(
-                Quota::per_second(limits::KEY_REQUESTS_PER_SECOND).allow_burst(limits::KEY_REQUESTS_BURST),
-            ),
+            rates: Rates::default(),
+            trusted_proxies,
             present: Mutex::default(),
         })
     }

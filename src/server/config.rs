@@ -46,6 +46,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Scheme, host and port as browsers see them.
     pub public_url: Url,
+    /// Networks of the proxies in front, CIDR: their word is taken for who asked them.
+    pub trusted_proxies: Vec<String>,
     /// Own TLS; none = plain TCP behind a proxy or on loopback.
     pub tls: Option<ListenTls>,
 }
@@ -223,6 +225,9 @@ impl Config {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.path() != "/" {
             return value("listen.public_url", "must be http(s)://host[:port] without a path");
         }
+        if crate::peer::networks(&self.listen.trusted_proxies).is_none() {
+            return value("listen.trusted_proxies", "must be networks, such as 10.0.0.0/8, or addresses");
+        }
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() == "http" && !local {
             return value(
@@ -268,6 +273,7 @@ impl Config {
         let mut listen = toml::Table::from_iter([
             ("address".to_owned(), toml::Value::from(self.listen.address.to_string())),
             ("public_url".to_owned(), toml::Value::from(self.listen.public_url.to_string())),
+            ("trusted_proxies".to_owned(), toml::Value::from(self.listen.trusted_proxies.clone())),
         ]);
         if let Some(tls) = &self.listen.tls {
             let pair = [("certificate".to_owned(), path(&tls.certificate)), ("key".to_owned(), path(&tls.key))];
@@ -394,6 +400,7 @@ mod tests {
         for (text, key) in [
             ("[listen]\npublic_url = \"http://bank.example\"", "listen.public_url"),
             ("[listen]\npublic_url = \"https://bank.example/path\"", "listen.public_url"),
+            ("[listen]\ntrusted_proxies = [\"somewhere\"]", "listen.trusted_proxies"),
             ("[keys]\nepochs_kept = 0", "keys.epochs_kept"),
             ("[keys]\ndir = \"data/postgres/keys\"", "keys.dir"),
             ("[rotation]\noverlap_seconds = 60", "rotation.overlap_seconds"),

@@ -4,6 +4,7 @@
 //! transaction with its evidence, and lets effects happen after the commit. This crate must never know SQL (that is
 //! `store`), a bank's name (that is a profile) or the simulated banks.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod bank_calls;
@@ -13,11 +14,14 @@ pub mod database;
 pub mod doctor;
 pub mod evidence_log;
 pub mod fault;
+mod gocardless;
 mod hardware;
 pub mod keys;
 mod operations;
 pub mod pages;
+pub mod peer;
 pub mod problem;
+pub mod rate;
 pub mod reconcile;
 pub mod rule_set;
 pub mod services;
@@ -32,7 +36,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use domain::limits;
 use domain::policy::Regime;
@@ -132,7 +136,15 @@ pub async fn open(config: config::Config, clock: Arc<dyn Clock>) -> anyhow::Resu
 
 /// Every route.
 pub fn router(app: Arc<App>) -> Router {
-    guarded(Router::new().merge(api::router()).merge(web::router()).merge(operations::router()).fallback(nowhere), app)
+    guarded(
+        Router::new()
+            .merge(api::router())
+            .merge(gocardless::router())
+            .merge(web::router())
+            .merge(operations::router())
+            .fallback(nowhere),
+        app,
+    )
 }
 
 /// Puts around routes what holds for all of them: limits, words for every failure, headers.
@@ -145,6 +157,7 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
             std::time::Duration::from_secs(4 * limits::BANK_CALL_SECONDS_MAX),
         ))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn(rate::told))
         .layer(from_fn_with_state(app.clone(), worded))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
@@ -155,33 +168,59 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
 /// Puts words to an answer that routing, a limit, a time-out or a panic left bare: a problem for programs, a page for
 /// people.
 async fn worded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let for_programs = is_for_programs(request.uri());
+    let readers = Readers::of(request.uri());
     let answer = next.run(request).await;
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_worded = kind.ends_with("+json") || kind.starts_with("text/html");
+    let is_worded = match readers {
+        Readers::Programs | Readers::People => kind.ends_with("+json") || kind.starts_with("text/html"),
+        Readers::GoCardlessClients => kind == "application/json",
+    };
     if is_worded || !(status.is_client_error() || status.is_server_error()) {
         return answer;
     }
-    match (for_programs, status) {
-        (true, _) => {
-            let allowed = answer.headers().get(header::ALLOW).cloned();
-            let mut worded = ApiError::of(status).into_response();
-            worded.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
-            worded
+    let mut worded = match (readers, status) {
+        (Readers::Programs, _) => ApiError::of(status).into_response(),
+        (Readers::GoCardlessClients, _) => gocardless::Refusal::from(ApiError::of(status)).into_response(),
+        (Readers::People, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::GATEWAY_TIMEOUT) => {
+            return web::broken(&app, status).await;
         }
-        (false, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::GATEWAY_TIMEOUT) => web::broken(&app, status).await,
-        (false, _) => answer,
-    }
+        (Readers::People, _) => return answer,
+    };
+    let allowed = answer.headers().get(header::ALLOW).cloned();
+    worded.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
+    worded
 }
 
-fn is_for_programs(uri: &Uri) -> bool {
-    uri.path().starts_with("/v1/")
+/// Whom an answer is for.
+#[derive(Clone, Copy)]
+enum Readers {
+    /// Programs that know our interface.
+    Programs,
+    /// Programs that were written for another.
+    GoCardlessClients,
+    /// Everybody with a browser.
+    People,
+}
+
+impl Readers {
+    fn of(uri: &Uri) -> Self {
+        match uri.path() {
+            path if path.starts_with("/v1/") || path.starts_with("/oauth/") => Self::Programs,
+            path if path.strip_prefix(gocardless::BASE).is_some_and(|rest| rest.starts_with('/')) => {
+                Self::GoCardlessClients
+            }
+            _ => Self::People,
+        }
+    }
 }
 
 /// An address that nothing is behind: a problem for programs, a page for people.
 async fn nowhere(State(app): State<Arc<App>>, uri: Uri) -> Response {
-    if is_for_programs(&uri) { StatusCode::NOT_FOUND.into_response() } else { web::lost(app).await }
+    match Readers::of(&uri) {
+        Readers::Programs | Readers::GoCardlessClients => StatusCode::NOT_FOUND.into_response(),
+        Readers::People => web::lost(app).await,
+    }
 }
 
 /// The line that an offline verifier needs for this installation's evidence.

@@ -88,9 +88,15 @@ pub enum ApiError {
     /// The time for an answer is over.
     #[error("the answer took too long")]
     TimedOut,
-    /// More requests than one key may make.
-    #[error("the key makes more requests than it may")]
-    TooMany,
+    /// The key is not for the network that the request came from.
+    #[error("the key is not for the network that the request came from")]
+    Network,
+    /// More requests than one key, or all of a tenant, may make.
+    #[error("more requests came than may come")]
+    TooMany {
+        /// After which one more may come.
+        seconds: u64,
+    },
     /// The database or the keys are away for the moment.
     #[error("we cannot answer at the moment")]
     Unavailable,
@@ -187,7 +193,8 @@ impl ApiError {
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too long", Who::Product),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed_out", "The answer took too long", Who::Operator),
-            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", Who::Product),
+            Self::Network => (StatusCode::FORBIDDEN, "network_refused", "The key is for other networks", Who::Product),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", Who::Product),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "We cannot answer at the moment", Who::Operator)
             }
@@ -215,7 +222,11 @@ impl ApiError {
             code: code.to_owned(),
             who_can_fix: who.as_str().to_owned(),
             action_url: None,
-            retry_after: matches!(self, Self::Raced | Self::NotReady | Self::TooMany | Self::Unavailable).then_some(1),
+            retry_after: match self {
+                Self::TooMany { seconds } => Some(*seconds),
+                Self::Raced | Self::NotReady | Self::Unavailable => Some(1),
+                _ => None,
+            },
             trace_id: None,
         }
     }

@@ -81,13 +81,15 @@ pub async fn add_product(
         prefix: text.expose_secret().chars().take(PREFIX_CHARS).collect(),
         scopes: Scope::ALL.map(|scope| scope.word().to_owned()).to_vec(),
         purposes: Vec::new(),
+        networks: Vec::new(),
+        jwk: None,
         created_at: world.now,
         expires_at: None,
         revoked_at: None,
     };
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     products::create(&mut tx, &product).await?;
-    api_keys::create(&mut tx, &key, &hash).await?;
+    api_keys::create(&mut tx, &key, Some(&hash)).await?;
     tx.commit().await?;
     Ok((product.id, text))
 }

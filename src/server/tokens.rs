@@ -32,9 +32,13 @@ impl Kind {
 
 /// Makes a token: the text to hand out, once, and the hash to store.
 pub fn issue(kind: Kind, world: &World<'_>) -> (SecretString, [u8; 32]) {
-    let random: [u8; 32] = world.bytes();
-    let text = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(random));
-    (SecretString::from(text), hash(&random))
+    of(kind, &world.bytes())
+}
+
+/// A token of 256 bits that nobody can guess: its text and the hash to store.
+pub fn of(kind: Kind, secret: &[u8; 32]) -> (SecretString, [u8; 32]) {
+    let text = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret));
+    (SecretString::from(text), hash(secret))
 }
 
 /// The stored hash of a token. `None` for anything that was never ours.

@@ -44,6 +44,7 @@ pub mod reconciliations;
 pub mod registrations;
 pub mod renewals;
 pub mod replay;
+pub mod requisitions;
 pub mod sealed;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]

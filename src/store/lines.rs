@@ -225,6 +225,27 @@ pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Resu
     Ok(held)
 }
 
+/// The newest consent of a product that ever held a line, whatever has become of it; `None` for a line that is not the
+/// product's or is erased.
+pub async fn last_consent(
+    tx: &mut TenantTx,
+    product: ProductId,
+    line: LineId,
+) -> Result<Option<ConsentId>, StoreError> {
+    let row = query!(
+        "select c.consent_id from consent_line cl
+         join consent c on c.tenant_id = cl.tenant_id and c.consent_id = cl.consent_id
+         where cl.tenant_id = $1 and cl.line_id = $2 and c.product_id = $3
+         order by c.consent_id desc limit 1",
+        tx.id(),
+        line.uuid(),
+        product.uuid()
+    )
+    .fetch_optional(tx.db())
+    .await?;
+    Ok(row.map(|row| ConsentId::from_uuid(row.consent_id)))
+}
+
 /// The lines of a consent with the bank's ids for them, for a fetch.
 pub async fn resources(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<Resource>, StoreError> {
     let rows = select!("c.tenant_id = $1 and c.consent_id = $2 order by l.line_id", tx.id(), consent.uuid())

@@ -75,6 +75,9 @@ places! {
     /// A secret of an endpoint, under the tenant's key of the purpose `webhook`.
     pub webhook_secret(endpoint: EndpointId, secret: Uuid) =>
         "webhook_secret", "sealed", subject endpoint.uuid(), row secret;
+    /// A product's reference of a requisition, under the tenant's lookup key.
+    pub requisition(consent: ConsentId) =>
+        "requisition", "sealed_reference", subject consent.uuid(), row consent.uuid();
     pub(crate) resource_id(line: LineId, consent: ConsentId) =>
         "consent_line", "sealed_resource_id", subject line.uuid(), row consent.uuid();
     pub(crate) line(line: LineId) => "line", "sealed", subject line.uuid(), row line.uuid();

@@ -1,10 +1,11 @@
 //! Our programs against others' that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`, and npm
-//! `standardwebhooks` verifies what we send.
+//! `standardwebhooks` verifies what we send, and the clients of GoCardless Bank Account Data read what we serve.
 //!
-//! Needs Node 20 or later with npm, and a registry of packages the first time; the packages are pinned in this folder and
-//! installed below the target folder.
+//! Needs Node 20 or later with npm, Python 3.9 or later with pip, and registries of packages the first time; the packages
+//! are pinned in this folder and installed below the target folder.
 
 mod certificates;
+mod clients;
 mod combination;
 mod ecosystems;
 mod faults;

@@ -464,12 +464,14 @@ async fn key_with(world: &World, scopes: &[Scope]) -> (ApiKeyId, SecretString) {
         prefix: "trb_key".to_owned(),
         scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
         purposes: Vec::new(),
+        networks: Vec::new(),
+        jwk: None,
         created_at: moment.now,
         expires_at: Some(moment.now.saturating_add(SignedDuration::from_hours(1)).unwrap()),
         revoked_at: None,
     };
     let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
-    api_keys::create(&mut tx, &key, &hash).await.unwrap();
+    api_keys::create(&mut tx, &key, Some(&hash)).await.unwrap();
     tx.commit().await.unwrap();
     (key.id, text)
 }

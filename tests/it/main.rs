@@ -6,6 +6,7 @@ mod api;
 mod canary;
 mod crash;
 mod doctor;
+mod gocardless;
 mod hardware;
 mod identity;
 mod interleavings;

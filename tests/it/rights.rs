@@ -45,12 +45,14 @@ async fn key_for(world: &World, purposes: &[&str]) -> SecretString {
         prefix: "trb_key".to_owned(),
         scopes: Scope::ALL.map(|scope| scope.word().to_owned()).to_vec(),
         purposes: purposes.iter().map(|purpose| (*purpose).to_owned()).collect(),
+        networks: Vec::new(),
+        jwk: None,
         created_at: moment.now,
         expires_at: None,
         revoked_at: None,
     };
     let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
-    api_keys::create(&mut tx, &key, &hash).await.unwrap();
+    api_keys::create(&mut tx, &key, Some(&hash)).await.unwrap();
     tx.commit().await.unwrap();
     text
 }

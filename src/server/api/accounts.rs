@@ -84,7 +84,7 @@ pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Re
 }
 
 /// How fresh, and, when it could be fresher, why it is not.
-pub(super) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
+pub(crate) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
     let stored = held.line.freshness;
     let because = match held.state {
         ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
@@ -106,7 +106,7 @@ pub(super) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<Freshnes
 
 /// The line of this id, if the product may read it now; anything else does not exist. A key whose purposes the person did
 /// not agree to is refused, and that it tried is logged.
-pub(super) async fn readable(
+pub(crate) async fn readable(
     app: &App,
     mut tx: TenantTx,
     world: &World<'_>,
@@ -125,12 +125,12 @@ pub(super) async fn readable(
 }
 
 /// Whether the person agreed to any purpose that the key is for.
-pub(super) async fn is_for(tx: &mut TenantTx, caller: &Caller, held: &Held) -> Result<bool, ApiError> {
+pub(crate) async fn is_for(tx: &mut TenantTx, caller: &Caller, held: &Held) -> Result<bool, ApiError> {
     Ok(!caller.purposes_of(&consents::get(tx, held.consent).await?.purposes).is_empty())
 }
 
 /// Logs a read that was refused for its purpose.
-pub(super) async fn refuse(
+pub(crate) async fn refuse(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
@@ -150,13 +150,13 @@ pub(super) async fn refuse(
 }
 
 /// Refuses a kind of data that the person was not asked about.
-pub(super) async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
+pub(crate) async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
     let consent = consents::readable(tx, held.consent).await?;
     if consent.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
 }
 
 /// Logs what was read, for which of the purposes that the person agreed to.
-pub(super) async fn disclose(
+pub(crate) async fn disclose(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,

@@ -1,4 +1,4 @@
-//! Who calls: an API key in `Authorization: Bearer`, and what it may do.
+//! Who calls: an API key, or a short token that was given for one, in `Authorization: Bearer`; and what it may do.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::ids::{ApiKeyId, ProductId, TenantId};
-use store::api_keys;
+use store::api_keys::{self, ApiKey};
 
+use crate::access::{self, Use};
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::tokens;
+use crate::{peer, rate, tokens};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,13 @@ pub enum Scope {
     Events,
     /// Read receipts and the log.
     Evidence,
+    /// Make and withdraw keys of the product.
+    Keys,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Consents, Self::Data, Self::Events, Self::Evidence];
+    pub const ALL: [Self; 5] = [Self::Consents, Self::Data, Self::Events, Self::Evidence, Self::Keys];
 
     /// The word in a key.
     pub const fn word(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Scope {
             Self::Data => "data",
             Self::Events => "events",
             Self::Evidence => "evidence",
+            Self::Keys => "keys",
         }
     }
 }
@@ -49,8 +53,8 @@ pub struct Caller {
     pub product: ProductId,
     /// The key it used.
     pub key: ApiKeyId,
-    scopes: Vec<String>,
-    purposes: Vec<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) purposes: Vec<String>,
 }
 
 impl Caller {
@@ -67,6 +71,75 @@ impl Caller {
     pub fn may(&self, scope: Scope) -> Result<(), ApiError> {
         if self.scopes.iter().any(|given| given == scope.word()) { Ok(()) } else { Err(ApiError::Scope(scope.word())) }
     }
+
+    /// Who shows a key or a token with these parts of a request.
+    ///
+    /// # Errors
+    /// 401, 403 for a network that the key is not for, 429, 503.
+    pub async fn of(parts: &Parts, app: &App) -> Result<Self, ApiError> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let presented = header
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or(ApiError::Unauthorised)?;
+        let (key, narrowed) = found(app, presented).await?.ok_or(ApiError::Unauthorised)?;
+        admit(app, parts, &key)?;
+        let narrowed: Option<Vec<&str>> = narrowed.as_deref().map(|scope| scope.split(' ').collect());
+        let kept = |scope: &String| narrowed.as_ref().is_none_or(|kept| kept.contains(&scope.as_str()));
+        let scopes = key.scopes.into_iter().filter(kept).collect();
+        Ok(Self { tenant: key.tenant, product: key.product, key: key.id, scopes, purposes: key.purposes })
+    }
+}
+
+/// The live key behind what was shown, and the scopes that a token was narrowed to.
+async fn found(app: &App, presented: &str) -> Result<Option<(ApiKey, Option<String>)>, ApiError> {
+    let (key, narrowed) = match tokens::read(tokens::Kind::ApiKey, presented) {
+        Some(hash) => {
+            let mut tx = app.store.system_tx().await?;
+            let key = api_keys::find(&mut tx, &hash).await?;
+            tx.commit().await?;
+            (key, None)
+        }
+        None => match access::read(app, presented, Use::Access).await? {
+            Some(token) => (by_id(app, token.key).await?, token.scope),
+            None => (None, None),
+        },
+    };
+    Ok(key.filter(|key| key.is_live(app.clock.now())).map(|key| (key, narrowed)))
+}
+
+/// The key of an id, live or not.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn by_id(app: &App, id: ApiKeyId) -> Result<Option<ApiKey>, ApiError> {
+    let mut tx = app.store.system_tx().await?;
+    let key = api_keys::get(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// Lets a live key in: from a network that it is for, and not more often than it may.
+///
+/// # Errors
+/// 403 or 429.
+pub(crate) fn admit(app: &App, parts: &Parts, key: &ApiKey) -> Result<(), ApiError> {
+    if !key.networks.is_empty() {
+        let networks = peer::networks(&key.networks).unwrap_or_default();
+        let client = peer::address(parts, &app.trusted_proxies);
+        if !client.is_some_and(|client| networks.iter().any(|network| network.contains(&client))) {
+            return Err(ApiError::Network);
+        }
+    }
+    match app.rates.count(key.id, key.tenant) {
+        Ok(standing) => rate::note(parts, standing),
+        Err(standing) => {
+            rate::note(parts, standing);
+            return Err(ApiError::TooMany { seconds: standing.wait });
+        }
+    }
+    Ok(())
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -77,19 +150,6 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let app = Arc::<App>::from_ref(state);
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let presented = header
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .and_then(|(_, token)| tokens::read(tokens::Kind::ApiKey, token.trim()))
-            .ok_or(ApiError::Unauthorised)?;
-        let mut tx = app.store.system_tx().await?;
-        let key = api_keys::find(&mut tx, &presented).await?;
-        tx.commit().await?;
-        let key = key.filter(|key| key.is_live(app.clock.now())).ok_or(ApiError::Unauthorised)?;
-        app.rate.check_key(&key.id).map_err(|_| ApiError::TooMany)?;
-        let (tenant, product, purposes) = (key.tenant, key.product, key.purposes);
-        Ok(Self { tenant, product, key: key.id, scopes: key.scopes, purposes })
+        Self::of(parts, &Arc::<App>::from_ref(state)).await
     }
 }

@@ -194,7 +194,12 @@ async fn checked(app: &App, tx: &mut TenantTx, caller: &Caller, ask: CreateConse
 }
 
 /// The person behind a product's reference. The reference is stored sealed, and found by a MAC.
-async fn person(app: &App, tx: &mut TenantTx, product: ProductId, reference: &str) -> Result<PsuId, ApiError> {
+pub(crate) async fn person(
+    app: &App,
+    tx: &mut TenantTx,
+    product: ProductId,
+    reference: &str,
+) -> Result<PsuId, ApiError> {
     let world = app.world();
     let keys = TenantKeys::lookup(app, tx, &world).await?;
     let id = PsuId::new(&world);

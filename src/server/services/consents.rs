@@ -67,8 +67,18 @@ pub async fn create(
     world: &World<'_>,
     consent: Consent,
 ) -> Result<Created, ServiceError> {
+    record(app, tx, world, &consent).await?;
+    let (token, expires_at) = link(tx, world, consent.id).await?;
+    Ok(Created { consent, link: token, link_expires_at: expires_at })
+}
+
+/// Stores a new consent that a product asks for, without a link.
+///
+/// # Errors
+/// The database's.
+pub async fn record(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let cause = Cause { event: "created", actor: "product", at: world.now };
-    consents::insert(tx, &consent, cause).await?;
+    consents::insert(tx, consent, cause).await?;
     let body = json!({
         "product": consent.product.to_string(),
         "institution": consent.bank.as_ref().map(|(institution, _)| institution.as_str()),
@@ -76,9 +86,7 @@ pub async fn create(
         "clusters": consent.clusters,
     });
     evidence_log::record(app, tx, world, consent.id, "consent.created", &body).await?;
-    emit(tx, world, consent.product, EventType::ConsentCreated, Some(consent.id), body).await?;
-    let (token, expires_at) = link(tx, world, consent.id).await?;
-    Ok(Created { consent, link: token, link_expires_at: expires_at })
+    emit(tx, world, consent.product, EventType::ConsentCreated, Some(consent.id), body).await
 }
 
 /// Moves a consent by an event. `change` may fill in what belongs to the move (grant, times) before it is saved.
@@ -264,11 +272,24 @@ pub async fn link(
     consent: ConsentId,
 ) -> Result<(secrecy::SecretString, Timestamp), ServiceError> {
     let (token, hash) = tokens::issue(tokens::Kind::Link, world);
+    Ok((token, link_with(tx, world, consent, &hash).await?))
+}
+
+/// Stores a one-time link under the hash of its token; gives when it ends.
+///
+/// # Errors
+/// The database's.
+pub async fn link_with(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    hash: &[u8; 32],
+) -> Result<Timestamp, ServiceError> {
     let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap_or(world.now);
     let link =
         links::Link { id: domain::ids::LinkId::new(world), consent, created_at: world.now, expires_at, used_at: None };
-    links::insert(tx, &link, &hash).await?;
-    Ok((token, expires_at))
+    links::insert(tx, &link, hash).await?;
+    Ok(expires_at)
 }
 
 /// Withdraws a consent. A consent that is withdrawn already stays as it is.

@@ -12,6 +12,7 @@ use store::consents::{self, Move};
 use super::scene::{self, Scene};
 use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
 use crate::app::App;
+use crate::gocardless::returns::Return;
 use crate::pages;
 use crate::pages::view::{ConnectedView, Href, Outcome};
 use crate::services::ServiceError;
@@ -30,9 +31,13 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
         ConsentState::Authorized => {
             let mut page = connected(app, &mut tx, scene, true).await?;
             page.headers_mut().insert(REFRESH, LOOK_AGAIN);
-            page
+            let back = scene.back.as_ref().filter(|back| back.immediate).and_then(Return::connected);
+            reply::sent_back(page, back.as_ref())
         }
-        ConsentState::Active => connected(app, &mut tx, scene, false).await?,
+        ConsentState::Active => {
+            let page = connected(app, &mut tx, scene, false).await?;
+            reply::sent_back(page, scene.back.as_ref().and_then(Return::connected).as_ref())
+        }
         // The overview says what is missing, and has the button.
         ConsentState::ReauthPending(_) => reply::see_other(OVERVIEW),
         ConsentState::Failed(reason) => {
@@ -67,7 +72,10 @@ async fn connected(app: &App, tx: &mut TenantTx, scene: &Scene, reading: bool) -
         reading,
         accounts: accounts::held(app, tx, scene.product.id, scene.consent.id).await?.accounts,
         until: consent::last_day(app, &scene.consent),
-        product: Href::new(&scene.consent.return_url),
+        product: match &scene.back {
+            Some(back) => back.connected(),
+            None => Href::new(&scene.consent.return_url),
+        },
         overview: reply::own(OVERVIEW),
     };
     Ok(Html(pages::connected(&view)).into_response())

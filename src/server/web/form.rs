@@ -1,10 +1,9 @@
 //! Forms: sent from a page of ours, by the browser whose session they carry, or not looked at.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{ORIGIN, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
@@ -16,6 +15,7 @@ use super::reply;
 use super::scene::Scene;
 use crate::app::App;
 use crate::pages::view::Outcome;
+use crate::peer;
 
 /// Fetch Metadata: where a request comes from, as the browser itself says it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -89,13 +89,13 @@ impl FromRequestParts<Arc<App>> for Person {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
+        let Some(ip) = peer::address(parts, &app.trusted_proxies) else {
             tracing::error!("a request came without the address of its client: the listener does not pass it on");
             return Err(reply::ending(app, None, Outcome::OurFault));
         };
         let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let user_agent = agent.filter(|agent| (1..=USER_AGENT_BYTES_MAX).contains(&agent.len())).map(str::to_owned);
-        Ok(Self(PsuPresent { ip: peer.ip().to_canonical(), user_agent }))
+        Ok(Self(PsuPresent { ip, user_agent }))
     }
 }
 

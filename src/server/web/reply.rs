@@ -1,6 +1,6 @@
 //! Answers: pages with a status, redirects, and what a person is told when something did not work.
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION, REFRESH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use bank_adapters::error::BankError;
@@ -64,11 +64,24 @@ pub(super) fn ending(app: &App, scene: Option<&Scene>, outcome: Outcome) -> Resp
         reference: scene.map(|scene| scene.consent.id.to_string()),
         next: scene.and_then(|scene| next(scene, outcome)),
     };
-    (status(outcome), Html(pages::returned(&view))).into_response()
+    let back = scene.and_then(|scene| scene.back.as_ref()?.ended(outcome));
+    sent_back((status(outcome), Html(pages::returned(&view))).into_response(), back.as_ref())
+}
+
+/// A page that leads on to the product by itself. A redirect would be held against the policy of the page, ours or the
+/// bank's, whose form began the visit; a page that was shown may lead anywhere.
+pub(super) fn sent_back(mut page: Response, back: Option<&Href>) -> Response {
+    if let Some(value) = back.and_then(|href| HeaderValue::try_from(format!("0; url={}", href.as_str())).ok()) {
+        page.headers_mut().insert(REFRESH, value);
+    }
+    page
 }
 
 /// The one next step. A restart is safe wherever a journey stands: it leads to the page that fits.
 fn next(scene: &Scene, outcome: Outcome) -> Option<Next> {
+    if let Some(back) = scene.back.as_ref().and_then(|back| back.ended(outcome)) {
+        return Some(Next::Product(back));
+    }
     match outcome {
         Outcome::Declined | Outcome::AwaitsSigners | Outcome::Withdrawn | Outcome::LinkOver => {
             Href::new(&scene.consent.return_url).map(Next::Product)

@@ -21,6 +21,7 @@ use store::{StoreError, TenantTx, consents, grants, page_sessions, products};
 use super::session::{self, Cookie};
 use super::{HERE, reply};
 use crate::app::App;
+use crate::gocardless::returns::Return;
 use crate::pages::view::{Form, Outcome};
 use crate::services::ServiceError;
 use crate::tokens::{self, Kind};
@@ -35,6 +36,8 @@ pub(super) struct Scene {
     pub(super) product: Product,
     /// Whether its person has signed at the bank, and others have to as well.
     pub(super) awaits_signers: bool,
+    /// The way back to a product that expects its people by itself.
+    pub(super) back: Option<Return>,
     secret: SecretString,
 }
 
@@ -58,8 +61,9 @@ impl Scene {
             Some(grant) => grants::get(&mut tx, grant).await?.state == grant::State::Partial,
             None => false,
         };
+        let back = Return::of(app, &mut tx, consent.id).await?;
         tx.commit().await?;
-        Ok(Some(Self { session, consent, product, awaits_signers, secret }))
+        Ok(Some(Self { session, consent, product, awaits_signers, back, secret }))
     }
 
     /// SHA-256 of the session's secret, under which it is stored.
