@@ -152,7 +152,7 @@ impl Site {
     }
 }
 
-/// Registers us at the first bank of the directory, at an address where nobody listens. Gives the bank's id.
+/// Registers us at the first German bank of the directory, at an address where nobody listens. Gives the bank's id.
 fn register(dir: &TempDir, now: Timestamp) -> String {
     let pki = generate(&PkiRequest {
         server_names: vec!["localhost".to_owned()],
@@ -169,7 +169,8 @@ fn register(dir: &TempDir, now: Timestamp) -> String {
     let folder = dir.path().join("registrations");
     pki.write_to(&folder).unwrap();
     let known = Directory::embedded().unwrap();
-    let bank = known.list(&Filter::default()).next().unwrap().bank.id.to_string();
+    let german = Filter { country: Some("DE".to_owned()), ..Filter::default() };
+    let bank = known.list(&german).next().unwrap().bank.id.to_string();
     let text = format!(
         "bank = \"{bank}\"\nenvironment = \"sandbox\"\nclient_id = \"us\"\n\
          redirect_uri = \"http://localhost:8080/callback/first\"\nissuer = \"https://localhost:1\"\n\
