@@ -80,10 +80,14 @@ catalogue! {
     SyncDeferred => "sync.deferred",
     /// New rows of an account; at most one event for each account and fetch.
     TransactionAdded => "transaction.added",
+    /// Pending rows of an account are booked now, under the ids that they had.
+    TransactionBooked => "transaction.booked",
     /// Rows of an account changed.
     TransactionModified => "transaction.modified",
     /// Rows of an account were withdrawn by the bank.
     TransactionRemoved => "transaction.removed",
+    /// New rows of an account may be known payments: both stay, and name each other.
+    TransactionReviewRequired => "transaction.review_required",
     /// An account's balances and rows do not explain each other.
     ReconciliationFailed => "balance.reconciliation.failed",
     /// They do again.

@@ -95,12 +95,16 @@ pub struct Aligned<'a> {
 pub struct Stored {
     /// Not known before.
     pub new: usize,
-    /// Known, and saying something else now.
+    /// Known, and saying something else now; those that were booked left out.
     pub changed: usize,
+    /// Known as pending, and booked now.
+    pub settled: usize,
     /// Known, and unchanged.
     pub unchanged: usize,
     /// Withdrawn.
     pub withdrawn: usize,
+    /// Of the new ones, those that may be known payments.
+    pub doubtful: usize,
 }
 
 impl LineWriter<'_> {
@@ -168,8 +172,14 @@ impl LineWriter<'_> {
                 unchanged.into_iter().partition(|row| row.listed.identity.is_some());
             self.update(&renamed, false, key, world).await?;
             self.touch(&same, world.now).await?;
+            let count = |rows: &[Row<'_>], fits: fn(Standing) -> bool| {
+                rows.iter().filter(|row| fits(row.listed.standing)).count()
+            };
+            let settled = count(&changed, |standing| matches!(standing, Standing::Settled(_)));
             stored.new += new.len();
-            stored.changed += changed.len();
+            stored.doubtful += count(&new, |standing| matches!(standing, Standing::Doubtful(_)));
+            stored.settled += settled;
+            stored.changed += changed.len() - settled;
             stored.unchanged += renamed.len() + same.len();
         }
         self.identify(aligned.identities, key, world).await?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::query;
 use uuid::Uuid;
 
+use crate::aligned::Stored;
 use crate::lines::LineWriter;
 use crate::time::{at, read};
 use crate::{StoreError, TenantTx};
@@ -77,6 +78,14 @@ pub struct Progress {
     pub rows_seen: i64,
     /// Rows that were new.
     pub rows_new: i64,
+    /// Known rows that say something else now, those that were booked left out.
+    pub rows_changed: i64,
+    /// Pending rows that are booked now.
+    pub rows_settled: i64,
+    /// Rows that the bank withdrew.
+    pub rows_withdrawn: i64,
+    /// New rows that may be known payments; both stay.
+    pub rows_doubtful: i64,
 }
 
 /// Begins a run.
@@ -147,7 +156,9 @@ pub async fn latest(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<Run>
 /// The progress of every line of a run.
 pub async fn progress(tx: &mut TenantTx, id: Uuid) -> Result<Vec<Progress>, StoreError> {
     let rows = query!(
-        "select line_id, state, error_code, pages, rows_seen, rows_new from fetch_line
+        "select line_id, state, error_code, pages, rows_seen, rows_new, rows_changed, rows_settled, rows_withdrawn,
+            rows_doubtful
+         from fetch_line
          where tenant_id = $1 and fetch_id = $2 order by line_id",
         tx.id(),
         id
@@ -163,6 +174,10 @@ pub async fn progress(tx: &mut TenantTx, id: Uuid) -> Result<Vec<Progress>, Stor
             pages: row.pages,
             rows_seen: row.rows_seen,
             rows_new: row.rows_new,
+            rows_changed: row.rows_changed,
+            rows_settled: row.rows_settled,
+            rows_withdrawn: row.rows_withdrawn,
+            rows_doubtful: row.rows_doubtful,
         })
         .collect())
 }
@@ -219,14 +234,14 @@ impl LineWriter<'_> {
         begun(done.rows_affected())
     }
 
-    /// Notes that a line was read to its end, and how many of its rows were new.
-    pub async fn done(&mut self, fetch: Uuid, rows_new: usize) -> Result<(), StoreError> {
-        self.end(fetch, "done", None, rows_new).await
+    /// Notes that a line was read to its end, and what that did to its rows.
+    pub async fn done(&mut self, fetch: Uuid, stored: &Stored) -> Result<(), StoreError> {
+        self.end(fetch, "done", None, stored).await
     }
 
     /// Notes that a line could not be read on, with the stable code of why.
     pub async fn failed(&mut self, fetch: Uuid, error_code: &str) -> Result<(), StoreError> {
-        self.end(fetch, "failed", Some(error_code), 0).await
+        self.end(fetch, "failed", Some(error_code), &Stored::default()).await
     }
 
     async fn end(
@@ -234,17 +249,22 @@ impl LineWriter<'_> {
         fetch: Uuid,
         state: &str,
         error_code: Option<&str>,
-        rows_new: usize,
+        stored: &Stored,
     ) -> Result<(), StoreError> {
         let done = query!(
-            "update fetch_line set state = $4, error_code = $5, rows_new = $6
+            "update fetch_line set state = $4, error_code = $5, rows_new = $6, rows_changed = $7, rows_settled = $8,
+                rows_withdrawn = $9, rows_doubtful = $10
              where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
             fetch,
             self.line.uuid(),
             state,
             error_code,
-            count(rows_new)
+            count(stored.new),
+            count(stored.changed),
+            count(stored.settled),
+            count(stored.withdrawn),
+            count(stored.doubtful)
         )
         .execute(self.tx.db())
         .await?;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span};
 use sandbox::{BankData, Row};
 use serde_json::Value;
-use server::services::fetch;
+use server::services::{events, fetch};
 use tests::site::{Caller, Site};
 use tests::world::{CUSTOMER, TestClock, World};
 
@@ -83,6 +83,7 @@ struct Reader<'a> {
     iban: String,
     account: String,
     cursor: String,
+    told: u64,
 }
 
 impl<'a> Reader<'a> {
@@ -91,8 +92,9 @@ impl<'a> Reader<'a> {
         let accounts = accounts["data"].as_array().unwrap().clone();
         let account = accounts.iter().find(|account| account["iban"] == iban).unwrap();
         let account = account["id"].as_str().unwrap().to_owned();
-        let mut reader = Self { world, caller, iban: iban.to_owned(), account, cursor: String::new() };
+        let mut reader = Self { world, caller, iban: iban.to_owned(), account, cursor: String::new(), told: 0 };
         reader.changes().await;
+        reader.told().await;
         reader
     }
 
@@ -133,6 +135,24 @@ impl<'a> Reader<'a> {
             self.cursor = page["next_cursor"].as_str().unwrap().to_owned();
             if page["has_more"] == false {
                 return told;
+            }
+        }
+    }
+
+    /// What products were told of the account's rows since the last look: type and how many rows.
+    async fn told(&mut self) -> Vec<(String, u64)> {
+        events::number(&self.world.app, self.world.app.tenant.id).await.unwrap();
+        let mut told = Vec::new();
+        loop {
+            let page = self.caller.get(&format!("/v1/events?limit=500&after={}", self.told)).await.json();
+            let events = page["data"].as_array().unwrap();
+            let Some(last) = events.last() else { return told };
+            self.told = last["seq"].as_u64().unwrap();
+            for event in events.iter().filter(|event| event["data"]["account_id"] == self.account.as_str()) {
+                let kind = event["type"].as_str().unwrap();
+                if kind.starts_with("transaction.") {
+                    told.push((kind.to_owned(), event["data"]["count"].as_u64().unwrap()));
+                }
             }
         }
     }
@@ -180,7 +200,7 @@ async fn a_payment_keeps_its_id_whatever_its_bank_does() {
         next_day(&world, consent).await;
         assert_eq!(reader.rows().await, first, "new ids in every answer");
     }
-    assert_eq!(reader.changes().await, [], "and nobody is told of them");
+    assert_eq!((reader.changes().await, reader.told().await), (vec![], vec![]), "and nobody is told of them");
 
     hotel_books(&mut reader, consent).await;
     let third = |rows: &mut Vec<Row>| {
@@ -226,6 +246,7 @@ async fn hotel_books(reader: &mut Reader<'_>, consent: ConsentId) {
     assert_eq!(booked["settled"]["evidence"], "amount_and_text");
     assert!(booked.get("possible_duplicate_of").is_none());
     assert_eq!(reader.changes().await, [("modified".to_owned(), held)]);
+    assert_eq!(reader.told().await, [("transaction.booked".to_owned(), 1)]);
 }
 
 /// A row that is missing once may have been lost between two pages; one that is missing twice is gone.
@@ -240,11 +261,13 @@ async fn bakery_goes_and_comes_back(reader: &mut Reader<'_>, consent: ConsentId)
     next_day(reader.world, consent).await;
     assert_eq!(reader.of("Bakery").await.len(), 0);
     assert_eq!(reader.changes().await, [("removed".to_owned(), bakery.clone())]);
+    assert_eq!(reader.told().await.pop(), Some(("transaction.removed".to_owned(), 1)));
     reader.amend(|rows| rows.append(&mut gone));
     reader.renumber(8);
     next_day(reader.world, consent).await;
     assert_eq!(reader.of("Bakery").await, std::slice::from_ref(&bakery));
     assert_eq!(reader.changes().await, [("modified".to_owned(), bakery)]);
+    assert_eq!(reader.told().await, [("transaction.modified".to_owned(), 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,6 +296,8 @@ async fn a_row_that_a_bank_lists_twice_under_an_id_that_has_proven_itself_is_fla
     let second = both.iter().find(|id| **id != cinema).unwrap();
     assert_eq!(reader.row(second).await["possible_duplicate_of"], cinema.as_str());
     assert_eq!(reader.changes().await, [("added".to_owned(), second.clone())]);
+    let told = ["transaction.added", "transaction.review_required"].map(|kind| (kind.to_owned(), 1));
+    assert_eq!(reader.told().await, told);
     // The bank notices.
     reader.amend(|rows| rows.truncate(rows.len() - 1));
     next_day(&world, consent).await;

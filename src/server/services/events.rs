@@ -94,7 +94,8 @@ pub async fn request_delivery(
     Ok(())
 }
 
-/// Tells what a fetch brought: its result, and one event for each account with new rows. Counts alone.
+/// Tells what a fetch brought: its result, and for each account at most one event of each kind of change. Counts alone;
+/// the rows are read from the account's changes.
 ///
 /// # Errors
 /// The database's.
@@ -116,13 +117,25 @@ pub async fn fetched(
             "outcome": if line.done { "done" } else { "failed" },
             "problem": line.error_code,
             "added": line.rows_new,
+            "modified": line.rows_changed + line.rows_settled,
+            "removed": line.rows_withdrawn,
         })
     };
     let data = json!({ "accounts": lines.iter().map(outcome).collect::<Vec<_>>() });
     emit(tx, world, consent.product, kind, Some(consent.id), data).await?;
-    for line in lines.iter().filter(|line| line.rows_new > 0) {
-        let data = json!({ "account_id": line.line.to_string(), "count": line.rows_new });
-        emit(tx, world, consent.product, EventType::TransactionAdded, Some(consent.id), data).await?;
+    for line in lines {
+        for (kind, count) in [
+            (EventType::TransactionAdded, line.rows_new),
+            (EventType::TransactionBooked, line.rows_settled),
+            (EventType::TransactionModified, line.rows_changed),
+            (EventType::TransactionRemoved, line.rows_withdrawn),
+            (EventType::TransactionReviewRequired, line.rows_doubtful),
+        ] {
+            if count > 0 {
+                let data = json!({ "account_id": line.line.to_string(), "count": count });
+                emit(tx, world, consent.product, kind, Some(consent.id), data).await?;
+            }
+        }
     }
     Ok(())
 }

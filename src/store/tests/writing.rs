@@ -301,10 +301,13 @@ async fn a_reading_that_was_killed_begins_anew_and_counts_nothing_twice() {
     line.begin(run.id, consent.id).await.unwrap();
     line.page_read(run.id, 10).await.unwrap();
     line.page_read(run.id, 7).await.unwrap();
-    line.done(run.id, 5).await.unwrap();
+    let stored = Stored { new: 5, changed: 4, settled: 3, withdrawn: 2, doubtful: 1, unchanged: 2 };
+    line.done(run.id, &stored).await.unwrap();
     assert_eq!(line.page_read(other, 1).await, Err(StoreError::NotFound("fetch of this line")));
     let progress = fetches::progress(&mut tx, run.id).await.unwrap().remove(0);
     assert_eq!((progress.done, progress.pages, progress.rows_seen, progress.rows_new), (true, 2, 17, 5));
+    let others = (progress.rows_changed, progress.rows_settled, progress.rows_withdrawn, progress.rows_doubtful);
+    assert_eq!(others, (4, 3, 2, 1));
     let kept = raw_pages::of_line(&mut tx, account.id, None, 10).await.unwrap();
     assert_eq!(kept.len(), 1, "what the interrupted reading kept is gone, another run's answer is not");
     fetches::finish(&mut tx, run.id, RunState::Done, None, NOW).await.unwrap();

@@ -174,7 +174,8 @@ impl Fetch<'_> {
         if retired > 0 {
             tracing::info!(retired, "rows of an earlier build are stored anew");
         }
-        let stored = align(&mut line, key, &self.rule_set, reading, coverage, &world).await?;
+        let mut stored = align(&mut line, key, &self.rule_set, reading, coverage, &world).await?;
+        stored.withdrawn += retired;
         let judged = if self.has("balances") {
             let known_from = resource.line.freshness.complete_from.map_or(asked.0, |from| from.min(asked.0));
             let complete = Complete {
@@ -188,7 +189,7 @@ impl Fetch<'_> {
             None
         };
         line.transactions_complete(world.now, Some(asked.0), Some(asked.1)).await?;
-        line.done(self.run, stored.new).await?;
+        line.done(self.run, &stored).await?;
         if let Some(judged) = &judged {
             judged.record(self.app, &mut tx, &world, self.consent.id, resource.line.id).await?;
         }
