@@ -355,7 +355,10 @@ fn metadata_are_looked_for_where_the_standards_put_them() {
 #[test]
 fn refresh_tokens_rotate_when_the_server_wants_and_stay_when_it_does_not() {
     let odd = r#"aB3 &+%=#"~!"#;
-    let play = play(FAPI2_SECURITY).token(move |reply| reply.body["refresh_token"] = json!(odd));
+    let play = play(FAPI2_SECURITY).token(move |reply| {
+        reply.body["refresh_token"] = json!(odd);
+        reply.body["authorization_details"] = json!([{ "type": "account_information" }]);
+    });
     let (metadata, first) = play.run_with_metadata().unwrap();
     let refresh = |tokens: &_, change: fn(&mut crate::testing::Reply)| {
         let mut reply = token_reply();
@@ -375,6 +378,7 @@ fn refresh_tokens_rotate_when_the_server_wants_and_stay_when_it_does_not() {
     assert_eq!(third.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()), Some("rotated".to_owned()));
     assert_eq!(third.scope, "openid accounts");
     assert_eq!(third.identity, first.identity);
+    assert!(third.authorization_details.is_some() && third.authorization_details == first.authorization_details);
 }
 
 #[test]

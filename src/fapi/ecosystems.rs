@@ -102,6 +102,11 @@ fn in_australia_the_sharing_is_told_and_the_arrangement_comes_back() {
         let call = new.client().refresh(&metadata, &tokens, &new.world()).unwrap();
         assert_eq!(new.answer(call, reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
     }
+    // Not even a profile that knows no arrangements any more loses it.
+    let mut forgetful = cdr();
+    forgetful.security.arrangement_claim = None;
+    let call = forgetful.client().refresh(&metadata, &tokens, &forgetful.world()).unwrap();
+    assert_eq!(forgetful.answer(call, token_reply()).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
     let call = new.client().introspect(
         &metadata,
         tokens.refresh_token.as_ref().unwrap(),

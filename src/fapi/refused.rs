@@ -13,6 +13,7 @@ use crate::profile::{
     Alg, FAPI1_ADVANCED, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, KeyEncryption, Security, TokenBinding,
 };
 use crate::refusal::{Refusal, reasons};
+use crate::request::AuthorizationRequest;
 use crate::testing::{
     Hand, INTENT, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply,
 };
@@ -297,10 +298,6 @@ fn metadata_rows() -> Vec<Row> {
             reply.without("token_endpoint");
             reply.without("mtls_endpoint_aliases");
         }),
-        metadata("metadata.pushed_authorization_request_endpoint.missing", |reply| {
-            reply.without("pushed_authorization_request_endpoint");
-            reply.without("mtls_endpoint_aliases");
-        }),
         metadata("metadata.jwks_uri.missing", |reply| reply.without("jwks_uri")),
         metadata_member(
             "metadata.token_endpoint_auth_methods_supported.mismatch",
@@ -322,6 +319,21 @@ fn metadata_rows() -> Vec<Row> {
             signed().metadata(|reply| reply.body["request_object_signing_alg_values_supported"] = json!(["PS256"])),
         ),
     ]
+}
+
+/// Who must push learns at discovery that the server takes nothing; who pushes of their own will, when they do.
+fn pushing_rows() -> Vec<Row> {
+    let nowhere = |security| {
+        play(security).metadata(|reply| {
+            reply.without("pushed_authorization_request_endpoint");
+            reply.without("mtls_endpoint_aliases");
+        })
+    };
+    let willing = nowhere(FAPI1_ADVANCED);
+    let metadata = willing.discover().unwrap();
+    let pushed = willing.client().push(&metadata, &AuthorizationRequest::scope("accounts"), &willing.world());
+    let code = "metadata.pushed_authorization_request_endpoint.missing";
+    vec![(code, nowhere(FAPI2_SECURITY).discover().map(drop).unwrap_err()), (code, pushed.map(drop).unwrap_err())]
 }
 
 fn endpoint_rows() -> Vec<Row> {
@@ -614,6 +626,7 @@ fn every_check_refuses_what_it_is_for() {
         introspection_rows(),
         configured_issuer_rows(),
         metadata_rows(),
+        pushing_rows(),
         endpoint_rows(),
         jwks_rows(),
         par_rows(),
