@@ -6,7 +6,7 @@ use std::str::FromStr;
 use domain::ids::TenantId;
 
 use crate::Hash;
-use crate::note::{self, Signer, is_key_name};
+use crate::note::{self, Seen, Signer, is_key_name};
 use crate::tree::Frontier;
 
 /// The name of one tenant's log and of the keys that sign for it: `<authority>/<tenant id>`.
@@ -85,11 +85,16 @@ impl Checkpoint {
     }
 
     /// Opens a signed checkpoint; every signature that counts must be by a key with the log's name.
-    pub(crate) fn open(note: &str, keys: &[note::VerifierKey], strangers: note::Strangers) -> Result<Self, OpenError> {
+    /// Also gives the known witnesses that saw it.
+    pub(crate) fn open(
+        note: &str,
+        keys: &[note::VerifierKey],
+        strangers: note::Strangers,
+    ) -> Result<(Self, Vec<Seen>), OpenError> {
         let opened = note::open(note, keys, strangers).map_err(OpenError::Note)?;
         let checkpoint: Self = opened.text.parse().map_err(|CheckpointError| OpenError::Text)?;
         let own = opened.signers.iter().any(|name| *name == checkpoint.origin.as_str());
-        if own { Ok(checkpoint) } else { Err(OpenError::Origin) }
+        if own { Ok((checkpoint, opened.seen)) } else { Err(OpenError::Origin) }
     }
 }
 

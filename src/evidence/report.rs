@@ -5,6 +5,7 @@ use std::fmt;
 use domain::ids::ConsentId;
 
 use crate::checkpoint::Checkpoint;
+use crate::note::Seen;
 use crate::receipt::{BankAnswer, BankOutcome, EpochDestroyed, ProductAcknowledgement, Receipt, Scope};
 use crate::statement::Statement;
 
@@ -26,6 +27,8 @@ pub struct Report {
     pub checkpoint: Checkpoint,
     /// Size of the outside checkpoint, if there was one: entries below it stood in the log when it was taken.
     pub outside: Option<u64>,
+    /// Trusted witnesses that signed the outside checkpoint, and when.
+    pub seen: Vec<Seen>,
     /// All entries about the consent up to the last one shown.
     pub lines: Vec<Line>,
     /// Epoch keys that are proven to be destroyed, with the leaf index of the statement.
@@ -60,7 +63,11 @@ impl Report {
                  dropped, reordered or inserted since it was taken. For later entries the time is asserted by the operator.",
                 size.saturating_sub(1)
             ),
+        }?;
+        for Seen { witness, at } in &self.seen {
+            writeln!(f, "The witness {witness} saw the outside checkpoint at {at}: what it holds is no younger.")?;
         }
+        Ok(())
     }
 
     fn write_entries(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

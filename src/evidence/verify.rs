@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::bundle::{Bundle, Content, FORMAT, Item};
 use crate::canonical;
 use crate::checkpoint::{Checkpoint, OpenError};
-use crate::note::{self, NoteError, Strangers, VerifierKey};
+use crate::note::{self, NoteError, Seen, Strangers, VerifierKey};
 use crate::receipt::{BankAnswer, EpochDestroyed, ProductAcknowledgement, Receipt};
 use crate::report::{Line, ReceiptReport, Report};
 use crate::statement::{Statement, Subject, signed_note};
@@ -160,7 +160,8 @@ pub fn verify(file: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result
     let report = Report {
         consent: bundle.consent,
         checkpoint: verifier.checkpoint,
-        outside: outside.map(|checkpoint| checkpoint.size),
+        outside: outside.as_ref().map(|(checkpoint, _)| checkpoint.size),
+        seen: outside.map_or_else(Vec::new, |(_, seen)| seen),
         lines,
         epochs,
     };
@@ -190,23 +191,20 @@ struct Verifier<'a> {
     bundle: &'a Bundle,
     checkpoint: Checkpoint,
     keys: Vec<VerifierKey>,
+    witnesses: Vec<VerifierKey>,
 }
 
 impl<'a> Verifier<'a> {
     /// Opens the bundle's checkpoint and keeps the keys of its log alone.
     fn open(bundle: &'a Bundle, keys: &[VerifierKey]) -> Result<Self, Refusal> {
-        let checkpoint = Checkpoint::open(&bundle.checkpoint, keys, Strangers::Refuse)
+        let (checkpoint, _) = Checkpoint::open(&bundle.checkpoint, keys, Strangers::Refuse)
             .map_err(|error| Refusal::of_checkpoint(Place::Checkpoint, error))?;
         if checkpoint.origin.tenant() != Some(bundle.tenant) {
             return Err(Refusal::at(Place::Checkpoint, Check::Tenant));
         }
+        let witnesses = keys.iter().filter(|key| key.is_witness()).cloned().collect();
         let keys = keys.iter().filter(|key| key.name() == checkpoint.origin.as_str()).cloned().collect();
-        Ok(Self { bundle, checkpoint, keys })
-    }
-
-    /// Opens another checkpoint of this log: it must be signed by a key of its own name, and only this log's are left.
-    fn checkpoint_of_this_log(&self, note: &str, place: Place, strangers: Strangers) -> Result<Checkpoint, Refusal> {
-        Checkpoint::open(note, &self.keys, strangers).map_err(|error| Refusal::of_checkpoint(place, error))
+        Ok(Self { bundle, checkpoint, keys, witnesses })
     }
 
     fn earlier(&self) -> Result<Vec<Checkpoint>, Refusal> {
@@ -214,7 +212,9 @@ impl<'a> Verifier<'a> {
         let mut checkpoints = Vec::with_capacity(self.bundle.earlier.len());
         for (i, earlier) in self.bundle.earlier.iter().enumerate() {
             let place = Place::Earlier(i);
-            let old = self.checkpoint_of_this_log(&earlier.checkpoint, place, Strangers::Refuse)?;
+            // It must be signed by a key of its own name, and only this log's are left.
+            let (old, _) = Checkpoint::open(&earlier.checkpoint, &self.keys, Strangers::Refuse)
+                .map_err(|error| Refusal::of_checkpoint(place, error))?;
             let new = &self.checkpoint;
             if old.size <= before || old.size >= new.size {
                 return Err(Refusal::at(place, Check::Form));
@@ -228,12 +228,15 @@ impl<'a> Verifier<'a> {
         Ok(checkpoints)
     }
 
-    /// The outside checkpoint must be one of those that the bundle is proven to continue, or its own.
-    fn outside(&self, note: &str, earlier: &[Checkpoint]) -> Result<Checkpoint, Refusal> {
-        let outside = self.checkpoint_of_this_log(note, Place::Outside, Strangers::Ignore)?;
+    /// The outside checkpoint must be one of those that the bundle is proven to continue, or its own. Witnesses may have seen
+    /// it.
+    fn outside(&self, note: &str, earlier: &[Checkpoint]) -> Result<(Checkpoint, Vec<Seen>), Refusal> {
+        let keys = [&self.keys[..], &self.witnesses].concat();
+        let (outside, seen) = Checkpoint::open(note, &keys, Strangers::Ignore)
+            .map_err(|error| Refusal::of_checkpoint(Place::Outside, error))?;
         let known = earlier.iter().chain([&self.checkpoint]).find(|known| known.size == outside.size);
         match known {
-            Some(known) if known.root == outside.root => Ok(outside),
+            Some(known) if known.root == outside.root => Ok((outside, seen)),
             Some(_) => Err(Refusal::at(Place::Outside, Check::Consistency)),
             None => Err(Refusal::at(Place::Outside, Check::Unlinked)),
         }

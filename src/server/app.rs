@@ -20,6 +20,7 @@ use crate::connections::Connections;
 use crate::peer;
 use crate::rate::Rates;
 use crate::services::delivery::Receivers;
+use crate::services::witness::Witness;
 
 /// How long a person counts as present after the request that they made, in seconds.
 const PRESENT_SECONDS: i64 = 10 * 60;
@@ -40,6 +41,8 @@ pub struct App {
     pub connections: Connections,
     /// The way to products' endpoints.
     pub receivers: Receivers,
+    /// The witness of the evidence log, if there is one.
+    pub witness: Option<Witness>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -67,7 +70,8 @@ impl App {
             Connections::read(&config.banks.registrations_dir, &directory, config.banks.allow_loopback, &clock)?;
         let provider = FileProvider::open(&config.keys.dir)
             .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
-        let receivers = receivers(&config, &clock)?;
+        let receivers = receivers(&config, net::Limits::NOTIFY, &clock)?;
+        let witness = Witness::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
         let trusted_proxies = peer::networks(&config.listen.trusted_proxies).context("listen.trusted_proxies")?;
         let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
         Ok(Self {
@@ -78,6 +82,7 @@ impl App {
             directory,
             connections,
             receivers,
+            witness,
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
@@ -112,7 +117,7 @@ impl App {
     }
 }
 
-fn receivers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Receivers> {
+fn receivers(config: &Config, limits: net::Limits, clock: &Arc<dyn Clock>) -> anyhow::Result<Receivers> {
     let file = &config.webhooks.ca_file;
     let roots = if file.as_os_str().is_empty() {
         net::Roots::system()
@@ -121,7 +126,7 @@ fn receivers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Receiver
         net::Roots::from_pem(&pem).context("webhooks.ca_file")?
     };
     let here = config.webhooks.receivers_on_loopback;
-    Ok(Receivers::new(roots, here, net::Limits::NOTIFY, clock.clone())?)
+    Ok(Receivers::new(roots, here, limits, clock.clone())?)
 }
 
 fn is_recent(since: Timestamp, now: Timestamp) -> bool {

@@ -154,6 +154,14 @@ pub struct EvidenceLog {
     pub origin: String,
     /// Outside copy of checkpoints; empty = none.
     pub checkpoint_file: PathBuf,
+    /// Folder of the outside copy of the whole log; empty = none.
+    pub copy_dir: PathBuf,
+    /// Submission prefix of a witness (C2SP tlog-witness); empty = none.
+    pub witness_url: String,
+    /// The witness's verifier key.
+    pub witness_key: String,
+    /// Seconds between two checkpoints that it is shown.
+    pub witness_seconds: u32,
 }
 
 /// `[log]`
@@ -250,6 +258,15 @@ impl Config {
         if self.keys.dir.starts_with(&self.database.data_dir) {
             return value("keys.dir", "lies inside database.data_dir: a backup of the data would hold its own keys");
         }
+        if self.evidence.witness_seconds == 0 {
+            return value("evidence.witness_seconds", "must be at least 1");
+        }
+        if self.evidence.copy_dir.starts_with(&self.database.data_dir) {
+            return value(
+                "evidence.copy_dir",
+                "lies inside database.data_dir: it would be lost, or set back, with the data",
+            );
+        }
         if self.database.connections_max < 2 {
             return value("database.connections_max", "must be at least 2");
         }
@@ -337,6 +354,10 @@ impl Config {
                 table([
                     ("origin", self.evidence.origin.as_str().into()),
                     ("checkpoint_file", path(&self.evidence.checkpoint_file)),
+                    ("copy_dir", path(&self.evidence.copy_dir)),
+                    ("witness_url", self.evidence.witness_url.as_str().into()),
+                    ("witness_key", self.evidence.witness_key.as_str().into()),
+                    ("witness_seconds", i64::from(self.evidence.witness_seconds).into()),
                 ]),
             ),
             ("log".to_owned(), table([("format", format.into()), ("filter", self.log.filter.as_str().into())])),
@@ -404,6 +425,7 @@ mod tests {
             ("[keys]\nepochs_kept = 0", "keys.epochs_kept"),
             ("[keys]\ndir = \"data/postgres/keys\"", "keys.dir"),
             ("[rotation]\noverlap_seconds = 60", "rotation.overlap_seconds"),
+            ("[evidence]\ncopy_dir = \"data/postgres/copy\"", "evidence.copy_dir"),
             ("[tenant]\nregime = \"mars\"", "tenant.regime"),
             ("[evidence]\norigin = \"two words\"", "evidence.origin"),
             ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),

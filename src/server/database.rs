@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use store::backup::Target;
 use store::private::{Private, PrivateConfig};
 use store::{Store, StoreConfig};
 use tokio::task::JoinHandle;
@@ -14,6 +15,8 @@ use crate::config::Config;
 pub struct Database {
     /// The way to its rows.
     pub store: Store,
+    /// The way of PostgreSQL's own programs.
+    pub target: Target,
     private: Option<Watched>,
 }
 
@@ -51,14 +54,18 @@ impl Database {
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let sizes = StoreConfig { connections: config.database.connections_max, ..StoreConfig::default() };
         let url = config.database.url.expose_secret();
-        let (store, private) = if url.is_empty() {
+        let (store, target, private) = if url.is_empty() {
             let private = Private::start(PrivateConfig::new(&config.database.data_dir)).await?;
-            (Store::open(private.connect_options(), sizes).await?, Some(Watched::new(private)))
+            let target = Target::private(&private);
+            (Store::open(private.connect_options(), sizes).await?, target, Some(Watched::new(private)))
         } else {
-            (Store::connect(url, sizes).await?, None)
+            let parsed: url::Url = url.parse().context("database.url")?;
+            let password = parsed.password().map(percent_encoding::percent_decode_str);
+            let password = password.map(|text| SecretString::from(text.decode_utf8_lossy().into_owned()));
+            (Store::connect(url, sizes).await?, Target::url(url, password)?, None)
         };
         store.migrate().await?;
-        Ok(Self { store, private })
+        Ok(Self { store, target, private })
     }
 
     /// Closes connections and stops the private server, if nobody else uses it.

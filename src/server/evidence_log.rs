@@ -6,7 +6,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use domain::ids::{ConsentId, EntryId, TenantId};
 use domain::world::World;
-use evidence::log::{Sequencer, commitment};
+use evidence::log::{Sequenced, Sequencer, commitment};
 use evidence::tree::{Frontier, Node, consistency_nodes, consistency_proof, inclusion_nodes, inclusion_proof};
 use evidence::{Body, Bundle, Checkpoint, Content, Earlier, Hash, Item, Origin, Receipt, Signer, Statement, Subject};
 use serde::Serialize;
@@ -15,8 +15,8 @@ use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
 use vault::SigningKey;
 
 use crate::app::App;
-use crate::keys;
 use crate::services::ServiceError;
+use crate::{evidence_copy, keys};
 
 /// Entries that one run of the sequencer places in one transaction.
 const BATCH: i64 = 1000;
@@ -117,12 +117,12 @@ async fn append(
     Ok(payload)
 }
 
-fn signing(app: &App, tenant: TenantId, world: &World<'_>) -> Result<(Origin, SigningKey), ServiceError> {
+pub(crate) fn signing(app: &App, tenant: TenantId, world: &World<'_>) -> Result<(Origin, SigningKey), ServiceError> {
     let origin = Origin::new(&app.config.evidence.origin, tenant).context("evidence.origin")?;
     Ok((origin, app.vault.signing_key(tenant, SIGNING_GENERATION, world)?))
 }
 
-fn signer<'a>(origin: &Origin, key: &'a SigningKey) -> Signer<'a> {
+pub(crate) fn signer<'a>(origin: &Origin, key: &'a SigningKey) -> Signer<'a> {
     Signer::new(origin, key.public_key(), |message| key.sign(message))
 }
 
@@ -135,14 +135,15 @@ pub fn verifier_key(app: &App, tenant: TenantId) -> Result<String, ServiceError>
     Ok(signer(&origin, &key).verifier_key().to_string())
 }
 
-/// Refuses to go on with a log that the key at hand did not sign, or at a time whose epochs are destroyed already: a lost
+/// Refuses to go on with a log that is behind its copy outside, that the key at hand did not sign, or at a time whose epochs are destroyed already: a lost
 /// key folder must not become a second log, nor a wrong clock a system in which nothing can be withdrawn.
 ///
 /// # Errors
-/// Says which of the two, and what to do.
+/// Says which of them, and what to do.
 pub async fn check_continuity(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let mut tx = app.store.tenant_tx(tenant).await?;
     let newest = rows::checkpoint(&mut tx, None).await?;
+    evidence_copy::refuse_behind(app, &mut tx, newest.as_ref().map_or(0, |newest| newest.size)).await?;
     let epochs = store::keys::epochs(&mut tx).await?;
     tx.commit().await?;
     let destroyed = epochs.iter().filter(|(_, at)| at.is_some()).map(|(epoch, _)| *epoch).max();
@@ -170,13 +171,16 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let size = rows::lock(&mut tx).await?;
+    evidence_copy::refuse_behind(app, &mut tx, size).await?;
     let waiting = rows::unplaced(&mut tx, BATCH).await?;
     if waiting.is_empty() {
+        drop(tx);
+        // A node that died before it wrote the copy left that to the next look.
+        evidence_copy::export(app, tenant).await?;
         return Ok(0);
     }
     let frontier = frontier(&mut tx, size.unsigned_abs()).await?;
-    let subject =
-        |id| if id == tenant.uuid() { Subject::Tenant(tenant) } else { Subject::Consent(ConsentId::from_uuid(id)) };
+    let subject = |id| subject(tenant, id);
     let mut subjects: Vec<_> = waiting.iter().map(|entry| entry.subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
@@ -187,11 +191,7 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
     for entry in &waiting {
         let step = sequencer.append(subject(entry.subject), &Hash(entry.commitment));
         placed.push(Placed { id: entry.id, index: signed(step.index), previous: step.prev.0, leaf: step.leaf.0 });
-        nodes.extend(step.nodes.into_iter().map(|(node, hash)| rows::Node {
-            level: i16::from(node.level),
-            index: signed(node.index),
-            hash: hash.0,
-        }));
+        nodes.extend(stored_nodes(&step));
     }
     rows::place(&mut tx, &placed, &nodes).await?;
     let (origin, key) = signing(app, tenant, &world)?;
@@ -206,7 +206,23 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
     rows::put_checkpoint(&mut tx, &kept).await?;
     tx.commit().await?;
     export(app, &note)?;
+    evidence_copy::export(app, tenant).await?;
     Ok(placed.len())
+}
+
+/// The subject whose uuid stands in the database.
+pub(crate) fn subject(tenant: TenantId, id: uuid::Uuid) -> Subject {
+    if id == tenant.uuid() { Subject::Tenant(tenant) } else { Subject::Consent(ConsentId::from_uuid(id)) }
+}
+
+/// The nodes that a step completed, as they are stored.
+pub(crate) fn stored_nodes(step: &Sequenced) -> impl Iterator<Item = rows::Node> {
+    let node = |(node, hash): &(Node, Hash)| rows::Node {
+        level: i16::from(node.level),
+        index: signed(node.index),
+        hash: hash.0,
+    };
+    step.nodes.iter().map(node)
 }
 
 /// Hands a checkpoint to the outside, where the database's owner cannot take it back.
@@ -223,7 +239,7 @@ fn export(app: &App, note: &str) -> Result<(), ServiceError> {
     Ok(append().with_context(|| format!("evidence.checkpoint_file: {}", path.display()))?)
 }
 
-async fn frontier(tx: &mut TenantTx, size: u64) -> Result<Frontier, ServiceError> {
+pub(crate) async fn frontier(tx: &mut TenantTx, size: u64) -> Result<Frontier, ServiceError> {
     let peaks = Frontier::nodes(size);
     let nodes = stored(tx, &peaks).await?;
     let hashes: Option<Vec<Hash>> = peaks.iter().map(|peak| nodes.get(peak).copied()).collect();
@@ -281,10 +297,14 @@ async fn earlier(tx: &mut TenantTx, since: Option<u64>, size: u64) -> Result<Vec
     let wanted = since.unwrap_or(size - 1).min(size - 1);
     let Some(before) = rows::checkpoint(tx, Some(signed(wanted))).await? else { return Ok(Vec::new()) };
     let first = before.size.unsigned_abs();
+    Ok(vec![Earlier { checkpoint: before.note, proof: consistency(tx, first, size).await? }])
+}
+
+/// The proof that the log of `size` leaves begins with that of `first`, which is not 0.
+pub(crate) async fn consistency(tx: &mut TenantTx, first: u64, size: u64) -> Result<Vec<Hash>, ServiceError> {
     let nodes = stored(tx, &consistency_nodes(first, size)).await?;
     let proof = consistency_proof(first, size, &nodes);
-    let proof = proof.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?;
-    Ok(vec![Earlier { checkpoint: before.note, proof }])
+    Ok(proof.ok_or(store::StoreError::Corrupt { table: "evidence_node", column: "hash" })?)
 }
 
 async fn item(tx: &mut TenantTx, entry: &Entry, payload: Option<Payload>, size: u64) -> Result<Item, ServiceError> {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod connections;
 pub mod database;
 pub mod doctor;
+mod evidence_copy;
 pub mod evidence_log;
 pub mod fault;
 mod gocardless;
@@ -81,6 +82,7 @@ impl Running {
 /// The address is taken, or the TLS files cannot be used.
 pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
     evidence_log::check_continuity(&app, app.tenant.id).await?;
+    evidence_copy::export(&app, app.tenant.id).await?;
     setup::publish_registrations(&app).await?;
     services::rotation::look(&app).await?;
     let listen = &app.config.listen;

@@ -23,7 +23,7 @@ use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
     ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
-    rotation, status,
+    rotation, status, witness as witnessing,
 };
 
 /// Between two looks at the queue when nobody rang.
@@ -52,7 +52,8 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
         queue(&app, &stop, kinds(true), DELIVERIES_AT_A_TIME),
         log(&app, &stop),
         clocks(&app, &stop),
-        rotations(&app, &stop)
+        rotations(&app, &stop),
+        witness(&app, &stop)
     );
 }
 
@@ -209,6 +210,18 @@ async fn rotations(app: &Arc<App>, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(CLOCK_PAUSE) => {}
+        }
+    }
+}
+
+/// Checkpoints to the witness. Apart from the other clocks: it may take its time.
+async fn witness(app: &Arc<App>, stop: &CancellationToken) {
+    let pause = Duration::from_secs(app.config.evidence.witness_seconds.into());
+    while app.witness.is_some() {
+        note("the witness of the log", witnessing::ask(app, app.tenant.id).await.map(|_| ()));
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

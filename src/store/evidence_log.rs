@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::query;
 use uuid::Uuid;
-use vault::DataKey;
+use vault::{DataKey, Wrapped};
 
 use crate::sealed::{Place, encode};
 use crate::time::at;
-use crate::{StoreError, SystemTx, TenantTx};
+use crate::{StoreError, SystemTx, TenantTx, keys};
 
 /// A SHA-256 value.
 pub type Hash = [u8; 32];
@@ -181,6 +181,10 @@ pub async fn place(tx: &mut TenantTx, placed: &[Placed], nodes: &[Node]) -> Resu
     if done.rows_affected() != placed.len() as u64 {
         return Err(StoreError::Raced);
     }
+    put_nodes(tx, nodes).await
+}
+
+async fn put_nodes(tx: &mut TenantTx, nodes: &[Node]) -> Result<(), StoreError> {
     let levels: Vec<i16> = nodes.iter().map(|node| node.level).collect();
     let positions: Vec<i64> = nodes.iter().map(|node| node.index).collect();
     let hashes: Vec<&[u8]> = nodes.iter().map(|node| node.hash.as_slice()).collect();
@@ -237,7 +241,19 @@ pub struct Entry {
     pub index: i64,
     /// The subject's leaf before it.
     pub previous: Hash,
-    sealed: Option<Vec<u8>>,
+    /// What it says, sealed; `None` once its retention has ended.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// An entry as its copy outside the database has it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The entry.
+    pub entry: Entry,
+    /// Its leaf.
+    pub leaf: Hash,
+    /// Its subject's evidence key as it was wrapped when the copy was made; `None` once the retention has ended.
+    pub key: Option<Wrapped>,
 }
 
 impl Entry {
@@ -274,6 +290,72 @@ pub async fn of_subject(tx: &mut TenantTx, subject: Uuid, from: i64, limit: i64)
             })
         })
         .collect()
+}
+
+/// The placed entries of the log from a leaf index on, in order, for the copy outside the database.
+pub async fn placed(tx: &mut TenantTx, from: i64, limit: i64) -> Result<Vec<Copied>, StoreError> {
+    let rows = query!(
+        r#"select e.entry_id, e.subject, e.kind, e.recorded_at, e.commitment, e.leaf_index as "leaf_index!",
+            e.previous as "previous!", e.leaf as "leaf!", e.sealed, k.key_epoch as "key_epoch?", k.wrapped_key as "wrapped_key?"
+         from evidence_entry e
+         left join evidence_key k on k.tenant_id = e.tenant_id and k.subject = e.subject
+         where e.tenant_id = $1 and e.leaf_index >= $2 order by e.leaf_index limit $3"#,
+        tx.id(),
+        from,
+        limit
+    )
+    .fetch_all(tx.db())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let entry = Entry {
+                id: EntryId::from_uuid(row.entry_id),
+                subject: row.subject,
+                kind: row.kind,
+                recorded_at: row.recorded_at.to_jiff(),
+                commitment: hash(row.commitment, "evidence_entry", "commitment")?,
+                index: row.leaf_index,
+                previous: hash(row.previous, "evidence_entry", "previous")?,
+                sealed: row.sealed,
+            };
+            let key = row.key_epoch.zip(row.wrapped_key).map(|(epoch, bytes)| Wrapped { epoch, bytes });
+            Ok(Copied { entry, leaf: hash(row.leaf, "evidence_entry", "leaf")?, key })
+        })
+        .collect()
+}
+
+/// Takes entries back that the log had and this database, restored from a backup, has not: written anew, or put in their
+/// places where they had been written and not placed. [`StoreError::Raced`] if a place is another's.
+pub async fn adopt(tx: &mut TenantTx, entries: &[Copied], nodes: &[Node]) -> Result<(), StoreError> {
+    for Copied { entry, leaf, key } in entries {
+        let done = query!(
+            "insert into evidence_entry (tenant_id, entry_id, subject, kind, recorded_at, commitment, sealed, leaf_index,
+                previous, leaf)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             on conflict (tenant_id, entry_id) do update
+                set leaf_index = excluded.leaf_index, previous = excluded.previous, leaf = excluded.leaf
+             where evidence_entry.leaf_index is null and evidence_entry.commitment = excluded.commitment",
+            tx.id(),
+            entry.id.uuid(),
+            entry.subject,
+            entry.kind,
+            at(entry.recorded_at),
+            entry.commitment.as_slice(),
+            entry.sealed,
+            entry.index,
+            entry.previous.as_slice(),
+            leaf.as_slice()
+        )
+        .execute(tx.db())
+        .await?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Raced);
+        }
+        if let Some(key) = key {
+            keys::keep_evidence(tx, entry.subject, key, entry.recorded_at).await?;
+        }
+    }
+    put_nodes(tx, nodes).await
 }
 
 /// Ends the retention of a subject's entries: payloads, salts and their key go, commitments and proofs stay. Gives how

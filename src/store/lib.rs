@@ -14,11 +14,13 @@
 
 pub mod aligned;
 pub mod api_keys;
+pub mod backup;
 pub mod balances;
 pub mod budgets;
 pub mod capsules;
 pub mod consent_texts;
 pub mod consents;
+pub mod cosignatures;
 pub mod credentials;
 pub mod data_map;
 pub mod deletions;

@@ -179,6 +179,11 @@ impl Private {
         self.options(NAME)
     }
 
+    /// A client program of the server's own version (`pg_dump`).
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.cluster.program(name)
+    }
+
     /// The folder of the socket, for `psql -h FOLDER -U tributary tributary`.
     pub fn socket_dir(&self) -> &Path {
         &self.cluster.socket

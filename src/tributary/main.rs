@@ -1,5 +1,6 @@
 //! The one binary: commands, the system clock, the log. Everything else is below it.
 
+mod backup;
 mod banks;
 mod bench;
 mod browser;
@@ -70,6 +71,10 @@ enum Command {
     /// Receipts and bundles
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// A backup of the database, sealed and without its keys
+    Backup(backup::BackupArgs),
+    /// A backup back in its place, brought up to date so that nothing revoked or erased comes to life
+    Restore(backup::RestoreArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,6 +121,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Evidence(command) => evidence::run(command),
+        Command::Backup(args) => block_on(backup::make(args)),
+        Command::Restore(args) => block_on(backup::restore(args)),
     }
 }
 

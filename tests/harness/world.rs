@@ -363,12 +363,13 @@ fn write_settings(dir: &Path, options: Options) {
         "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
          [database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
          [banks]\nregistrations_dir = {:?}\nprofiles_dir = {profiles:?}\nallow_loopback = true\n\
-         [webhooks]\nreceivers_on_loopback = true\n[tenant]\nname = \"Test TPP\"\n",
+         [webhooks]\nreceivers_on_loopback = true\n[tenant]\nname = \"Test TPP\"\n[evidence]\ncopy_dir = {:?}\n",
         options.port.unwrap_or(0),
         options.public_url(),
         path("postgres"),
         path("keys"),
         path("registrations"),
+        path("evidence"),
     );
     std::fs::write(dir.join("config.toml"), text).expect("settings");
 }

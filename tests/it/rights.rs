@@ -72,6 +72,39 @@ async fn told(world: &World, product: &Caller) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_to_be_forgotten_is_gone_from_every_consent() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let first = connected(&world, &product).await;
+    // A second consent that waits for its person, and somebody else's.
+    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
+    let waiting = product.post("/v1/consents", &ask).await.json()["id"].as_str().unwrap().to_owned();
+    let other = json!({ "psu_ref": "user-2", "institution_id": BANK, "purposes": ["budgeting"] });
+    let others = product.post("/v1/consents", &other).await.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(product.delete("/v1/psus/user-9").await.status, StatusCode::NOT_FOUND);
+
+    let erased = product.delete("/v1/psus/user-1").await;
+    assert_eq!(erased.status, StatusCode::ACCEPTED, "{}", erased.text());
+    let erasures = erased.json()["erasures"].as_array().unwrap().clone();
+    let of = |erasure: &Value| erasure["consent_id"].as_str().unwrap().to_owned();
+    assert_eq!(erasures.iter().map(of).collect::<Vec<_>>(), [waiting.clone(), first.to_string()]);
+    assert_eq!(product.get("/v1/accounts").await.json()["data"], json!([]), "nothing is served from that moment");
+    for erasure in &erasures {
+        let id: DeletionId = erasure["deletion_id"].as_str().unwrap().parse().unwrap();
+        deletion::run(&world.app, world.app.tenant.id, id).await.unwrap();
+    }
+    let again = product.delete("/v1/psus/user-1").await.json();
+    let states: Vec<_> = again["erasures"].as_array().unwrap().iter().map(|erasure| erasure["state"].clone()).collect();
+    assert_eq!(states, [json!("receipted"), json!("receipted")], "repeating it begins nothing anew");
+    assert_eq!(on_record(&product, first, "person.erasure_requested").await, 1);
+    let state = product.get(&format!("/v1/consents/{others}")).await.json()["state"].clone();
+    assert_eq!(state, json!("initiated"), "somebody else's stays");
+    site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_for_another_purpose_reads_nothing_and_that_it_tried_is_on_record() {
     let world = World::start().await;
     let site = Site::start(world.app.clone()).await;

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 127
 SIGNATURES_MAX = 64
+LOG, WITNESS = 1, 4
+LAST_SECOND = 253402207200
 ZEROS = bytes(32)
 HOUR = 3600 * 10**9
 SIGNED_KINDS = ("deletion.receipt", "deletion.bank_answer", "deletion.acknowledged", "epoch.destroyed")
@@ -220,7 +222,7 @@ def is_key_name(name):
 
 @functools.lru_cache(maxsize=64)
 def read_keys(text):
-    """The keys of a key file: (name, key id) to public key."""
+    """The keys of a key file: (name, key id) to type and public key."""
     keys = {}
     for line in text.split("\n"):
         line = line.strip()
@@ -234,9 +236,9 @@ def read_keys(text):
         except Wrong as error:
             raise Refused("keys") from error
         key_id = sha256(parts[0].encode(), b"\n", raw)[:4]
-        if len(raw) != 33 or raw[0] != 1 or parts[1] != key_id.hex():
+        if len(raw) != 33 or raw[0] not in (LOG, WITNESS) or parts[1] != key_id.hex():
             raise Refused("keys")
-        keys[(parts[0], key_id)] = Ed25519PublicKey.from_public_bytes(raw[1:])
+        keys[(parts[0], key_id)] = raw[0], Ed25519PublicKey.from_public_bytes(raw[1:])
     if not keys:
         raise Refused("keys")
     return keys
@@ -253,32 +255,40 @@ def signature_line(line):
 
 
 def open_note(note, keys, strangers_may_sign=False):
-    """The text of a signed note, and the names of the known keys that signed it."""
+    """The text of a signed note, the names of the known keys that signed it, and the witnesses that saw it, and when."""
     gap = note.rfind("\n\n")
     if gap < 0 or any(c < " " and c != "\n" for c in note) or not note.endswith("\n"):
         raise Wrong("form")
     text, lines = note[: gap + 1], note[gap + 2 :].split("\n")[:-1]
     if not 1 <= len(lines) <= SIGNATURES_MAX:
         raise Wrong("form")
-    signers, seen = [], set()
+    signers, seen, read = [], [], set()
     for line in lines:
         name, key_id, signature = signature_line(line)
-        if (name, key_id) in seen:
+        if (name, key_id) in read:
             raise Wrong("form")
-        seen.add((name, key_id))
-        key = keys.get((name, key_id))
+        read.add((name, key_id))
+        kind, key = keys.get((name, key_id), (None, None))
         if key is None:
             if strangers_may_sign:
                 continue
             raise Wrong("key")
+        message = text
+        if kind == WITNESS:
+            time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            if time > LAST_SECOND:
+                raise Wrong("signature")
+            message = f"cosignature/v1\ntime {time}\n{text}"
+            seen.append((name, time))
+        else:
+            signers.append(name)
         try:
-            key.verify(signature, text.encode())
+            key.verify(signature, message.encode())
         except (InvalidSignature, ValueError) as error:
             raise Wrong("signature") from error
-        signers.append(name)
     if not signers:
         raise Wrong("key")
-    return text, signers
+    return text, signers, seen
 
 
 def tenant_of(origin):
@@ -421,8 +431,8 @@ def is_consistent(first, second, first_hash, second_hash, proof):
 
 
 def open_checkpoint(note, keys, strangers_may_sign=False):
-    """(origin, size, root) of a signed checkpoint."""
-    text, signers = open_note(note, keys, strangers_may_sign)
+    """(origin, size, root) of a signed checkpoint, and the witnesses that saw it."""
+    text, signers, seen = open_note(note, keys, strangers_may_sign)
     lines = text.split("\n")
     if len(lines) != 4 or tenant_of(lines[0]) is None or not re.fullmatch("0|[1-9][0-9]*", lines[1]):
         raise Wrong("form")
@@ -431,7 +441,7 @@ def open_checkpoint(note, keys, strangers_may_sign=False):
         raise Wrong("form")
     if lines[0] not in signers:
         raise Wrong("tenant")
-    return lines[0], size, root
+    return lines[0], size, root, seen
 
 
 # --- §5 and §6 the bundle and its checks ------------------------------------------------------------------------------
@@ -483,13 +493,14 @@ class Bundle:
         with at("file"):
             self.parts = read_bundle(text)
         with at("checkpoint"):
-            self.origin, self.size, self.root = open_checkpoint(self.parts["checkpoint"], keys)
+            self.origin, self.size, self.root, _ = open_checkpoint(self.parts["checkpoint"], keys)
             if tenant_of(self.origin) != self.parts["tenant"]:
                 raise Wrong("tenant")
+        self.witnesses = {known: key for known, key in keys.items() if key[0] == WITNESS}
         self.keys = {known: key for known, key in keys.items() if known[0] == self.origin}
 
     def check(self, outside):
-        """All checks of §6; gives the size of the outside checkpoint, `None` without one."""
+        """All checks of §6; gives the size of the outside checkpoint and who saw it, `None` without one."""
         known = self.earlier()
         covered = self.outside(outside, known) if outside is not None else None
         entries, epochs = self.entries(), self.epochs()
@@ -500,7 +511,7 @@ class Bundle:
         known, before = {}, 0
         for i, part in enumerate(self.parts["earlier"]):
             with at(f"earlier[{i}]"):
-                _, size, root = open_checkpoint(part["checkpoint"], self.keys)
+                _, size, root, _ = open_checkpoint(part["checkpoint"], self.keys)
                 if not before < size < self.size:
                     raise Wrong("form")
                 if not is_consistent(size, self.size, root, self.root, part["proof"]):
@@ -510,13 +521,14 @@ class Bundle:
 
     def outside(self, note, known):
         with at("outside"):
-            _, size, root = open_checkpoint(note, self.keys, strangers_may_sign=True)
+            trusted = {**self.keys, **self.witnesses}
+            _, size, root, seen = open_checkpoint(note, trusted, strangers_may_sign=True)
             known = {**known, self.size: self.root}
             if size not in known:
                 raise Wrong("unlinked")
             if known[size] != root:
                 raise Wrong("consistency")
-            return size
+            return size, seen
 
     def item(self, item):
         """The leaf hash of an item, and its statement; `None` when that has expired."""
@@ -540,7 +552,7 @@ class Bundle:
             raise Wrong("key" if kind in SIGNED_KINDS else "form")
         if content["signature"] == "":
             return
-        text, _ = open_note(content["statement"] + "\n\n" + content["signature"], self.keys)
+        text, _, _ = open_note(content["statement"] + "\n\n" + content["signature"], self.keys)
         if text != content["statement"] + "\n":
             raise Wrong("form")
 
@@ -603,7 +615,7 @@ class Bundle:
 def check_alone(note, keys):
     """A receipt or an addendum that travels alone."""
     with at("file"):
-        text, signers = open_note(note, keys)
+        text, signers, _ = open_note(note, keys)
         statement = read_statement(text[:-1])
         if statement["kind"] not in SIGNED_KINDS:
             raise Wrong("content")
@@ -632,7 +644,9 @@ def verdict(file, keys, checkpoint):
         return f"refused: {refusal}"
     if covered is None:
         return "accepted: time asserted by the operator"
-    return f"accepted: the first {covered} entries stood in the log when the outside checkpoint was taken"
+    size, seen = covered
+    words = "".join(f"; {witness} saw it at {time}" for witness, time in seen)
+    return f"accepted: the first {size} entries stood in the log when the outside checkpoint was taken{words}"
 
 
 def batch():

@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{Rng as _, RngExt as _};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -40,10 +38,14 @@ impl Case {
             return verify_receipt(file, &keys)
                 .map_or_else(refused, |_| "accepted: signed; that it was logged is not shown".to_owned());
         }
-        verify(file, &keys, outside).map_or_else(refused, |report| match report.outside {
-            None => "accepted: time asserted by the operator".to_owned(),
-            Some(size) => {
-                format!("accepted: the first {size} entries stood in the log when the outside checkpoint was taken")
+        verify(file, &keys, outside).map_or_else(refused, |report| {
+            let seen = report.seen.iter().map(|seen| format!("; {} saw it at {}", seen.witness, seen.at.as_second()));
+            match report.outside {
+                None => "accepted: time asserted by the operator".to_owned(),
+                Some(size) => {
+                    let held = "entries stood in the log when the outside checkpoint was taken";
+                    format!("accepted: the first {size} {held}{}", seen.collect::<String>())
+                }
             }
         })
     }
@@ -146,7 +148,7 @@ fn both_agree_on_ten_thousand_mutated_files() {
     // The mutations reach every part of the verifiers, not the front door alone.
     let accepted = verdicts.iter().filter(|verdict| verdict.starts_with("accepted")).count();
     assert!((500..5000).contains(&accepted), "{accepted} were accepted");
-    let word = |verdict: &str| verdict.rsplit_once('.').map(|(_, check)| check.to_owned());
+    let word = |verdict: &str| verdict.strip_prefix("refused: ")?.rsplit_once('.').map(|(_, check)| check.to_owned());
     let checks: BTreeSet<String> = verdicts.iter().filter_map(|verdict| word(verdict)).collect();
     let all = [
         "chain",
@@ -292,6 +294,11 @@ fn retold(pool: &[Value], rng: &mut TestRng) -> Case {
         1 => Some(log.checkpoint(log.entries.len()).into_bytes()),
         2 => Some(format!("{}\u{2014} witness.example AAAAAAAA\n", log.checkpoint(6)).into_bytes()),
         3 => Some(honest().checkpoint(6).into_bytes()),
+        5 => {
+            let (witness, cosigned) = witnessed(&log.checkpoint(6), [1_800_000_000, u64::MAX][rng.random_range(0..2)]);
+            keys += &format!("{witness}\n");
+            Some(if rng.random_bool(0.5) { cosigned.into_bytes() } else { scratched(&cosigned, rng) })
+        }
         4 => Some(scratched(&log.checkpoint(3), rng)),
         _ => None,
     };

@@ -7,9 +7,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use domain::ids::{ConsentId, DeletionId};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::deletions::State as DeletionState;
-use store::{consents, deletions};
+use store::{consents, cosignatures, deletions};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Caller, Scope};
@@ -33,6 +34,74 @@ pub struct VerifierKeys {
 pub async fn keys(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<VerifierKeys>, ApiError> {
     caller.may(Scope::Evidence)?;
     Ok(Json(VerifierKeys { keys: vec![evidence_log::verifier_key(&app, caller.tenant)?] }))
+}
+
+/// Which checkpoints.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointQuery {
+    /// Only those with fewer entries.
+    pub before: Option<u64>,
+    /// Only those that a witness signed.
+    pub witnessed: Option<bool>,
+    /// How many.
+    pub limit: Option<u32>,
+}
+
+/// A checkpoint of the log. Keep its note: with it a verifier sees whether the log was made anew.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckpointBody {
+    /// Number of entries.
+    pub size: u64,
+    /// The signed note, with the lines of witnesses.
+    pub note: String,
+    /// When we signed it, by our clock.
+    #[schema(value_type = String, format = DateTime)]
+    pub signed_at: Timestamp,
+    /// Witnesses that saw it.
+    pub seen: Vec<SeenBody>,
+}
+
+/// That a witness saw a checkpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeenBody {
+    /// The name of its key.
+    pub witness: String,
+    /// When, by its clock.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// The newest checkpoints.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Checkpoints {
+    /// The newest first.
+    pub checkpoints: Vec<CheckpointBody>,
+}
+
+/// Signed checkpoints of the log, with what witnesses signed under them.
+#[utoipa::path(
+    get, path = "/v1/evidence/checkpoints", tag = "evidence", params(CheckpointQuery),
+    responses((status = 200, body = Checkpoints), (status = 401, body = Problem))
+)]
+pub async fn checkpoints(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<CheckpointQuery>,
+) -> Result<Json<Checkpoints>, ApiError> {
+    caller.may(Scope::Evidence)?;
+    let limit = super::limit(query.limit)?;
+    let before = query.before.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let kept = cosignatures::checkpoints(&mut tx, before, query.witnessed.unwrap_or(false), limit).await?;
+    tx.commit().await?;
+    let checkpoints = kept.into_iter().map(|kept| CheckpointBody {
+        size: kept.size.unsigned_abs(),
+        note: kept.note,
+        signed_at: kept.signed_at,
+        seen: kept.seen.into_iter().map(|(witness, at)| SeenBody { witness, at }).collect(),
+    });
+    Ok(Json(Checkpoints { checkpoints: checkpoints.collect() }))
 }
 
 /// What the bundle is to be linked to.

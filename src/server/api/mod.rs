@@ -12,6 +12,7 @@ pub mod export;
 mod idempotency;
 pub mod institutions;
 pub mod notices;
+pub mod psus;
 pub mod query;
 pub mod reconciliation;
 pub mod recurring;
@@ -68,6 +69,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notices::settle))
         .routes(routes!(deletions::acknowledge))
         .routes(routes!(export::person))
+        .routes(routes!(psus::erase))
         .routes(routes!(recurring::read))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
@@ -79,6 +81,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(webhooks::test))
         .routes(routes!(webhooks::attempts))
         .routes(routes!(evidence::keys))
+        .routes(routes!(evidence::checkpoints))
         .routes(routes!(evidence::consent))
         .routes(routes!(evidence::receipt))
 }

@@ -84,22 +84,40 @@ pub async fn remove_account(
 ) -> Result<Deletion, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    let before = consents::lock(&mut tx, consent).await?;
+    let deletion = take_out(app, &mut tx, &world, consent, line, actor).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(deletion)
+}
+
+/// The same in a transaction of the caller's.
+///
+/// # Errors
+/// The account is not under the consent, or the database's.
+pub(crate) async fn take_out(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    line: LineId,
+    actor: &str,
+) -> Result<Deletion, ServiceError> {
+    let before = consents::lock(tx, consent).await?;
     let readable = before.machine.may_read();
     // First, and undone if it may not be: an account that the consent does not hold does not exist, whatever its state.
-    lines::remove(&mut tx, consent, line, world.now).await?;
+    lines::remove(tx, consent, line, world.now).await?;
     if !readable {
         return Err(StoreError::NotAllowed.into());
     }
     let body = json!({ "account": line.to_string(), "actor": actor });
-    evidence_log::record(app, &mut tx, &world, consent, "account.removed", &body).await?;
+    evidence_log::record(app, tx, world, consent, "account.removed", &body).await?;
     let told = json!({ "removed_accounts": [line.to_string()], "by": actor });
-    emit(&mut tx, &world, before.product, EventType::ScopesChanged, Some(consent), told).await?;
+    emit(tx, world, before.product, EventType::ScopesChanged, Some(consent), told).await?;
     let going: Vec<LineId> =
-        lines::without_ground(&mut tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
-    let kept: Vec<LineId> = if lines::has_ground(&mut tx, line).await? { vec![line] } else { Vec::new() };
+        lines::without_ground(tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
+    let kept: Vec<LineId> = if lines::has_ground(tx, line).await? { vec![line] } else { Vec::new() };
     let new = NewDeletion {
-        id: DeletionId::new(&world),
+        id: DeletionId::new(world),
         consent,
         line: Some(line),
         trigger: if actor == "psu" { "psu" } else { "product" },
@@ -108,11 +126,8 @@ pub async fn remove_account(
         lines: &going,
         kept: &kept,
     };
-    write(app, &mut tx, &world, &new).await?;
-    let deletion = deletions::get(&mut tx, new.id).await?;
-    tx.commit().await?;
-    app.work.notify_waiters();
-    Ok(deletion)
+    write(app, tx, world, &new).await?;
+    Ok(deletions::get(tx, new.id).await?)
 }
 
 /// Brings a deletion to its receipt.

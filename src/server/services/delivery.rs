@@ -60,7 +60,7 @@ impl Receivers {
     }
 
     /// The client that may reach an address, as far as it can be told before its host is resolved.
-    fn to(&self, url: &Url) -> Option<&net::Client> {
+    pub(crate) fn to(&self, url: &Url) -> Option<&net::Client> {
         match url.scheme() {
             "https" => Some(&self.anywhere),
             _ => self.here.as_ref(),

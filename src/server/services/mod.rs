@@ -2,9 +2,11 @@
 //! commit.
 
 pub mod acknowledgement;
+pub mod backup;
 pub mod consents;
 pub mod deletion;
 pub mod delivery;
+pub mod erasure;
 pub mod events;
 pub mod fetch;
 pub mod logins;
@@ -15,10 +17,12 @@ pub(crate) mod refresh;
 pub mod renewals;
 pub mod replay;
 pub mod restart;
+pub mod restore;
 pub mod revocation;
 pub mod rotation;
 pub mod signatures;
 pub mod status;
+pub mod witness;
 
 use store::StoreError;
 use vault::KeyError;

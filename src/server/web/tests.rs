@@ -58,9 +58,10 @@ impl Site {
         let bank = register(&dir, clock.now());
         let path = |name: &str| dir.path().join(name).display().to_string();
         let text = format!(
-            "[keys]\ndir = {:?}\n[banks]\nregistrations_dir = {:?}\nallow_loopback = true\n",
+            "[keys]\ndir = {:?}\n[banks]\nregistrations_dir = {:?}\nallow_loopback = true\n[evidence]\ncopy_dir = {:?}\n",
             path("keys"),
-            path("registrations")
+            path("registrations"),
+            path("evidence")
         );
         std::fs::write(dir.path().join("config.toml"), text).unwrap();
         let config = Config::load(Some(&dir.path().join("config.toml"))).unwrap();

@@ -69,6 +69,11 @@ impl Cluster {
         lock(&self.dir)
     }
 
+    /// A program of the server's own version.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.binaries.dir.join(name)
+    }
+
     pub(super) fn users_file(&self) -> PathBuf {
         self.dir.join("users")
     }

@@ -147,6 +147,7 @@ pub(super) async fn settings(folder: &Path, port: Option<u16>) -> anyhow::Result
     settings.tenant.authorisation = format!("Authorisation {CLIENT_ID}, invented for this demo");
     settings.evidence.origin = "demo.tributary.example/evidence".to_owned();
     settings.evidence.checkpoint_file = folder.join("evidence").join("checkpoints");
+    settings.evidence.copy_dir = folder.join("evidence").join("log");
     fs::create_dir_all(folder.join("evidence"))?;
     Ok(settings)
 }

@@ -1,0 +1,73 @@
+//! `/v1/psus/{ref}`: a person as a whole.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use store::{deletions, psus};
+use utoipa::ToSchema;
+
+use super::auth::{Caller, Scope};
+use crate::app::App;
+use crate::keys::TenantKeys;
+use crate::problem::{ApiError, Problem};
+use crate::services::erasure;
+
+/// What an erasure of a person set going.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErasureBody {
+    /// Every erasure of every consent of the person, the newest consent first.
+    pub erasures: Vec<ErasureOfConsent>,
+}
+
+/// One erasure.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErasureOfConsent {
+    /// `cns_…`
+    pub consent_id: String,
+    /// `del_…`; its receipt is at `/v1/evidence/deletions/{id}/receipt`.
+    pub deletion_id: String,
+    /// Since when nothing is served.
+    #[schema(value_type = String, format = DateTime)]
+    pub local_stop_at: Timestamp,
+    /// `not_needed`, `pending`, `confirmed` or `unconfirmed`.
+    pub bank: String,
+    /// `stopped`, `erased`, `shredded` or `receipted`.
+    pub state: String,
+}
+
+/// Erase a person: every consent ends, every bank is told, all data go. Repeating it says how far it is.
+#[utoipa::path(
+    delete, path = "/v1/psus/{ref}", tag = "psus",
+    params(("ref" = String, Path, description = "The product's own reference of the person")),
+    responses((status = 202, body = ErasureBody), (status = 401, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn erase(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(reference): Path<String>,
+) -> Result<(StatusCode, Json<ErasureBody>), ApiError> {
+    caller.may(Scope::Consents)?;
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let tag = TenantKeys::lookup(&app, &mut tx, &app.world()).await?.mac("psu.ref", reference.as_bytes());
+    let psu = psus::find(&mut tx, caller.product, &tag).await?.ok_or(ApiError::NotFound("person"))?;
+    tx.commit().await?;
+    let consents = erasure::of_person(&app, caller.tenant, caller.product, psu, "product").await?;
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let mut erasures = Vec::new();
+    for consent in consents {
+        let all = deletions::of_consent(&mut tx, consent).await?;
+        erasures.extend(all.into_iter().map(|deletion| ErasureOfConsent {
+            consent_id: consent.to_string(),
+            deletion_id: deletion.id.to_string(),
+            local_stop_at: deletion.stopped_at,
+            bank: deletion.bank.word().to_owned(),
+            state: deletion.state.word().to_owned(),
+        }));
+    }
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(ErasureBody { erasures })))
+}

@@ -1,0 +1,61 @@
+//! A person asks to be forgotten: everything that a product holds of them through us, across consents and banks.
+
+use domain::consent::{DataState, Event, RevokedBy, State};
+use domain::ids::{ConsentId, ProductId, PsuId, TenantId};
+use serde_json::json;
+use store::consents::Consent;
+use store::{TenantTx, consents};
+
+use crate::app::App;
+use crate::evidence_log;
+use crate::services::ServiceError;
+use crate::services::consents::advance;
+
+/// Consents that one look reads.
+const BATCH: u32 = 500;
+
+/// Ends every consent of a person that is not over and begins the erasure of all that is left of the others, in one
+/// transaction; gives the consents that have, or had, data of theirs. Repeating it begins nothing anew.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn of_person(
+    app: &App,
+    tenant: TenantId,
+    product: ProductId,
+    psu: PsuId,
+    actor: &str,
+) -> Result<Vec<ConsentId>, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let all = all(&mut tx, product, psu).await?;
+    for id in &all {
+        let consent = consents::lock(&mut tx, *id).await?;
+        let event = match (consent.machine.state, consent.machine.data) {
+            (State::Revoked(_), _) | (_, DataState::Erasing | DataState::Erased) => continue,
+            (State::Failed(_), DataState::Present) => Event::EraseRequested,
+            (
+                State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_),
+                DataState::Present,
+            ) => Event::Revoke(RevokedBy::Psu),
+        };
+        let body = json!({ "actor": actor });
+        evidence_log::record(app, &mut tx, &world, *id, "person.erasure_requested", &body).await?;
+        advance(app, &mut tx, &world, &consent, event, actor, |_| {}).await?;
+    }
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(all)
+}
+
+async fn all(tx: &mut TenantTx, product: ProductId, psu: PsuId) -> Result<Vec<ConsentId>, ServiceError> {
+    let mut found: Vec<Consent> = Vec::new();
+    loop {
+        let before = found.last().map(|last| last.id);
+        let page = consents::of_product(tx, product, Some(psu), before, BATCH).await?;
+        if page.is_empty() {
+            return Ok(found.into_iter().map(|consent| consent.id).collect());
+        }
+        found.extend(page);
+    }
+}
