@@ -94,6 +94,12 @@ fn variations_that_the_standards_allow_are_accepted() {
                 .metadata(|reply| reply.without("authorization_response_iss_parameter_supported"))
                 .callback(|query| drop_parameter(query, "iss")),
         ),
+        (
+            "no iss, as before there was one",
+            play(Security { response: ResponseForm::Query, ..FAPI1_ADVANCED })
+                .metadata(|reply| reply.without("authorization_response_iss_parameter_supported"))
+                .callback(|query| drop_parameter(query, "iss")),
+        ),
         ("an ID token in place of iss", play(FAPI1_ADVANCED).callback(|query| drop_parameter(query, "iss"))),
         ("http on loopback for the browser", loopback),
         ("last second", in_the_last_second),

@@ -429,7 +429,6 @@ pub const FAPI1_ADVANCED: Security = Security {
 /// Plain OAuth with PKCE (RFC 6749, RFC 7636, RFC 9700), for banks that know no FAPI and tell TPPs by their certificates.
 pub const OAUTH_PKCE: Security = Security {
     request: RequestForm::Url,
-    response: ResponseForm::Query,
     issuer_parameter: IssuerParameter::IfAnnounced,
     client_auth: ClientAuth::TlsClientAuth,
     binding: TokenBinding::Unbound,
@@ -449,6 +448,23 @@ mod tests {
             assert!((1..=60).contains(&profile.not_before_seconds));
             assert!(profile.request_uri_seconds_max <= 600);
         }
+    }
+
+    #[test]
+    fn the_profiles_differ_where_their_standards_do() {
+        let forms = |profile: Security| (profile.request, profile.response, profile.issuer_parameter);
+        let trust = |profile: Security| (profile.client_auth, profile.binding, profile.granted_scope);
+        let (named, announced) = (IssuerParameter::Required, IssuerParameter::IfAnnounced);
+        assert_eq!(forms(FAPI2_SECURITY), (RequestForm::Parameters, ResponseForm::Query, named));
+        assert_eq!(forms(FAPI2_MESSAGE_SIGNING), (RequestForm::SignedJar, ResponseForm::Jarm, named));
+        assert_eq!(forms(FAPI1_ADVANCED), (RequestForm::SignedByValue, ResponseForm::Hybrid, announced));
+        assert_eq!(forms(OAUTH_PKCE), (RequestForm::Url, ResponseForm::Query, announced));
+        for fapi in [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING, FAPI1_ADVANCED] {
+            assert_eq!(trust(fapi), (ClientAuth::PrivateKeyJwt, TokenBinding::Mtls, GrantedScope::Asked));
+        }
+        assert_eq!(trust(OAUTH_PKCE), (ClientAuth::TlsClientAuth, TokenBinding::Unbound, GrantedScope::Any));
+        assert_eq!(&*FAPI2_SECURITY.algs, [Alg::Ps256, Alg::Es256, Alg::EdDsa]);
+        assert_eq!(&*FAPI1_ADVANCED.algs, [Alg::Ps256, Alg::Es256], "EdDSA came with FAPI 2.0");
     }
 
     #[test]
