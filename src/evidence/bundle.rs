@@ -4,23 +4,23 @@ use domain::ids::{ConsentId, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::Hash;
-use crate::canonical::{self, NotCanonical};
+use crate::canonical::{self, INTEGER_MAX, NotCanonical};
 use crate::hash::as_text;
 
-pub(crate) const FORMAT: &str = "tributary.bundle/1";
+const FORMAT: &str = "tributary.bundle/1";
 
 /// What is left of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "ContentMembers")]
 pub enum Content {
     /// All of it.
     Shown {
-        /// The statement in canonical form.
-        statement: String,
         /// The salt of its commitment.
         salt: Hash,
         /// The statement's own signature lines, for kinds that are signed; else empty.
         signature: String,
+        /// The statement in canonical form.
+        statement: String,
     },
     /// Statement, salt and key went when their retention ended; the log remembers that there was something.
     Expired {
@@ -29,15 +29,38 @@ pub enum Content {
     },
 }
 
+/// The members that either form may have. Read this way, and not form by form, each text is read once.
+#[derive(Deserialize)]
+struct ContentMembers {
+    salt: Option<Hash>,
+    signature: Option<String>,
+    statement: Option<String>,
+    commitment: Option<Hash>,
+}
+
+impl TryFrom<ContentMembers> for Content {
+    type Error = &'static str;
+
+    fn try_from(members: ContentMembers) -> Result<Self, Self::Error> {
+        match members {
+            ContentMembers { salt: Some(salt), signature: Some(signature), statement: Some(statement), .. } => {
+                Ok(Self::Shown { salt, signature, statement })
+            }
+            ContentMembers { commitment: Some(commitment), .. } => Ok(Self::Expired { commitment }),
+            ContentMembers { .. } => Err("neither a statement with salt and signature nor a commitment"),
+        }
+    }
+}
+
 /// One entry with the proof of its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
+    /// The statement, or its commitment.
+    pub content: Content,
     /// Leaf index.
     pub index: u64,
     /// Leaf hash of the previous entry of the same subject; zeros for the first.
     pub prev: Hash,
-    /// The statement, or its commitment.
-    pub content: Content,
     /// Inclusion proof for the bundle's checkpoint (RFC 9162 §2.1.3.1).
     pub proof: Vec<Hash>,
 }
@@ -54,21 +77,21 @@ pub struct Earlier {
 /// The evidence about one consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
-    pub(crate) format: String,
-    /// Whose log it is from.
-    #[serde(with = "as_text")]
-    pub tenant: TenantId,
+    /// The signed checkpoint that all proofs lead to.
+    pub checkpoint: String,
     /// The consent.
     #[serde(with = "as_text")]
     pub consent: ConsentId,
-    /// The signed checkpoint that all proofs lead to.
-    pub checkpoint: String,
     /// Earlier checkpoints, by size, each larger than the one before.
     pub earlier: Vec<Earlier>,
     /// Every entry about the consent, from its first, by index.
     pub entries: Vec<Item>,
     /// Entries about the tenant's epochs that the receipts above rest on, by index.
     pub epochs: Vec<Item>,
+    pub(crate) format: String,
+    /// Whose log it is from.
+    #[serde(with = "as_text")]
+    pub tenant: TenantId,
 }
 
 impl Bundle {
@@ -76,6 +99,14 @@ impl Bundle {
     pub fn new(tenant: TenantId, consent: ConsentId, checkpoint: String) -> Self {
         let format = FORMAT.to_owned();
         Self { format, tenant, consent, checkpoint, earlier: Vec::new(), entries: Vec::new(), epochs: Vec::new() }
+    }
+
+    /// Reads the canonical file, and refuses every other form and format.
+    pub(crate) fn read(file: &str) -> Result<Self, NotCanonical> {
+        let in_range =
+            |bundle: &Self| bundle.entries.iter().chain(&bundle.epochs).all(|item| item.index <= INTEGER_MAX);
+        let bundle = canonical::read_in_order(file, in_range)?;
+        if bundle.format == FORMAT { Ok(bundle) } else { Err(NotCanonical::Form) }
     }
 
     /// The canonical file.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Largest magnitude of an integer: 2^53 − 1.
-const INTEGER_MAX: u64 = (1 << 53) - 1;
+pub(crate) const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Why something is not canonical JSON of the expected shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +49,57 @@ pub(crate) fn read<T: Serialize + DeserializeOwned>(text: &str) -> Result<T, Not
     if to_text(&value)? == text { Ok(value) } else { Err(NotCanonical::Form) }
 }
 
+/// The same for a type whose members are declared in canonical order, as the types of this crate are: its plain
+/// serialisation is canonical then, and is compared while it is written. `is_plain` says so of what the type leaves open:
+/// numbers, and parts of any shape. Whatever is not canonical that way is judged by [`read`].
+pub(crate) fn read_in_order<T: Serialize + DeserializeOwned>(
+    text: &str,
+    is_plain: impl FnOnce(&T) -> bool,
+) -> Result<T, NotCanonical> {
+    let value: T = serde_json::from_str(text)?;
+    let mut same = Same(text.as_bytes());
+    let is_same = serde_json::to_writer(&mut same, &value).is_ok() && same.0.is_empty();
+    if is_same && is_plain(&value) { Ok(value) } else { read(text) }
+}
+
+/// Whether the plain serialisation of a value is canonical: its members are in order, its numbers integers of 53 bits.
+pub(crate) fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => is_integer(number),
+        Value::Array(values) => values.iter().all(is_plain),
+        Value::Object(members) => {
+            members.keys().is_sorted_by(|left, right| left.encode_utf16().lt(right.encode_utf16()))
+                && members.values().all(is_plain)
+        }
+    }
+}
+
+fn is_integer(number: &serde_json::Number) -> bool {
+    let magnitude = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
+    magnitude.is_some_and(|magnitude| magnitude <= INTEGER_MAX)
+}
+
+/// Takes what is written as long as it is what is expected.
+struct Same<'a>(&'a [u8]);
+
+impl std::io::Write for Same<'_> {
+    fn write(&mut self, written: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.strip_prefix(written).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(written.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn write(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(yes) => text.push_str(if *yes { "true" } else { "false" }),
         Value::Number(number) => {
-            let magnitude = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
-            magnitude.filter(|magnitude| *magnitude <= INTEGER_MAX).ok_or(NotCanonical::Number)?;
+            is_integer(number).then_some(()).ok_or(NotCanonical::Number)?;
             text.push_str(&number.to_string());
         }
         // serde_json escapes as RFC 8785 §3.2.2.2 wants: the short forms, else \u00xx in lower case, else nothing.

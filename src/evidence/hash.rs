@@ -36,9 +36,22 @@ impl Hash {
     }
 }
 
+/// Length of a hash in base64.
+const TEXT_BYTES: usize = 44;
+
+impl Hash {
+    /// The base64, without an allocation: a bundle has a million of them.
+    fn with_text<T>(&self, then: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; TEXT_BYTES];
+        // 32 bytes are always 44 characters, all of them ASCII.
+        let written = STANDARD.encode_slice(self.0, &mut text).unwrap_or_default();
+        then(str::from_utf8(&text[..written]).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&STANDARD.encode(self.0))
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -52,14 +65,18 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let bytes = STANDARD.decode(text).map_err(|_| HashError)?;
-        bytes.try_into().map(Self).map_err(|_| HashError)
+        // The decoder wants room for what the length of the text may hold at most.
+        let mut bytes = [0; 33];
+        match STANDARD.decode_slice(text, &mut bytes) {
+            Ok(32) => bytes.first_chunk().copied().map(Self).ok_or(HashError),
+            Ok(_) | Err(_) => Err(HashError),
+        }
     }
 }
 
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        as_text::serialize(self, serializer)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 
@@ -71,10 +88,11 @@ impl<'de> Deserialize<'de> for Hash {
 
 /// Serde of whatever has a text form of its own: ids of `domain` have no serde, since each edge owns its shapes.
 pub(crate) mod as_text {
-    use std::fmt::Display;
+    use std::fmt::{self, Display};
+    use std::marker::PhantomData;
     use std::str::FromStr;
 
-    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde::{Deserializer, Serializer, de};
 
     pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
@@ -85,6 +103,21 @@ pub(crate) mod as_text {
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,
     {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(Parsed(PhantomData))
+    }
+
+    /// Reads the text where it stands.
+    struct Parsed<T>(PhantomData<T>);
+
+    impl<T: FromStr<Err: Display>> de::Visitor<'_> for Parsed<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text of its own form")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
     }
 }

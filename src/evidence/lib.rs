@@ -15,6 +15,7 @@ mod checkpoint;
 mod hash;
 pub mod log;
 pub mod note;
+mod page;
 mod receipt;
 mod report;
 mod statement;

@@ -41,7 +41,7 @@ impl Report {
         self.bodies().collect()
     }
 
-    fn bodies<B: crate::Body>(&self) -> impl Iterator<Item = B> {
+    pub(crate) fn bodies<B: crate::Body>(&self) -> impl Iterator<Item = B> {
         self.lines.iter().filter_map(|line| line.statement.as_ref()?.body()?.ok())
     }
 

@@ -60,23 +60,23 @@ pub trait Body: Serialize + DeserializeOwned {
 /// Bodies hold ids, words, counts and instants: numbers are integers, and nothing in them comes from a bank account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
-    pub(crate) format: String,
-    /// Id of the entry.
-    #[serde(with = "as_text")]
-    pub id: EntryId,
-    /// Whose log it belongs to.
-    #[serde(with = "as_text")]
-    pub tenant: TenantId,
-    /// What it is about.
-    #[serde(with = "as_text")]
-    pub subject: Subject,
-    /// What happened, in lower-case letters, digits, `_` and `.`: `consent.authorized`, `bank.call`, `deletion.receipt` …
-    pub kind: String,
     /// When, by the operator's clock.
     #[serde(with = "instant")]
     pub at: Timestamp,
     /// The particulars.
     pub body: Value,
+    pub(crate) format: String,
+    /// Id of the entry.
+    #[serde(with = "as_text")]
+    pub id: EntryId,
+    /// What happened, in lower-case letters, digits, `_` and `.`: `consent.authorized`, `bank.call`, `deletion.receipt` …
+    pub kind: String,
+    /// What it is about.
+    #[serde(with = "as_text")]
+    pub subject: Subject,
+    /// Whose log it belongs to.
+    #[serde(with = "as_text")]
+    pub tenant: TenantId,
 }
 
 impl Statement {
@@ -113,7 +113,7 @@ impl Statement {
 
     /// Reads canonical bytes and refuses any other form, and other versions of the format.
     pub fn read(text: &str) -> Result<Self, NotCanonical> {
-        canonical::read::<Self>(text)?.checked()
+        canonical::read_in_order(text, |read: &Self| canonical::is_plain(&read.body))?.checked()
     }
 
     fn checked(self) -> Result<Self, NotCanonical> {

@@ -1,12 +1,11 @@
 //! A whole log, its bundles, and every way to cheat with them that the design promises to detect.
 
 mod agreement;
+mod witness;
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::ids::{ConsentId, DeletionId, EntryId, LineId, ProductId, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -126,18 +125,6 @@ impl Log {
         bundle.earlier = [3, 6].map(|size| self.earlier(size)).into();
         bundle
     }
-}
-
-/// A witness's key, and the checkpoint with its signature under it (C2SP tlog-cosignature v1).
-fn witnessed(checkpoint: &str, seconds: u64) -> (VerifierKey, String) {
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
-    let typed = [&[4], pair.public_key().as_ref()].concat();
-    let Hash([a, b, c, d, ..]) = Hash::of(&[b"witness.example\n", &typed]);
-    let key = format!("witness.example+{:08x}+{}", u32::from_be_bytes([a, b, c, d]), STANDARD.encode(&typed));
-    let (text, _) = checkpoint.split_once("\n\n").unwrap();
-    let signature = pair.sign(format!("cosignature/v1\ntime {seconds}\n{text}\n").as_bytes());
-    let line = STANDARD.encode([&[a, b, c, d], &seconds.to_be_bytes()[..], signature.as_ref()].concat());
-    (key.parse().unwrap(), format!("{checkpoint}\u{2014} witness.example {line}\n"))
 }
 
 fn receipt(about: ConsentId, deletion: DeletionId) -> Receipt {
@@ -268,18 +255,6 @@ fn an_outside_checkpoint_covers_what_stood_in_the_log_then() {
     // A witness has countersigned the outside copy: its signature is passed over.
     let by_a_stranger = format!("{}\u{2014} witness.example AAAAAAAA\n", log.checkpoint(6));
     assert!(verify(&text, &log.keys(), Some(&by_a_stranger)).is_ok());
-
-    let (witness, cosigned) = witnessed(&log.checkpoint(6), minute(7).as_second().unsigned_abs());
-    let keys = [log.keys(), vec![witness.clone()]].concat();
-    let report = verify(&text, &keys, Some(&cosigned)).unwrap();
-    assert_eq!(report.seen, [note::Seen { witness: "witness.example".to_owned(), at: minute(7) }]);
-    assert!(
-        report.to_string().contains("The witness witness.example saw the outside checkpoint at 2026-11-21T12:07:00Z")
-    );
-    assert!(verify(&text, &log.keys(), Some(&cosigned)).unwrap().seen.is_empty(), "a witness that is not trusted");
-    let forged = cosigned.replacen("witness.example ", "witness.example A", 1).replacen("=\n", "\n", 1);
-    assert!(verify(&text, &keys, Some(&forged)).is_err());
-    assert_eq!(verify(&text, &[witness], Some(&cosigned)).unwrap_err().code(), "checkpoint.key", "no log's key");
 
     let refused = |note: &str| verify(&text, &log.keys(), Some(note)).unwrap_err().code();
     assert_eq!(refused(&log.checkpoint(5)), "outside.unlinked");

@@ -170,28 +170,67 @@ fn assemble(ranges: Vec<Range<u64>>, nodes: &HashMap<Node, Hash>) -> Option<Vec<
 
 /// Whether `proof` shows that the leaf with hash `leaf` stands at `index` of the tree (RFC 9162 §2.1.3.2).
 pub fn verify_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash], root: Hash) -> bool {
-    if index >= size {
-        return false;
+    Inclusions::of(size, root).holds(index, leaf, proof)
+}
+
+/// Checks inclusion proofs of one tree, one after the other. Where a proof meets the way of the one before it, the same
+/// rest leads to the same root and is compared instead of hashed: leaves that stand near each other cost a few hashes.
+#[derive(Debug)]
+pub struct Inclusions {
+    size: u64,
+    root: Hash,
+    /// The last proof that held.
+    proof: Vec<Hash>,
+    /// Where its way stood before each of its hashes: position, last position of that level, hash.
+    way: Vec<(u64, u64, Hash)>,
+}
+
+impl Inclusions {
+    /// The tree of `size` leaves with this root.
+    pub const fn of(size: u64, root: Hash) -> Self {
+        Self { size, root, proof: Vec::new(), way: Vec::new() }
     }
-    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
-    for sibling in proof {
-        if last == 0 {
+
+    /// As [`verify_inclusion`].
+    pub fn holds(&mut self, index: u64, leaf: Hash, proof: &[Hash]) -> bool {
+        if index >= self.size {
             return false;
         }
-        if at & 1 == 1 || at == last {
-            hash = node_hash(*sibling, hash);
-            // On the right edge, levels at which the edge has no sibling are passed over.
-            while at & 1 == 0 && at != 0 {
-                at >>= 1;
-                last >>= 1;
+        let (mut at, mut last, mut hash) = (index, self.size - 1, leaf);
+        let mut way = Vec::with_capacity(proof.len());
+        for (i, sibling) in proof.iter().enumerate() {
+            if last == 0 {
+                return false;
             }
-        } else {
-            hash = node_hash(hash, *sibling);
+            // What is left of both proofs is as long where they meet.
+            if let Some(met) = (self.proof.len() + i).checked_sub(proof.len())
+                && self.way.get(met) == Some(&(at, last, hash))
+                && self.proof[met..] == proof[i..]
+            {
+                self.way.splice(..met, way);
+                self.proof.splice(..met, proof[..i].iter().copied());
+                return true;
+            }
+            way.push((at, last, hash));
+            if at & 1 == 1 || at == last {
+                hash = node_hash(*sibling, hash);
+                // On the right edge, levels at which the edge has no sibling are passed over.
+                while at & 1 == 0 && at != 0 {
+                    at >>= 1;
+                    last >>= 1;
+                }
+            } else {
+                hash = node_hash(hash, *sibling);
+            }
+            at >>= 1;
+            last >>= 1;
         }
-        at >>= 1;
-        last >>= 1;
+        let holds = last == 0 && hash == self.root;
+        if holds {
+            (self.way, self.proof) = (way, proof.to_vec());
+        }
+        holds
     }
-    last == 0 && hash == root
 }
 
 /// Whether `proof` shows that the tree (`second`, `second_root`) begins with the tree (`first`, `first_root`) (RFC 9162
@@ -442,6 +481,33 @@ mod tests {
                 flip(&mut bad[at.index(proof.len())]);
                 prop_assert!(!verify_consistency(first, size, old, root, &bad));
                 prop_assert!(!verify_consistency(first, size, old, root, &proof[1..]));
+            }
+        }
+
+        /// A proof is judged the same whatever was shown before it.
+        #[test]
+        fn proofs_in_a_row_are_judged_as_alone(
+            size in 1_usize..200,
+            shown in proptest::collection::vec((0_usize..200, 0_usize..200, any::<prop::sample::Index>(), 0_u8..4), 1..30),
+        ) {
+            let leaves: Vec<Vec<u8>> = (0..size).map(|n| vec![n as u8]).collect();
+            let root = defined_root(&leaves);
+            let mut tree = Inclusions::of(size as u64, root);
+            for (leaf, place, at, fault) in shown {
+                let (leaf, place) = (leaf % size, if fault == 1 { place % size } else { leaf % size });
+                let mut proof = defined_path(leaf, &leaves);
+                match fault {
+                    2 if !proof.is_empty() => {
+                        let at = at.index(proof.len());
+                        proof[at].0[0] ^= 1;
+                    }
+                    3 => drop(proof.pop()),
+                    _ => {}
+                }
+                let hash = leaf_hash(&leaves[leaf]);
+                let alone = verify_inclusion(place as u64, size as u64, hash, &proof, root);
+                prop_assert_eq!(tree.holds(place as u64, hash, &proof), alone);
+                prop_assert!(!alone || place == leaf);
             }
         }
 

@@ -5,13 +5,14 @@ use std::fmt;
 use domain::ids::DeletionId;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::bundle::{Bundle, Content, FORMAT, Item};
+use crate::bundle::{Bundle, Content, Item};
 use crate::canonical;
 use crate::checkpoint::{Checkpoint, OpenError};
 use crate::note::{self, NoteError, Seen, Strangers, VerifierKey};
 use crate::receipt::{BankAnswer, EpochDestroyed, ProductAcknowledgement, Receipt};
 use crate::report::{Line, ReceiptReport, Report};
 use crate::statement::{Statement, Subject, signed_note};
+use crate::tree::Inclusions;
 use crate::{Hash, log, tree};
 
 /// Where in a bundle a check failed.
@@ -149,9 +150,7 @@ const TIME_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// operator's reach. Without one, nothing shows that the log was not made up later: the report then says that its times
 /// are asserted by the operator.
 pub fn verify(file: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result<Report, Refusal> {
-    let bundle: Option<Bundle> = canonical::read(file).ok();
-    let known = bundle.filter(|bundle| bundle.format == FORMAT);
-    let bundle = known.ok_or(Refusal::at(Place::File, Check::Form))?;
+    let bundle = Bundle::read(file).map_err(|_| Refusal::at(Place::File, Check::Form))?;
     let verifier = Verifier::open(&bundle, keys)?;
     let earlier = verifier.earlier()?;
     let outside = outside.map(|note| verifier.outside(note, &earlier)).transpose()?;
@@ -247,12 +246,13 @@ impl<'a> Verifier<'a> {
         let mut lines: Vec<Line> = Vec::with_capacity(self.bundle.entries.len());
         let mut head = Hash::ZERO;
         let mut latest: Option<Timestamp> = None;
+        let mut tree = self.tree();
         for (i, item) in self.bundle.entries.iter().enumerate() {
             let place = Place::Entry(i);
             if item.prev != head || lines.last().is_some_and(|before| before.index >= item.index) {
                 return Err(Refusal::at(place, Check::Chain));
             }
-            let (leaf, line) = self.item(item, place)?;
+            let (leaf, line) = self.item(item, place, &mut tree)?;
             if let Some(statement) = &line.statement {
                 if statement.subject != Subject::Consent(self.bundle.consent) {
                     return Err(Refusal::at(place, Check::Subject));
@@ -271,12 +271,13 @@ impl<'a> Verifier<'a> {
     /// Entries about the tenant's epochs, shown because receipts of this bundle name these epochs.
     fn epochs(&self) -> Result<Vec<(u64, EpochDestroyed)>, Refusal> {
         let mut epochs: Vec<(u64, EpochDestroyed)> = Vec::with_capacity(self.bundle.epochs.len());
+        let mut tree = self.tree();
         for (i, item) in self.bundle.epochs.iter().enumerate() {
             let place = Place::Epoch(i);
             if epochs.last().is_some_and(|(before, _)| *before >= item.index) {
                 return Err(Refusal::at(place, Check::Chain));
             }
-            let (_, line) = self.item(item, place)?;
+            let (_, line) = self.item(item, place, &mut tree)?;
             let statement = line.statement.ok_or(Refusal::at(place, Check::Content))?;
             if statement.subject != Subject::Tenant(self.bundle.tenant) {
                 return Err(Refusal::at(place, Check::Subject));
@@ -287,15 +288,20 @@ impl<'a> Verifier<'a> {
         Ok(epochs)
     }
 
+    /// The tree that all entries must be in.
+    fn tree(&self) -> Inclusions {
+        Inclusions::of(self.checkpoint.size, self.checkpoint.root)
+    }
+
     /// One entry: its commitment, its place in the log, its form, its tenant and its own signature.
-    fn item(&self, item: &Item, place: Place) -> Result<(Hash, Line), Refusal> {
+    fn item(&self, item: &Item, place: Place, tree: &mut Inclusions) -> Result<(Hash, Line), Refusal> {
         let refuse = |check| Refusal::at(place, check);
         let commitment = match &item.content {
             Content::Shown { statement, salt, .. } => log::commitment(salt, statement),
             Content::Expired { commitment } => *commitment,
         };
         let leaf = log::leaf(&item.prev, &commitment);
-        if !tree::verify_inclusion(item.index, self.checkpoint.size, leaf, &item.proof, self.checkpoint.root) {
+        if !tree.holds(item.index, leaf, &item.proof) {
             return Err(refuse(Check::Inclusion));
         }
         let statement = match &item.content {

@@ -27,27 +27,36 @@ pub(crate) struct VerifyArgs {
     /// A checkpoint that you kept from an earlier visit; without it times are the operator's word
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Also write what a bundle shows as a page that any browser opens
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Runs the command. An error, and so another exit code than 0, means: not accepted.
 pub(crate) fn run(command: EvidenceCommand) -> anyhow::Result<()> {
     let EvidenceCommand::Verify(args) = command;
     let checkpoint = args.checkpoint.as_deref().map(read).transpose()?;
-    crate::print(&check(&read(&args.file)?, &read(&args.key)?, checkpoint.as_deref())?)
+    let (text, page) = check(&read(&args.file)?, &read(&args.key)?, checkpoint.as_deref())?;
+    if let Some(path) = &args.html {
+        let page = page.context("a receipt alone has no page; ask for the bundle")?;
+        std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    crate::print(&text)
 }
 
-/// The report on a file, or why it is refused.
-fn check(file: &str, keys: &str, checkpoint: Option<&str>) -> anyhow::Result<String> {
+/// The report on a file and, for a bundle, its page; or why it is refused.
+fn check(file: &str, keys: &str, checkpoint: Option<&str>) -> anyhow::Result<(String, Option<String>)> {
     let keys = VerifierKey::read_all(keys).context("the key file")?;
     ensure!(!keys.is_empty(), "the key file has no key");
     // A signed note has a blank line before its signatures; a bundle is one line.
     if !file.contains("\n\n") {
-        return Ok(verify(file, &keys, checkpoint).context("refused")?.to_string());
+        let report = verify(file, &keys, checkpoint).context("refused")?;
+        return Ok((report.to_string(), Some(report.to_html()?)));
     }
     if checkpoint.is_some() {
         bail!("a receipt alone has no proof that could lead to a checkpoint; ask for the bundle");
     }
-    Ok(verify_receipt(file, &keys).context("refused")?.to_string())
+    Ok((verify_receipt(file, &keys).context("refused")?.to_string(), None))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -70,9 +79,11 @@ mod tests {
 
     #[test]
     fn tells_a_bundle_from_a_receipt() {
-        assert!(check(BUNDLE, KEYS, None).unwrap().contains("Time asserted by the operator"));
-        assert!(check(BUNDLE, KEYS, Some(CHECKPOINT)).unwrap().contains("outside checkpoint holds the first 6"));
-        assert!(check(RECEIPT, KEYS, None).unwrap().contains("ask for the bundle"));
+        let (text, page) = check(BUNDLE, KEYS, None).unwrap();
+        assert!(text.contains("Time asserted by the operator") && page.unwrap().starts_with("<!doctype html>"));
+        assert!(check(BUNDLE, KEYS, Some(CHECKPOINT)).unwrap().0.contains("outside checkpoint holds the first 6"));
+        let (text, page) = check(RECEIPT, KEYS, None).unwrap();
+        assert!(text.contains("ask for the bundle") && page.is_none());
     }
 
     #[test]

@@ -98,6 +98,8 @@ async fn whoever_asks_to_be_forgotten_is_gone_from_every_consent() {
     let states: Vec<_> = again["erasures"].as_array().unwrap().iter().map(|erasure| erasure["state"].clone()).collect();
     assert_eq!(states, [json!("receipted"), json!("receipted")], "repeating it begins nothing anew");
     assert_eq!(on_record(&product, first, "person.erasure_requested").await, 1);
+    let page = product.get(&format!("/v1/evidence/consents/{first}/page")).await;
+    assert!(page.text().contains("The person asked to be erased."), "{}", page.text());
     let state = product.get(&format!("/v1/consents/{others}")).await.json()["state"].clone();
     assert_eq!(state, json!("initiated"), "somebody else's stays");
     site.end().await;

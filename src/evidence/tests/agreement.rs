@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{Rng as _, RngExt as _};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
+use super::witness::witnessed;
 use super::*;
 use crate::canonical;
 

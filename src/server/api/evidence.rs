@@ -162,10 +162,33 @@ pub async fn receipt(
     bundle(&app, &caller, consent.id, query.since).await
 }
 
+/// The same for people: what the bundle shows, as one page without script, checked before it was written.
+#[utoipa::path(
+    get, path = "/v1/evidence/consents/{id}/page", tag = "evidence", params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "A page in HTML", content_type = "text/html"),
+        (status = 401, body = Problem), (status = 404, body = Problem)
+    )
+)]
+pub async fn page(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+    caller.may(Scope::Evidence)?;
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let consent = own(&mut tx, &caller, &id).await?;
+    tx.commit().await?;
+    let text = file(&app, &caller, consent.id, None).await?;
+    let keys = evidence::VerifierKey::read_all(&evidence_log::verifier_key(&app, caller.tenant)?);
+    let report = evidence::verify(&text, &keys.map_err(anyhow::Error::new)?, None).map_err(anyhow::Error::new)?;
+    let page = report.to_html().map_err(anyhow::Error::new)?;
+    Ok(([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response())
+}
+
 async fn bundle(app: &App, caller: &Caller, consent: ConsentId, since: Option<u64>) -> Result<Response, ApiError> {
+    Ok(([(CONTENT_TYPE, "application/json")], file(app, caller, consent, since).await?).into_response())
+}
+
+async fn file(app: &App, caller: &Caller, consent: ConsentId, since: Option<u64>) -> Result<String, ApiError> {
     // What was written a moment ago gets its place first, so that nobody is handed a bundle without its end.
     while evidence_log::sequence(app, caller.tenant).await? > 0 {}
     let about = About { tenant: caller.tenant, consent };
-    let text = evidence_log::bundle(app, about, since).await?.ok_or(ApiError::NotReady)?;
-    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+    evidence_log::bundle(app, about, since).await?.ok_or(ApiError::NotReady)
 }

@@ -83,6 +83,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(evidence::keys))
         .routes(routes!(evidence::checkpoints))
         .routes(routes!(evidence::consent))
+        .routes(routes!(evidence::page))
         .routes(routes!(evidence::receipt))
 }
 
