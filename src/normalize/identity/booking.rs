@@ -246,6 +246,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             (Evidence::Text, Pool::Removed) if later.is_some_and(|days| !(0..=HABIT_DAYS / 2).contains(&days)) => {
                 !habit()
             }
+            // A row can be lost between two pages as another purchase of a habit comes.
+            (Evidence::Text, Pool::Replaced) if !self.replaces && self.ids_differ(source.sketch, now) => !habit(),
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
             (Evidence::Amount, Pool::Removed) => alone && soon && !self.is_spent_elsewhere(now, source.stored, l),
             (Evidence::Amount, Pool::Vanished) => {

@@ -342,3 +342,30 @@ proptest::proptest! {
         }
     }
 }
+
+/// Rows that are known under other identifiers, every hundredth of them new, on pages of five hundred.
+fn history(rows: i64) -> (Vec<Stored<usize>>, Vec<Listed>) {
+    let row = |n: i64| booked(4 + i8::try_from(n % 25).unwrap(), -100 - n, &format!("Shop {} of {}", n % 300, n % 7));
+    let known = (0..rows).filter(|n| n % 100 != 0).map(|n| with_id(row(n), &format!("first-{n}")));
+    let listed = (0..rows).map(|n| with_id(row(n), &format!("again-{n}")));
+    let listed = listed.zip(0_u32..).map(|(sketch, n)| Listed { sketch, page: n / 500 });
+    (stored(&known.collect::<Vec<_>>()), listed.collect())
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures the machine itself")]
+#[ignore = "a measurement, for release builds"]
+fn time_grows_with_the_rows_and_not_faster() {
+    let measure = |rows: i64| {
+        let (known, listed) = history(rows);
+        let begin = std::time::Instant::now();
+        let new = against(&known, &listed, &Trust::default()).listed;
+        let taken = begin.elapsed();
+        assert_eq!(new.iter().filter(|outcome| **outcome == Outcome::New).count() as i64, rows / 100);
+        println!("{rows} rows in {taken:?}");
+        taken
+    };
+    let best = |rows: i64| (0..9).map(|_| measure(rows)).min().unwrap();
+    let (few, many) = (best(1_000), best(10_000));
+    assert!(many < few * 20, "1,000 rows in {few:?}, 10,000 in {many:?}");
+}

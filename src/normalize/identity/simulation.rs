@@ -2,6 +2,8 @@
 //!
 //! `.ci/long identity` runs the whole and prints the report; the ordinary run does a small part of it. Seeds are fixed.
 
+mod chance;
+
 use std::collections::{HashMap, HashSet};
 
 use domain::money::{Currency, Money};
@@ -10,37 +12,8 @@ use jiff::Span;
 use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
 
+use self::chance::{Chance, hash};
 use super::{Alignment, Coverage, IdField, Listed, Outcome, Sketch, Stored, Trust, Twin, align, opens_from};
-
-/// SplitMix64: chance that every run repeats.
-#[derive(Clone)]
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// True so many times in ten thousand.
-    fn hits(&mut self, of_ten_thousand: u64) -> bool {
-        self.below(10_000) < of_ten_thousand
-    }
-}
-
-fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-fn hash(parts: &[u64]) -> u64 {
-    parts.iter().fold(7, |hash, part| mix(hash ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-}
 
 /// What a bank does with identifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

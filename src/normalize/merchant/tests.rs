@@ -122,8 +122,9 @@ fn a_table_of_descriptors_is_read_as_well_as_lenders_need() {
             tally.falsely += usize::from(read.catalog && !is_right);
         }
         let is_category = line.categories.is_empty() || line.categories.contains(&read.category);
-        tally.rows += 1;
-        tally.categories += usize::from(is_category);
+        let has_category = !line.categories.is_empty();
+        tally.rows += usize::from(has_category);
+        tally.categories += usize::from(has_category && is_category);
         let all_right = is_category && if line.kind == "B" { is_right } else { !read.catalog };
         let bin = tally.bins.entry((read.confidence * 10.0).clamp(0.0, 9.0) as u8).or_default();
         *bin = (bin.0 + 1, bin.1 + usize::from(all_right));
