@@ -74,8 +74,6 @@ pub struct Policy {
     /// Whether an end counts towards the person only once the bank has been told: until then they read that we stopped
     /// and that the bank has not yet confirmed.
     pub bank_before_confirming: bool,
-    /// Whether the person decides, before the last step of a withdrawal, that the data be deleted.
-    pub elects_deletion: bool,
     /// Years for which the record of the consent is kept after its end.
     pub evidence_years: i64,
 }
@@ -97,7 +95,6 @@ const PLAIN: Policy = Policy {
     unattended_per_day: None,
     notices: false,
     bank_before_confirming: false,
-    elects_deletion: false,
     evidence_years: 5,
 };
 /// Re-authentication after 90 days unless a bank or tenant says otherwise; 180 is the law's most (RTS Art. 10a). Four
@@ -112,9 +109,9 @@ const UK: Policy = Policy {
     evidence_years: 6,
     ..PLAIN
 };
-/// A notice every 90 days does not stop collection; sharing ends after 365 days. Whoever withdraws can elect deletion
-/// (CDR rules 4.12, 7.12, 8.11, 9.3).
-const CDR: Policy = Policy { term_most: Some(365), notices: true, elects_deletion: true, evidence_years: 6, ..PLAIN };
+/// A notice every 90 days does not stop collection; sharing ends after 365 days. Nobody has to elect deletion before the
+/// last step of a withdrawal, since every withdrawal deletes (CDR rules 4.12, 7.12, 8.11, 9.3).
+const CDR: Policy = Policy { term_most: Some(365), notices: true, evidence_years: 6, ..PLAIN };
 /// A new authorisation no later than 365 days after the last (12 CFR 1033.421(b)); records for three years (1033.441).
 const US: Policy = Policy { term_most: Some(365), evidence_years: 3, ..PLAIN };
 /// No longest term since Resolução Conjunta 7/2023.

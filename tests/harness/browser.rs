@@ -147,6 +147,30 @@ impl Browser {
         overflow
     }
 
+    /// Switches scripts off, as some people do, or on again. It counts from the next page on.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn scripts(&self, on: bool) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !on })).await;
+    }
+
+    /// Forgets one cookie of an address, whatever page is open.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn forget(&self, address: &str, cookie: &str) {
+        self.devtools("Network.deleteCookies", json!({ "name": cookie, "url": address })).await;
+    }
+
+    /// Presses the browser's own button that leads back.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn back(&self) {
+        self.page.back().await.unwrap_or_else(|error| panic!("there is no way back: {error}"));
+    }
+
     /// Every address that this window's history holds, oldest first.
     ///
     /// # Panics

@@ -23,5 +23,6 @@ mod restore;
 mod rights;
 mod rotation;
 mod signers;
+mod visits;
 mod webhooks;
 mod witness;

@@ -14,7 +14,9 @@ use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, World, free_port};
 use url::Url;
 
 /// Where the product wants its people back.
-const BACK: &str = "https://pennywise.example/back";
+pub(super) const BACK: &str = "https://pennywise.example/back";
+/// The same, where the product is an app on a phone.
+pub(super) const APP: &str = "example.pennywise.app:/back";
 
 /// What every page must carry. Gives a sentence for each thing that is missing.
 const AUDIT: &str = r##"
@@ -45,19 +47,23 @@ return wrong;
 "##;
 
 /// A world with an application that browsers and products reach.
-struct Town {
-    world: World,
-    base: String,
-    product: Caller,
+pub(super) struct Town {
+    pub(super) world: World,
+    pub(super) base: String,
+    pub(super) product: Caller,
     running: Option<Running>,
 }
 
 impl Town {
     async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(super) async fn with(options: Options) -> Self {
         let port = free_port();
-        let world = World::made(Options { port: Some(port), ..Options::default() }, |_| {}).await;
+        let world = World::made(Options { port: Some(port), ..options }, |_| {}).await;
         let purposes = ["A budget that fills itself in", "A warning before the account runs dry"];
-        let (_, key) = setup::add_product(&world.app, "Pennywise", &purposes, &[BACK]).await.unwrap();
+        let (_, key) = setup::add_product(&world.app, "Pennywise", &purposes, &[BACK, APP]).await.unwrap();
         let product = Caller::new(&world, &format!("http://127.0.0.1:{port}"), Some(&key));
         let mut town = Self { world, base: format!("http://localhost:{port}"), product, running: None };
         town.open().await;
@@ -76,8 +82,12 @@ impl Town {
 
     /// A product asks for a consent; gives its id and the person's link.
     async fn ask(&self, person: &str, bank: Option<&str>) -> (String, String) {
+        self.ask_for(person, bank, BACK).await
+    }
+
+    pub(super) async fn ask_for(&self, person: &str, bank: Option<&str>, back: &str) -> (String, String) {
         let body = json!({
-            "psu_ref": person, "institution_id": bank, "return_url": BACK,
+            "psu_ref": person, "institution_id": bank, "return_url": back,
             "purposes": ["A budget that fills itself in", "A warning before the account runs dry"],
         });
         let answer = self.product.post("/v1/consents", &body).await;
@@ -86,25 +96,25 @@ impl Town {
         (text(&created["id"]), text(&created["link"]["url"]))
     }
 
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         self.close().await;
         self.world.end().await;
     }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
 /// Looks at a page as somebody who cannot see it would, and takes two pictures: by day on a desk, by night on a phone.
-async fn look(browser: &Browser, name: &str) {
+pub(super) async fn look(browser: &Browser, name: &str) {
     let wrong = browser.page().execute(AUDIT, Vec::new()).await.unwrap();
     assert_eq!(wrong, json!([]), "{name}");
     browser.shoot(name).await;
     assert_eq!(browser.shoot_narrow(&format!("{name}-phone"), true).await, 0, "{name} is wider than a phone");
 }
 
-async fn count(browser: &Browser, css: &str) -> usize {
+pub(super) async fn count(browser: &Browser, css: &str) -> usize {
     browser.page().find_all(Locator::Css(css)).await.unwrap().len()
 }
 
@@ -113,20 +123,23 @@ async fn address(browser: &Browser) -> String {
 }
 
 /// From a product's link to the bank's page.
-async fn to_the_bank(browser: &Browser, link: &str) {
+pub(super) async fn to_the_bank(browser: &Browser, link: &str) {
     browser.open(link).await;
     browser.press("button.primary").await;
     accept(browser).await;
 }
 
 /// Accepts the text that is in view.
-async fn accept(browser: &Browser) {
+pub(super) async fn accept(browser: &Browser) {
     browser.see_heading("What you share from Musterbank").await;
-    browser.press("input[name=acknowledged]").await;
+    // Whoever comes back to the page finds the box as it was left.
+    if !browser.see("input[name=acknowledged]").await.is_selected().await.unwrap() {
+        browser.press("input[name=acknowledged]").await;
+    }
     browser.press(".decide button").await;
 }
 
-async fn sign_in(browser: &Browser, (name, password): (&str, &str)) {
+pub(super) async fn sign_in(browser: &Browser, (name, password): (&str, &str)) {
     browser.see_heading("Sign in").await;
     browser.fill("#username", name).await;
     browser.fill("#password", password).await;
@@ -333,7 +346,7 @@ async fn a_visit_that_does_not_end_well_says_so_and_leads_on() {
 }
 
 /// The one next step leads back to the text, for a new consent.
-async fn begins_again(browser: &Browser) {
+pub(super) async fn begins_again(browser: &Browser) {
     browser.press("button.primary").await;
     browser.see_heading("What you share from Musterbank").await;
 }

@@ -142,6 +142,10 @@ table! { De {
     account_unnamed() "Konto";
     account_ending(ending) "mit den letzten Stellen {ending}";
 
+    relay_title() "Einen Moment";
+    relay_intro() "Ihre Bank hat Sie zurückgeschickt. Diese Seite gibt ihre Antwort weiter und macht dann von selbst weiter.";
+    relay_without_script(product) "Ihre Bank gibt ihre Antwort allein dem Browser, und nur ein Skript kann sie weitergeben; in diesem Browser sind Skripte ausgeschaltet. Erlauben Sie sie für diese Seite und laden Sie sie neu, oder schließen Sie die Seite und beginnen Sie in {product} in einem anderen Browser von vorn. Es wurde nichts geteilt.";
+
     months() "Januar Februar März April Mai Juni Juli August September Oktober November Dezember";
     day(day, month, year) "{day}. {month} {year}";
     switch_label() "Sprache";

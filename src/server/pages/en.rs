@@ -147,6 +147,10 @@ entries! {
     account_unnamed() "Account";
     account_ending(ending) "ending in {ending}";
 
+    relay_title() "One moment";
+    relay_intro() "Your bank has sent you back. This page hands its answer on, and then goes on by itself.";
+    relay_without_script(product) "Your bank gives its answer to the browser alone, and it takes a script to hand it on; in this browser scripts are switched off. Allow them for this page and load it again, or close the page and begin again from {product} in another browser. Nothing has been shared.";
+
     months() "January February March April May June July August September October November December";
     day(day, month, year) "{day} {month} {year}";
     switch_label() "Language";

@@ -142,6 +142,10 @@ table! { Es {
     account_unnamed() "Cuenta";
     account_ending(ending) "terminada en {ending}";
 
+    relay_title() "Un momento";
+    relay_intro() "Su banco le ha enviado de vuelta. Esta página transmite su respuesta y sigue sola.";
+    relay_without_script(product) "Su banco da su respuesta solo al navegador, y hace falta un script para transmitirla; en este navegador los scripts están desactivados. Permítalos para esta página y vuelva a cargarla, o ciérrela y empiece de nuevo desde {product} en otro navegador. No se ha compartido nada.";
+
     months() "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre";
     day(day, month, year) "{day} de {month} de {year}";
     switch_label() "Idioma";

@@ -142,6 +142,10 @@ table! { Fr {
     account_unnamed() "Compte";
     account_ending(ending) "se terminant par {ending}";
 
+    relay_title() "Un instant";
+    relay_intro() "Votre banque vous a renvoyé ici. Cette page transmet sa réponse, puis continue d’elle-même.";
+    relay_without_script(product) "Votre banque ne donne sa réponse qu’au navigateur, et il faut un script pour la transmettre ; dans ce navigateur, les scripts sont désactivés. Autorisez-les pour cette page et rechargez-la, ou fermez-la et recommencez depuis {product} dans un autre navigateur. Rien n’a été partagé.";
+
     months() "janvier février mars avril mai juin juillet août septembre octobre novembre décembre";
     day(day, month, year) "{day} {month} {year}";
     switch_label() "Langue";

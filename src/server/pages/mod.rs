@@ -1,7 +1,8 @@
 //! The pages that a person sees between a product and a bank: link, bank picker, consent text, return, overview, stop.
 //!
-//! A page is a pure function from a [`view`] to HTML. This module must never know a database, a request or a session, and
-//! holds no script: every page works with HTML alone. askama escapes whatever a view carries.
+//! A page is a pure function from a [`view`] to HTML. This module must never know a database, a request or a session.
+//! Every page works with HTML alone but [`relay`], whose one script is all that can read an answer behind a `#`. askama
+//! escapes whatever a view carries.
 
 mod assets;
 mod de;
@@ -15,7 +16,12 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 pub use assets::{Asset, assets};
 pub use language::Language;
@@ -23,7 +29,7 @@ pub use statement::{Section, Statement};
 
 use view::{
     BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, Keep, LinkLandingView, Next,
-    OverviewView, ReturnView, Standing, StoppedView,
+    OverviewView, RelayView, ReturnView, Standing, StoppedView,
 };
 
 /// `Content-Security-Policy` of every page: our own style and images, no script, no frame, forms to ourselves.
@@ -34,6 +40,19 @@ pub const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src
 /// redirects after a form against `form-action`, and a bank may redirect to further hosts of its own.
 pub const SECURITY_POLICY_TO_BANK: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'";
+
+/// The script of [`relay`]: it asks for the address again with the answer where we can read it, and leaves nothing in the
+/// history. An address without an answer says so, rather than coming back here.
+const RELAY: &str = "location.replace(location.pathname+\"?\"+(location.hash.slice(1)||\"nothing\"))";
+
+/// `Content-Security-Policy` of [`relay`]: that script by its hash, and nothing else that runs.
+pub static RELAY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(digest(&SHA256, RELAY.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'sha256-{hash}'; form-action 'none'; \
+         base-uri 'none'; frame-ancestors 'none'"
+    )
+});
 
 /// What the frame around every page needs.
 struct Frame<'a> {
@@ -74,6 +93,8 @@ pages! {
     consent_text(ConsentTextView as ConsentText, "consent_text.html") = |t, view| t.consent_title(&view.bank), Some(2), true;
     /// How a visit ended without a connection, and the one next step.
     returned(ReturnView as Returned, "returned.html") = |_t, view| view.words()[0].clone(), None, false;
+    /// Where a bank answers behind the `#` of the address, which reaches no server: hands the answer on.
+    relay(RelayView as Relay, "relay.html") = |t, view| t.relay_title(), None, false;
     /// The connection stands.
     connected(ConnectedView as Connected, "connected.html") = |t, view| t.connected_title(&view.bank), Some(4), true;
     /// What is shared, with whom, until when; each with its stop.

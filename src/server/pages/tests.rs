@@ -463,6 +463,18 @@ fn gallery_on_disk() {
 }
 
 #[test]
+fn one_page_has_one_script_and_its_policy_names_it() {
+    let html = relay(&RelayView { brand: brand(HOSTILE) });
+    let scripts: Vec<_> = html.split("<script>").skip(1).filter_map(|rest| rest.split("</script>").next()).collect();
+    assert_eq!(scripts, [RELAY]);
+    assert!(!html.replace("<script>", "").contains("<script"), "{html}");
+    let hash = STANDARD.encode(digest(&SHA256, scripts[0].as_bytes()));
+    assert!(RELAY_POLICY.contains(&format!("script-src 'sha256-{hash}';")), "{}", *RELAY_POLICY);
+    assert!(RELAY_POLICY.starts_with("default-src 'none';") && !RELAY_POLICY.contains("unsafe"));
+    assert!(html.contains("<noscript>") && html.contains("scripts are switched off"));
+}
+
+#[test]
 fn every_page_speaks_every_language() {
     for (language, _) in Language::ALL {
         let mut text = consent("", false);

@@ -158,6 +158,12 @@ pub enum Term {
     },
 }
 
+/// The page that hands on an answer which no server can see.
+pub struct RelayView {
+    /// Who asked.
+    pub brand: Brand,
+}
+
 /// How a visit ended that did not end in a connection.
 pub struct ReturnView {
     /// Who asked.

@@ -9,6 +9,7 @@ use axum::response::Response;
 use bank_adapters::ask::PsuPresent;
 use domain::ids::{ConsentId, RegistrationId};
 use domain::limits;
+use fapi::profile::ResponseForm;
 use secrecy::SecretString;
 use url::form_urlencoded;
 
@@ -31,9 +32,18 @@ pub(super) async fn query(
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
+    if query.is_empty() && answers_behind_the_hash(&app, &registration) {
+        return reply::relay(&app);
+    }
     let mut response = reply::shown(&app, None, arrive(&app, &registration, &query, &psu, &headers).await);
     Cookie::Login.clear(&mut response);
     response
+}
+
+/// Whether the bank answers in a part of the address that no server sees (OIDC Core §3.3.2.5).
+fn answers_behind_the_hash(app: &App, registration: &str) -> bool {
+    let connection = RegistrationId::new(registration).and_then(|id| app.connections.get(&id));
+    connection.is_some_and(|connection| connection.oauth.security().response == ResponseForm::Hybrid)
 }
 
 /// A return as a posted form. It comes from the bank's site, so no cookie of ours accompanies it; the redirect to the
@@ -65,6 +75,10 @@ async fn arrive(
     let ended = ended(&arrival);
     let (scene, fresh) = scene_of(app, &ended, headers).await?;
     let mut response = match ended.outcome {
+        // The withdrawal has closed the login, or its erasure has taken it away: what became of the consent says more.
+        Some(Outcome::Unknown | Outcome::CameTwice) if scene.as_ref().is_some_and(Scene::is_withdrawn) => {
+            reply::see_other(HERE)
+        }
         None => reply::see_other(HERE),
         Some(outcome) => reply::ending(app, scene.as_ref(), outcome),
     };

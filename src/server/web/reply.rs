@@ -12,7 +12,7 @@ use super::{HERE, headers, language};
 use crate::app::App;
 use crate::bank_calls::CallError;
 use crate::pages;
-use crate::pages::view::{Brand, Href, Next, Outcome, ReturnView};
+use crate::pages::view::{Brand, Href, Next, Outcome, RelayView, ReturnView};
 use crate::services::ServiceError;
 
 /// What a product is called on a page that does not know which one it is.
@@ -53,6 +53,12 @@ pub(super) fn brand(app: &App, product: Option<&Product>) -> Brand {
         support: Href::new(&tpp.support_url),
         privacy: Href::new(&tpp.privacy_url),
     }
+}
+
+/// The page that hands on an answer behind the `#` of its address.
+pub(super) fn relay(app: &App) -> Response {
+    let page = pages::relay(&RelayView { brand: brand(app, None) });
+    ([(CONTENT_SECURITY_POLICY, pages::RELAY_POLICY.as_str())], Html(page)).into_response()
 }
 
 /// The page of a visit that did not end in a connection.

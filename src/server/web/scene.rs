@@ -77,6 +77,11 @@ impl Scene {
         session::csrf_matches(&self.secret, given)
     }
 
+    /// Whether somebody has withdrawn its consent.
+    pub(super) const fn is_withdrawn(&self) -> bool {
+        matches!(self.consent.machine.state, State::Revoked(_))
+    }
+
     /// A form of this session.
     pub(super) fn form(&self, action: &str) -> Form {
         Form { action: reply::own(action), csrf: Some(session::csrf(&self.secret)) }
