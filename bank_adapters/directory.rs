@@ -40,6 +40,9 @@ pub struct Filter {
     pub search: Option<String>,
 }
 
+/// Lets every bank through.
+pub(crate) static EVERY: Filter = Filter { country: None, standard: None, search: None };
+
 impl Filter {
     fn passes(&self, profile: &Profile) -> bool {
         let bank = &profile.bank;
@@ -101,7 +104,7 @@ impl Directory {
     }
 
     /// The banks that pass, by id.
-    pub fn list<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = &'a Arc<Profile>> + 'a {
+    pub fn list<'a>(&'a self, filter: &Filter) -> impl Iterator<Item = &'a Arc<Profile>> {
         self.banks.values().filter(|profile| filter.passes(profile))
     }
 }

@@ -12,6 +12,7 @@ pub mod ask;
 pub mod directory;
 pub mod endpoints;
 pub mod error;
+pub mod institutions;
 mod links;
 pub mod profile;
 pub mod quirks;

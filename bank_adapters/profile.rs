@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use crate::ask::{Authorization, BankConsentId, BookingStatus};
 use crate::endpoints::{self, Endpoints, Environment};
 use crate::error::{BankProblem, Means};
+use crate::institutions::Institution;
 use crate::quirks::Quirk;
 use crate::settings::{Explained, Findings, Source, tables};
 
@@ -71,6 +72,19 @@ tables! {
         /// BICs of the bank, 8 or 11 characters. Optional.
         #[serde(default)]
         bics: Vec<String>,
+        /// Banks that are spoken to in the same way because they are on one platform. Optional.
+        #[serde(default)]
+        members: Vec<Members>,
+    }
+
+    /// Banks of one platform: those of a country to which all that is said here applies.
+    "bank.members" => Members {
+        /// ISO 3166-1 alpha-2 code, upper case.
+        country: String,
+        /// What their BICs begin with, at least four characters. Optional.
+        bic: Option<String>,
+        /// A word of their names, in any case. Optional.
+        name: Option<String>,
     }
 
     /// How the bank authorises. The security profile sets every field; the others override it.
@@ -330,6 +344,16 @@ words! {
     }
 }
 
+impl Members {
+    /// Whether an institution is one of them.
+    pub fn include(&self, one: &Institution) -> bool {
+        let word = |name: &String| one.name.to_lowercase().contains(&name.to_lowercase());
+        one.country == self.country
+            && self.bic.as_ref().is_none_or(|start| one.bics().any(|bic| bic.starts_with(start.as_str())))
+            && self.name.as_ref().is_none_or(word)
+    }
+}
+
 impl Standard {
     /// Whether consents are resources of their own. Where they are not, the authorisation is all that there is.
     pub const fn has_consents(self) -> bool {
@@ -400,6 +424,13 @@ impl Profile {
         let bic = |bic: &String| {
             matches!(bic.len(), 8 | 11) && bic.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         };
+        let named = |members: &Members| {
+            let start =
+                members.bic.as_ref().is_none_or(|bic| bic.len() >= 4 && bic.bytes().all(|b| b.is_ascii_uppercase()));
+            start && (members.bic.is_some() || members.name.as_ref().is_some_and(|name| name.trim().len() > 2))
+        };
+        let members = bank.members.iter().all(named);
+        source.require(members, "bank.members", "must each have the beginning of a BIC or a word of a name");
         source.require(bank.bics.iter().all(bic), "bank.bics", "must be BICs of 8 or 11 characters");
     }
 

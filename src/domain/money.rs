@@ -86,9 +86,13 @@ impl Money {
         self.currency
     }
 
-    /// The amount as products see it: plain notation with at least the digits of the currency's minor unit.
+    /// The amount as products see it: plain notation with the digits of the currency's minor unit, and more only where they
+    /// say something. Some standards write four digits of every amount.
     pub fn to_plain_string(&self) -> String {
         let mut amount = self.amount;
+        if amount.scale() > self.currency.exponent() {
+            amount = amount.normalize();
+        }
         if amount.scale() < self.currency.exponent() {
             amount.rescale(self.currency.exponent());
         }
@@ -128,9 +132,14 @@ mod tests {
 
     #[test]
     fn the_minor_unit_follows_the_currency() {
-        for (amount, currency, shown) in
-            [("-10", "EUR", "-10.00"), ("5", "JPY", "5"), ("1.5", "KWD", "1.500"), ("1.2345", "EUR", "1.2345")]
-        {
+        for (amount, currency, shown) in [
+            ("-10", "EUR", "-10.00"),
+            ("5", "JPY", "5"),
+            ("1.5", "KWD", "1.500"),
+            ("1.2345", "EUR", "1.2345"),
+            ("1200.0000", "BRL", "1200.00"),
+            ("-0.1000", "JPY", "-0.1"),
+        ] {
             assert_eq!(money(amount, currency).to_plain_string(), shown);
         }
     }

@@ -86,6 +86,11 @@ impl Inner {
         self.zone.to_datetime(self.now()).date()
     }
 
+    /// Where the bank's calendar is kept.
+    pub(crate) const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     pub(crate) fn world(&self) -> World<'_> {
         World { now: self.now(), entropy: self.entropy.as_ref() }
     }

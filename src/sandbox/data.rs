@@ -3,7 +3,7 @@
 //! A row knows when the bank first hears of it and when it books it. What is booked, pending or not yet there follows
 //! from the day one asks about, so that a clock that moves forward finds new rows, and yesterday's pending ones booked.
 
-use domain::money::Money;
+use domain::money::{Currency, Money};
 use jiff::civil::Date;
 
 /// The whole bank.
@@ -131,6 +131,20 @@ impl Account {
         let available = sum(booked, &mut self.pending(today).into_iter());
         let latest = self.rows.iter().map(|row| row.booked).filter(|day| *day <= today).max();
         Balances { booked, available, latest }
+    }
+}
+
+impl BankData {
+    /// The same books in another country: every amount in its currency, every day in its calendar.
+    pub fn moved(mut self, currency: Currency, zone: &str) -> Self {
+        zone.clone_into(&mut self.zone);
+        for account in self.psus.iter_mut().flat_map(|psu| &mut psu.accounts) {
+            account.opening = Money::new(account.opening.amount(), currency);
+            for row in &mut account.rows {
+                row.money = Money::new(row.money.amount(), currency);
+            }
+        }
+        self
     }
 }
 

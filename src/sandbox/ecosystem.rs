@@ -1,10 +1,23 @@
-//! What an ecosystem adds to the authorisation server and in what shape it keeps consents and accounts, as data. Nothing
-//! else in this crate asks for a country.
+//! What an ecosystem adds to the authorisation server and in what shape it keeps consents, accounts and rows, as data.
+//! Nothing else in this crate asks for a country.
 
-use serde_json::{Value, json};
+mod australia;
+mod brazil;
+mod france;
+mod north_america;
+mod united_kingdom;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+pub use self::australia::CONSUMER_DATA_RIGHT;
+pub use self::brazil::OPEN_FINANCE_BRASIL;
+pub use self::france::STET;
+pub use self::north_america::FINANCIAL_DATA_EXCHANGE;
+pub use self::united_kingdom::{OPEN_BANKING_UK, OPEN_BANKING_UK_4};
 use crate::books::{Consent, ConsentStatus};
-use crate::data::Account;
+use crate::data::{Account, Balances, Row};
 
 /// What in an authorisation request names the consent that is to be authorised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +29,8 @@ pub enum NamedBy {
     /// Nothing: the request itself makes an arrangement, or names the one that it changes (`cdr_arrangement_id`), and says
     /// for how many seconds data are shared (`sharing_duration`).
     Arrangement,
+    /// Nothing: the request itself makes what is authorised, and it ends with its tokens.
+    Request,
 }
 
 /// A header that resource calls must have.
@@ -48,6 +63,22 @@ pub struct Resources {
     pub account: fn(&Account, &str) -> Value,
     /// The list.
     pub list: fn(Vec<Value>) -> Value,
+    /// Path of the balances of the account `{id}`.
+    pub balances: &'static str,
+    /// The answer about them.
+    pub balance: fn(&Account, &Balances, &str) -> Value,
+    /// Path of the transactions of the account `{id}`.
+    pub transactions: &'static str,
+    /// The parameters of their first and last day, or instant.
+    pub span: [&'static str; 2],
+    /// Whether the last day is left out.
+    pub last_day_is_out: bool,
+    /// One transaction.
+    pub row: fn(&Listed<'_>) -> Value,
+    /// A page of them, with the address of the next one.
+    pub page: fn(Vec<Value>, Option<&str>) -> Value,
+    /// Whether an empty page is no page at all (204).
+    pub empty_is_nothing: bool,
     /// An error: a code of the bank's and a sentence.
     pub error: fn(&str, &str) -> Value,
     /// Headers of every call.
@@ -59,6 +90,45 @@ impl std::fmt::Debug for Resources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Resources");
         shown.field("consents", &self.consents).field("accounts", &self.accounts).finish_non_exhaustive()
+    }
+}
+
+/// A row as a list shows it.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    pub(crate) row: &'a Row,
+    /// The account's id under the consent.
+    pub(crate) account: &'a str,
+    /// Whether it is in the books yet.
+    pub(crate) booked: bool,
+    pub(crate) zone: &'a TimeZone,
+}
+
+impl Listed<'_> {
+    /// The unsigned amount as the standards write it.
+    fn amount(&self) -> String {
+        self.row.money.to_plain_string().trim_start_matches('-').to_owned()
+    }
+
+    fn currency(&self) -> String {
+        self.row.money.currency().code().to_owned()
+    }
+
+    /// One of two words: for money in and for money out.
+    fn side(&self, [credit, debit]: [&'static str; 2]) -> &'static str {
+        if self.row.money.amount().is_sign_negative() { debit } else { credit }
+    }
+
+    /// One of two words: for what is booked and for what is pending.
+    fn status(&self, [booked, pending]: [&'static str; 2]) -> &'static str {
+        if self.booked { booked } else { pending }
+    }
+
+    /// The instant at which the clocks of the bank's zone show an hour on the day of its booking: in UTC it may lie on
+    /// another day, and only the zone tells.
+    fn at(&self, hour: i8) -> Timestamp {
+        let local = self.row.booked.at(hour, 30, 0, 0).to_zoned(self.zone.clone());
+        local.map_or(Timestamp::UNIX_EPOCH, |local| local.timestamp())
     }
 }
 
@@ -125,130 +195,4 @@ pub const BERLIN_GROUP: Ecosystem = Ecosystem {
     signed_responses: false,
     encrypted_id_tokens: false,
     resources: None,
-};
-
-/// UK Open Banking 3.1: account-access consents, named by a claim.
-pub const OPEN_BANKING_UK: Ecosystem = Ecosystem {
-    named_by: NamedBy::Claim("openbanking_intent_id"),
-    scopes: &["openid", "accounts"],
-    own_scopes: &["accounts"],
-    acr: Some("urn:openbanking:psd2:sca"),
-    acr_is_named: true,
-    algorithms: &["PS256", "ES256"],
-    hybrid: true,
-    resources: Some(Resources {
-        consents: Some("/open-banking/v3.1/aisp/account-access-consents"),
-        consent_prefix: "aac-",
-        permissions: "/Data/Permissions",
-        expires: "/Data/ExpirationDateTime",
-        consent: |shown| {
-            let status = shown.status(["AwaitingAuthorisation", "Authorised", "Rejected", "Revoked"]);
-            let mut answer = shown.asked.clone();
-            answer["Data"]["ConsentId"] = shown.id.into();
-            answer["Data"]["Status"] = status.into();
-            answer["Data"]["CreationDateTime"] = shown.created.as_str().into();
-            answer["Data"]["StatusUpdateDateTime"] = shown.created.as_str().into();
-            answer
-        },
-        accounts: "/open-banking/v3.1/aisp/accounts",
-        account: |account, id| {
-            json!({
-                "AccountId": id,
-                "Currency": account.opening.currency().code(),
-                "AccountType": "Personal",
-                "AccountSubType": if account.cash_account_type == "SVGS" { "Savings" } else { "CurrentAccount" },
-                "Nickname": account.name,
-                "Account": [{
-                    "SchemeName": "UK.OBIE.IBAN", "Identification": account.iban, "Name": account.owner_name,
-                }],
-            })
-        },
-        list: |accounts| json!({ "Data": { "Account": accounts }, "Links": {}, "Meta": { "TotalPages": 1 } }),
-        error: |code, text| json!({ "Code": code, "Errors": [{ "ErrorCode": code, "Message": text }] }),
-        headers: &[],
-    }),
-    ..BERLIN_GROUP
-};
-
-/// The Australian Consumer Data Right: arrangements, signed responses, versions in headers.
-pub const CONSUMER_DATA_RIGHT: Ecosystem = Ecosystem {
-    named_by: NamedBy::Arrangement,
-    scopes: &["openid", "profile", "bank:accounts.basic:read", "bank:transactions:read"],
-    own_scopes: &["cdr:registration"],
-    acr: Some("urn:cds.au:cdr:2"),
-    acr_is_named: true,
-    algorithms: &["PS256", "ES256"],
-    signed_responses: true,
-    resources: Some(Resources {
-        consents: None,
-        consent_prefix: "",
-        permissions: "",
-        expires: "",
-        consent: |_| Value::Null,
-        accounts: "/cds-au/v1/banking/accounts",
-        account: |account, id| {
-            json!({
-                "accountId": id,
-                "displayName": account.name,
-                "maskedNumber": account.iban.get(account.iban.len().saturating_sub(4)..).unwrap_or_default(),
-                "productCategory": "TRANS_AND_SAVINGS_ACCOUNTS",
-                "productName": account.product,
-            })
-        },
-        list: |accounts| {
-            let total = accounts.len();
-            json!({ "data": { "accounts": accounts }, "links": {}, "meta": { "totalRecords": total, "totalPages": 1 } })
-        },
-        error: |code, text| json!({ "errors": [{ "code": code, "title": code, "detail": text }] }),
-        headers: &[Header::Any("x-v"), Header::Uuid("x-fapi-interaction-id"), Header::Date("x-fapi-auth-date")],
-    }),
-    ..BERLIN_GROUP
-};
-
-/// Open Finance Brasil: consents named by a scope, encrypted ID tokens, PS256 alone.
-pub const OPEN_FINANCE_BRASIL: Ecosystem = Ecosystem {
-    named_by: NamedBy::Scope("consent:"),
-    scopes: &["openid", "accounts", "customers"],
-    own_scopes: &["consents"],
-    acr: Some("urn:brasil:openbanking:loa2"),
-    acr_is_named: false,
-    algorithms: &["PS256"],
-    hybrid: true,
-    encrypted_id_tokens: true,
-    resources: Some(Resources {
-        consents: Some("/open-banking/consents/v3/consents"),
-        consent_prefix: "urn:musterbanco:",
-        permissions: "/data/permissions",
-        expires: "/data/expirationDateTime",
-        consent: |shown| {
-            let status = shown.status(["AWAITING_AUTHORISATION", "AUTHORISED", "REJECTED", "REJECTED"]);
-            json!({
-                "data": {
-                    "consentId": shown.id,
-                    "status": status,
-                    "permissions": shown.asked.pointer("/data/permissions"),
-                    "creationDateTime": shown.created,
-                    "statusUpdateDateTime": shown.created,
-                },
-                "links": {},
-                "meta": { "requestDateTime": shown.created },
-            })
-        },
-        accounts: "/open-banking/accounts/v2/accounts",
-        account: |account, id| {
-            json!({
-                "accountId": id,
-                "brandName": account.product,
-                "type": if account.cash_account_type == "SVGS" { "CONTA_POUPANCA" } else { "CONTA_DEPOSITO_A_VISTA" },
-                "number": account.iban,
-            })
-        },
-        list: |accounts| {
-            let total = accounts.len();
-            json!({ "data": accounts, "links": {}, "meta": { "totalRecords": total, "totalPages": 1 } })
-        },
-        error: |code, text| json!({ "errors": [{ "code": code, "title": code, "detail": text }] }),
-        headers: &[Header::Uuid("x-fapi-interaction-id")],
-    }),
-    ..BERLIN_GROUP
 };

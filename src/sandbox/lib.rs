@@ -37,8 +37,8 @@ pub use bank::{Bank, Running, Said, StolenToken};
 pub use config::{Binding, ClientAuthentication, Config, Front, Policy, RegisteredClient, RequestWay, StartError};
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use ecosystem::{
-    BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, Header, NamedBy, OPEN_BANKING_UK, OPEN_FINANCE_BRASIL, Resources,
-    Shown,
+    BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, FINANCIAL_DATA_EXCHANGE, Header, Listed, NamedBy, OPEN_BANKING_UK,
+    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
 pub use visit::{Decision, VisitError};

@@ -3,10 +3,11 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use jiff::civil::Date;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -16,15 +17,19 @@ use uuid::Uuid;
 
 use crate::api::token;
 use crate::bank::{Inner, Shared};
-use crate::books::{Asked, Consent, ConsentStatus};
-use crate::ecosystem::{Header, Resources, Shown};
+use crate::books::{Asked, Consent, ConsentStatus, Resource};
+use crate::data::Account;
+use crate::ecosystem::{Header, Listed, Resources, Shown};
 
 /// `x-fapi-interaction-id`: echoed, or made (FAPI 1.0 Baseline §6.2.1).
 const INTERACTION_ID: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
 
 /// The routes that the data name.
 pub(crate) fn router(bank: Shared, resources: &Resources) -> Router {
-    let mut router = Router::new().route(resources.accounts, get(accounts));
+    let mut router = Router::new()
+        .route(resources.accounts, get(accounts))
+        .route(resources.balances, get(balances))
+        .route(resources.transactions, get(transactions));
     if let Some(path) = resources.consents {
         router = router.route(path, post(create)).route(&format!("{path}/{{id}}"), get(read).delete(end));
     }
@@ -39,6 +44,14 @@ const UNKNOWN: Refused = Refused(StatusCode::NOT_FOUND, "consent.unknown", "ther
 const INVALID: Refused = Refused(StatusCode::BAD_REQUEST, "consent.body.invalid", "the body is not a consent request");
 const SCOPE: Refused = Refused(StatusCode::FORBIDDEN, "token.scope.mismatch", "the token is not for this");
 const TOKEN: Refused = Refused(StatusCode::UNAUTHORIZED, "token.invalid", "the token is unknown, over or of another");
+const ABSENT: Refused =
+    Refused(StatusCode::NOT_FOUND, "account.unknown", "there is no such account under this consent");
+const QUERY: Refused = Refused(StatusCode::BAD_REQUEST, "request.query.invalid", "a day or a page cannot be read");
+const EXCEEDED: Refused = Refused(
+    StatusCode::TOO_MANY_REQUESTS,
+    "consent.frequency.exceeded",
+    "the reads of this day without the PSU are used up",
+);
 const OVER: Refused = Refused(StatusCode::FORBIDDEN, "consent.expired", "the consent behind the token is over");
 
 impl IntoResponse for Refused {
@@ -193,21 +206,110 @@ pub(crate) fn terminate(bank: &Inner, id: &str, client_id: &str) -> bool {
     true
 }
 
+/// A consent that a token opens, as far as the account resources need it.
+struct Opened<'b> {
+    accounts: &'b [Account],
+    resources: Vec<Resource>,
+}
+
+impl<'b> Opened<'b> {
+    fn find(&self, id: &str) -> Result<&'b Account, Refused> {
+        let resource = self.resources.iter().find(|resource| resource.id.to_string() == id).ok_or(ABSENT)?;
+        self.accounts.get(resource.account).ok_or(ABSENT)
+    }
+}
+
+/// Whether a person is there, by any of the names that the ecosystems have for it.
+fn attended(headers: &HeaderMap) -> bool {
+    ["x-fapi-customer-ip-address", "psu-ip-address"].iter().any(|name| headers.contains_key(*name))
+}
+
+/// Token, consent, allowance; `uri` is what unattended reads are counted by.
+fn open<'b>(bank: &'b Inner, peer: &PeerCertificate, headers: &HeaderMap, uri: &str) -> Result<Opened<'b>, Refused> {
+    let (now, today) = (bank.now(), bank.today());
+    let mut books = bank.books();
+    let consent_id = token(bank, &books, peer, headers).map_err(|_| TOKEN)?.consent_id.clone().ok_or(SCOPE)?;
+    let consent = books.consent(&consent_id, now, today).filter(|consent| consent.status == ConsentStatus::Valid);
+    let consent = consent.ok_or(OVER)?;
+    let accounts = consent.psu.and_then(|psu| bank.data.psus.get(psu)).map_or(&[][..], |psu| &psu.accounts);
+    let (resources, allowed) = (consent.resources.clone(), consent.frequency_per_day);
+    if !attended(headers) && !books.count_read(&consent_id, today, uri, allowed) {
+        return Err(EXCEEDED);
+    }
+    Ok(Opened { accounts, resources })
+}
+
 async fn accounts(
     State(bank): State<Shared>,
     Extension(peer): Extension<PeerCertificate>,
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Refused> {
     let resources = bank.ecosystem.resources.ok_or(UNKNOWN)?;
-    let (now, today) = (bank.now(), bank.today());
-    let mut books = bank.books();
-    let consent_id = token(&bank, &books, &peer, &headers).map_err(|_| TOKEN)?.consent_id.clone().ok_or(SCOPE)?;
-    let consent = books.consent(&consent_id, now, today).filter(|consent| consent.status == ConsentStatus::Valid);
-    let consent = consent.ok_or(OVER)?;
-    let accounts = consent.psu.and_then(|psu| bank.data.psus.get(psu)).map_or(&[][..], |psu| &psu.accounts);
-    let shown = consent
-        .resources
-        .iter()
-        .filter_map(|resource| Some((resources.account)(accounts.get(resource.account)?, &resource.id.to_string())));
+    let opened = open(&bank, &peer, &headers, "accounts")?;
+    let shown = opened.resources.iter().filter_map(|resource| {
+        Some((resources.account)(opened.accounts.get(resource.account)?, &resource.id.to_string()))
+    });
     Ok(axum::Json((resources.list)(shown.collect())))
+}
+
+async fn balances(
+    State(bank): State<Shared>,
+    Extension(peer): Extension<PeerCertificate>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<axum::Json<Value>, Refused> {
+    let resources = bank.ecosystem.resources.ok_or(UNKNOWN)?;
+    let account = open(&bank, &peer, &headers, &format!("{id}/balances"))?.find(&id)?;
+    Ok(axum::Json((resources.balance)(account, &account.balances(bank.today()), &id)))
+}
+
+/// Rows of one list, pending ones first, page by page.
+async fn transactions(
+    State(bank): State<Shared>,
+    Extension(peer): Extension<PeerCertificate>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let resources = bank.ecosystem.resources.ok_or(UNKNOWN)?;
+    let asked: Vec<(String, String)> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let get = |name: &str| asked.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let page: usize = get("page").map_or(Ok(0), str::parse).map_err(|_| QUERY)?;
+    let account = open(&bank, &peer, &headers, &format!("{id}/transactions/{page}"))?.find(&id)?;
+    let [from, to] = resources.span.map(|name| get(name).map(|text| day(&bank, text).ok_or(QUERY)).transpose());
+    let (from, mut to) = (from?.unwrap_or(Date::MIN), to?.unwrap_or(bank.today()));
+    if resources.last_day_is_out && get(resources.span[1]).is_some() {
+        to = to.yesterday().map_err(|_| QUERY)?;
+    }
+    let (listed, today, zone) = (bank.listed(account), bank.today(), bank.zone());
+    let rows = listed.pending(today).into_iter().map(|row| (row, false));
+    let rows: Vec<_> = rows.chain(listed.booked(today, from, to).into_iter().map(|row| (row, true))).collect();
+    let most = bank.policy.page_rows;
+    let shown = rows
+        .iter()
+        .skip(page * most)
+        .take(most)
+        .map(|(row, booked)| (resources.row)(&Listed { row, account: &id, booked: *booked, zone }));
+    let shown: Vec<Value> = shown.collect();
+    if shown.is_empty() && resources.empty_is_nothing {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let next = (rows.len() > (page + 1) * most).then(|| {
+        let kept = asked.iter().filter(|(name, _)| name != "page");
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(kept)
+            .append_pair("page", &(page + 1).to_string())
+            .finish();
+        format!("{}{}?{query}", bank.interface, uri.path())
+    });
+    Ok(axum::Json((resources.page)(shown, next.as_deref())).into_response())
+}
+
+/// A day, or the day of an instant where the bank is. A time without a zone is the bank's own.
+fn day(bank: &Inner, text: &str) -> Option<Date> {
+    match text.parse::<Timestamp>() {
+        Ok(instant) => Some(instant.to_zoned(bank.zone().clone()).date()),
+        Err(_) => text.get(..10)?.parse().ok(),
+    }
 }

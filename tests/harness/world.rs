@@ -10,15 +10,15 @@ use domain::consent;
 use domain::ids::{ConsentId, InstitutionId, LinkId, ProductId, PsuId, RegistrationId};
 use domain::policy::Regime;
 use domain::world::{Clock, World as Moment};
-use fapi::keys::{PemSigner, Signer};
-use fapi::profile::Alg;
+use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
+use fapi::profile::{Alg, KeyEncryption};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
 use net::{ClientConfig, Egress, Limits};
 use sandbox::{
-    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Policy, RegisteredClient, Running,
+    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, Policy, RegisteredClient, Running,
 };
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
@@ -60,9 +60,38 @@ pub struct Options {
     pub sca_days: Option<u16>,
     /// When the world begins; none: now. Other processes live in the present, so a world of another time has none.
     pub begins: Option<Timestamp>,
+    /// Another country; none: Germany.
+    pub place: Option<Place>,
+}
+
+/// Where else the bank may be at home.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its profile.
+    pub bank: &'static str,
+    /// What the bank speaks.
+    pub ecosystem: Ecosystem,
+    /// Version of the standard, where it is not the profile's.
+    pub version: Option<&'static str>,
+    /// What its interface's address begins with, before the standard's own paths.
+    pub base: &'static str,
+    /// Currency of its accounts.
+    pub currency: &'static str,
+    /// IANA zone of its calendar.
+    pub zone: &'static str,
 }
 
 impl Options {
+    /// The bank's profile.
+    fn bank(self) -> &'static str {
+        self.place.map_or(BANK, |place| place.bank)
+    }
+
+    /// What signs our requests: elsewhere RSA is the custom.
+    fn signing(self) -> (&'static str, Alg) {
+        if self.place.is_some() { ("qsealc.key", Alg::Ps256) } else { ("signing.key", Alg::Es256) }
+    }
+
     /// Scheme, host and port as browsers see them.
     fn public_url(self) -> String {
         format!("http://localhost:{}", self.port.unwrap_or(8080))
@@ -114,6 +143,8 @@ pub struct World {
     pub api_key: SecretString,
     /// The private database of this world; kept to stop it.
     pub private: Private,
+    /// The bank's profile.
+    institution: &'static str,
 }
 
 impl World {
@@ -137,17 +168,22 @@ impl World {
         let pki = pki(clock.now());
         let today = clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let mut data = BankData::generate(today, 7);
+        if let Some(place) = options.place {
+            data = data.moved(place.currency.parse().expect("a currency"), place.zone);
+        }
         plant(&mut data);
-        let signer =
-            PemSigner::from_pem(Alg::Es256, "it", pki.signing_key_pem.expose_secret().as_bytes()).expect("a key");
+        pki.write_to(&dir.path().join("registrations")).expect("files");
+        let (key, alg) = options.signing();
+        let key = std::fs::read(dir.path().join("registrations").join(key)).expect("a file");
+        let signer = PemSigner::from_pem(alg, "it", &key).expect("a key");
         let redirect = format!("{}/callback/{REGISTRATION}", options.public_url());
         let bank = start_bank(&clock, &pki, data, &signer, &redirect, options).await;
-        write_registration(dir.path(), &pki, &bank, &redirect);
+        write_registration(dir.path(), &bank, &redirect, options);
         write_settings(dir.path(), options);
         let private = start_database(dir.path()).await;
         let (app, product, api_key) =
             application(dir.path(), &clock, &private, options.regime.unwrap_or(Regime::Eu)).await;
-        Self { dir, clock, pki, bank, app, product, api_key, private }
+        Self { dir, clock, pki, bank, app, product, api_key, private, institution: options.bank() }
     }
 
     /// Path of the settings that another process of this world is started with.
@@ -180,7 +216,7 @@ impl World {
             created_at: moment.now,
         };
         let psu = psus::find_or_create(&mut tx, &psu).await.expect("a person");
-        let institution = InstitutionId::new(BANK).expect("an id");
+        let institution = InstitutionId::new(self.institution).expect("an id");
         let registration = RegistrationId::new(REGISTRATION).expect("an id");
         let authorise_by = moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment");
         let consent = Consent {
@@ -322,25 +358,38 @@ async fn start_bank(
     if let Some(change) = options.habits {
         change(&mut config.policy);
     }
+    let mut jwks = fapi::keys::public_jwks([signer as &dyn Signer]);
+    if let Some(place) = options.place {
+        config.ecosystem = place.ecosystem;
+        let key = pki.obseal.key_pem.expose_secret().as_bytes();
+        let decrypter = PemDecrypter::from_pem(KeyEncryption::RsaOaep, "it-enc", key).expect("a key");
+        let keys = jwks["keys"].as_array_mut().expect("keys");
+        keys.push(decrypter.public_jwk().into());
+    }
     config.clients = vec![RegisteredClient {
         client_id: "PSDDE-BAFIN-000001".to_owned(),
         name: "Test TPP".to_owned(),
-        jwks: fapi::keys::public_jwks([signer as &dyn Signer]),
+        jwks,
         authentication: ClientAuthentication::PrivateKeyJwt,
         redirect_uris: vec![redirect.to_owned()],
     }];
     Bank::start(config).await.expect("a bank")
 }
 
-fn write_registration(dir: &Path, pki: &Pki, bank: &Running, redirect: &str) {
+fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Options) {
     let folder = dir.join("registrations");
-    pki.write_to(&folder).expect("files");
-    let (issuer, api) = (&bank.issuer, &bank.api_base);
+    let (issuer, institution, (key, alg)) = (&bank.issuer, options.bank(), options.signing());
+    let api = format!("{}{}", bank.api_base, options.place.map_or("", |place| place.base));
+    let encryption = match options.place {
+        Some(_) => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
+        None => "",
+    };
+    let alg = alg.as_str();
     let text = format!(
-        "bank = \"{BANK}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
+        "bank = \"{institution}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
          issuer = \"{issuer}\"\n[endpoints]\napi = \"{api}\"\n\
          [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
-         [signing]\nkey = \"signing.key\"\nkid = \"it\"\nalg = \"ES256\"\n"
+         [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}"
     );
     std::fs::write(folder.join(format!("{REGISTRATION}.toml")), text).expect("a registration");
 }
@@ -354,7 +403,11 @@ async fn start_database(dir: &Path) -> Private {
 
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
-    let usual = options.security.is_empty() && options.renewal.is_empty() && options.sca_days.is_none();
+    let version = options.place.and_then(|place| place.version);
+    let usual = options.security.is_empty()
+        && options.renewal.is_empty()
+        && options.sca_days.is_none()
+        && version.is_none();
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
         write_profile(&dir.join("profiles"), options);
@@ -374,11 +427,18 @@ fn write_settings(dir: &Path, options: Options) {
     std::fs::write(dir.join("config.toml"), text).expect("settings");
 }
 
-/// The bank's profile, but for what it says about its security profile, the form of authorisation responses and renewals.
+/// The bank's profile, but for what it says about its version, its security profile, the form of authorisation responses
+/// and renewals.
 fn write_profile(folder: &Path, options: Options) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/de/{BANK}.toml"));
+    let bank = options.bank();
+    let source =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/{}/{bank}.toml", &bank[..2]));
     let plain = std::fs::read_to_string(source).expect("the bank's profile");
     let mut changed = plain;
+    if let Some(version) = options.place.and_then(|place| place.version) {
+        let usual = changed.lines().find(|line| line.starts_with("version = ")).map(str::to_owned);
+        changed = changed.replacen(&usual.expect("a version"), &format!("version = \"{version}\""), 1);
+    }
     if !options.security.is_empty() {
         changed = changed.replacen("profile = \"fapi2-message-signing\"", options.security, 1);
         let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
@@ -394,7 +454,7 @@ fn write_profile(folder: &Path, options: Options) {
         assert!(changed.contains("sca_days = "), "the profile says how long a consent may be");
     }
     std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(folder.join(format!("{BANK}.toml")), changed).expect("a profile");
+    std::fs::write(folder.join(format!("{bank}.toml")), changed).expect("a profile");
 }
 
 async fn application(

@@ -190,7 +190,9 @@ async fn whatever_cannot_be_used_is_a_problem_that_says_what_is_wrong() {
         ("/v1/consents?page=2", 400, "malformed", "unknown"),
         ("/v1/consents?cursor=cns_", 422, "invalid_request", "cursor"),
         ("/v1/accounts?consent_id=acc_1", 422, "invalid_request", "consent_id"),
-        ("/v1/institutions?size=1", 400, "malformed", "known: country, search"),
+        ("/v1/institutions?size=1", 400, "malformed", "country"),
+        ("/v1/institutions?limit=0", 422, "invalid_request", "1 to 500"),
+        ("/v1/institutions?iban=DE02120300000000202051", 422, "invalid_request", "the bank's part"),
         ("/v1/institutions/de_nowhere", 404, "not_found", "no such institution"),
         ("/v1/consents/x", 404, "not_found", "no such consent"),
         ("/v1/consents/%ff", 400, "malformed", "broken"),
@@ -610,6 +612,32 @@ async fn the_document_is_true_and_every_operation_asks_for_a_key() {
     assert!(nobody.get("/docs/").await.text().contains("swagger"));
     let banks = good(&product.get("/v1/institutions?search=mustdeff").await, 200);
     assert_eq!((ids(&banks), &banks["data"][0]["available"]), (vec![BANK.to_owned()], &json!(true)));
+    institutions_are_found(&product).await;
     site.end().await;
     world.end().await;
+}
+
+/// Who holds accounts is found by whatever is known of them, page by page, whether they can be spoken to or not.
+async fn institutions_are_found(product: &Caller) {
+    for query in
+        ["bic=INGDDEFFXXX", "bank_code=50010517&country=DE", "iban=DE00 5001 0517", "search=ing-diba&country=de"]
+    {
+        let found = good(&product.get(&format!("/v1/institutions?{}", query.replace(' ', "%20"))).await, 200);
+        let named = found["data"].as_array().unwrap().iter().any(|one| one["bics"] == json!(["INGDDEFF"]));
+        assert!(named, "{query}: {found}");
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = good(&product.get(&format!("/v1/institutions?country=PL&limit=200{cursor}")).await, 200);
+        seen.extend(ids(&page));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(seen.len() > 400 && seen.is_sorted(), "{}", seen.len());
+    let one = good(&product.get(&format!("/v1/institutions/{}", seen[0])).await, 200);
+    assert!(one["bank_codes"].is_array() && one["available"] == json!(false), "{one}");
+    let spoken = good(&product.get("/v1/institutions?supported=true&limit=500").await, 200);
+    assert!(ids(&spoken).iter().any(|id| id == BANK), "{spoken}");
 }

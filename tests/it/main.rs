@@ -23,6 +23,7 @@ mod restore;
 mod rights;
 mod rotation;
 mod signers;
+mod standards;
 mod visits;
 mod webhooks;
 mod witness;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bank::{Client, Inner};
-use crate::books::{AnswerWay, ConsentStatus, Pushed};
+use crate::books::{AnswerWay, Consent, ConsentStatus, Pushed};
 use crate::config::{Binding, RequestWay};
 use crate::ecosystem::NamedBy;
 use crate::fault::Fault;
@@ -229,6 +229,9 @@ fn consent_of(bank: &Inner, client: &Client, scope: &str, claims: &Claims) -> Re
             waits(bank, client, id, "invalid_request", "intent").map(|()| (id.to_owned(), None))
         }
         NamedBy::Arrangement => arrange(bank, client, claims),
+        NamedBy::Request => {
+            Ok((begin(bank, resources::waiting(bank, client.registered.client_id.clone(), Value::Null)), None))
+        }
     }
 }
 
@@ -238,7 +241,7 @@ fn scope_names<'s>(bank: &Inner, scope: &'s str) -> Result<Option<&'s str>, Faul
     for one in scope.split(' ') {
         let named = match bank.ecosystem.named_by {
             NamedBy::Scope(prefix) => one.strip_prefix(prefix),
-            NamedBy::Claim(_) | NamedBy::Arrangement => None,
+            NamedBy::Claim(_) | NamedBy::Arrangement | NamedBy::Request => None,
         };
         match named {
             None if bank.ecosystem.scopes.contains(&one) => {}
@@ -295,7 +298,12 @@ fn arrange(bank: &Inner, client: &Client, claims: &Claims) -> Result<(String, Op
     let days = i32::try_from(seconds.min(YEAR_SECONDS) / DAY_SECONDS).unwrap_or_default();
     consent.recurring = seconds > 0;
     consent.valid_until = bank.today().saturating_add(days.days());
+    Ok((begin(bank, consent), old))
+}
+
+/// Keeps a consent that an authorisation request has made, under a name of its own.
+fn begin(bank: &Inner, consent: Consent) -> String {
     let id = Uuid::from_bytes(bank.world().bytes::<16>()).to_string();
     bank.books().consents.insert(id.clone(), consent);
-    Ok((id, old))
+    id
 }

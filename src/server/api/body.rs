@@ -386,7 +386,7 @@ impl TransactionBody {
     }
 }
 
-/// A bank in the directory.
+/// An institution that holds accounts.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct InstitutionBody {
     /// Id.
@@ -395,10 +395,20 @@ pub struct InstitutionBody {
     pub name: String,
     /// ISO 3166-1 alpha-2.
     pub country: String,
+    /// BICs of 8 or 11 characters.
+    pub bics: Vec<String>,
+    /// National bank codes and runs of them (`0040-0045`), where one institution of the list is read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bank_codes: Vec<String>,
+    /// The profile that it is spoken to by: its own, or that of the platform that it is on. Absent: there is none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Standard and version of its interface.
-    pub standard: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standard: Option<String>,
     /// How sure we are of its profile: `docs`, `sandbox`, `production`.
-    pub level: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
     /// Whether a person can connect now: there is a live registration.
     pub available: bool,
 }

@@ -1,10 +1,12 @@
-//! `/v1/institutions`: the banks.
+//! `/v1/institutions`: the banks that can be spoken to, and everybody else who holds accounts, to be found.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use bank_adapters::directory::Filter;
+use bank_adapters::institutions::{self, IBAN_CHARS_MAX, Institution, Wanted};
 use bank_adapters::profile::Profile;
 use domain::ids::InstitutionId;
 use serde::Deserialize;
@@ -16,6 +18,10 @@ use super::query::Query;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
 
+/// Institutions on a page, by default and at most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 500;
+
 /// Which banks.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -24,24 +30,64 @@ pub struct InstitutionQuery {
     pub country: Option<String>,
     /// Words of the name, or the beginning of a BIC.
     pub search: Option<String>,
+    /// BIC of 8 or 11 characters.
+    pub bic: Option<String>,
+    /// National bank code.
+    pub bank_code: Option<String>,
+    /// The beginning of an IBAN up to the end of the bank's code, at most 14 characters. A whole IBAN names a person's account
+    /// and has no place in an address.
+    pub iban: Option<String>,
+    /// Those that can be spoken to (`true`), or those that cannot.
+    pub supported: Option<bool>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// At most so many, 1 to 500; 100 by default.
+    pub limit: Option<usize>,
 }
 
-/// List the banks we know of.
+/// List institutions by id: the banks that can be spoken to, and all others that are known.
 #[utoipa::path(
     get, path = "/v1/institutions", tag = "institutions", params(InstitutionQuery),
-    responses((status = 200, body = Page<InstitutionBody>), (status = 401, body = Problem))
+    responses(
+        (status = 200, body = Page<InstitutionBody>), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 422, body = Problem)
+    )
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
     _caller: Caller,
     Query(query): Query<InstitutionQuery>,
 ) -> Result<Json<Page<InstitutionBody>>, ApiError> {
-    let filter = Filter { country: query.country, search: query.search, ..Filter::default() };
-    let data = app.directory.list(&filter).map(|profile| show(&app, profile)).collect();
-    Ok(Json(Page { data, next_cursor: None }))
+    let bare = |text: &String| text.split_whitespace().collect::<String>();
+    let iban = query.iban.as_ref().map(bare);
+    if iban.as_ref().is_some_and(|iban| iban.chars().count() > IBAN_CHARS_MAX) {
+        return Err(invalid("iban", "at most 14 characters: send the bank's part and not the account's"));
+    }
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(invalid("limit", "must be 1 to 500"));
+    }
+    let wanted = Wanted {
+        country: query.country.clone(),
+        search: query.search.clone(),
+        bic: query.bic.as_ref().map(bare),
+        bank_code: query.bank_code.as_ref().map(bare),
+        iban,
+    };
+    let mut found = found(&app, &wanted);
+    if let Some(supported) = query.supported {
+        found.retain(|_, one| one.profile(&app).is_some() == supported);
+    }
+    let after = query.cursor.as_deref().unwrap_or_default();
+    let mut page: Vec<_> =
+        found.range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)).collect();
+    let more = page.len() > limit;
+    page.truncate(limit);
+    let next_cursor = page.last().filter(|_| more).map(|(id, _)| (*id).to_owned());
+    Ok(Json(Page { data: page.into_iter().map(|(_, one)| one.show(&app)).collect(), next_cursor }))
 }
 
-/// Read one bank.
+/// Read one institution.
 #[utoipa::path(
     get, path = "/v1/institutions/{id}", tag = "institutions", params(("id" = String, Path)),
     responses((status = 200, body = InstitutionBody), (status = 401, body = Problem), (status = 404, body = Problem))
@@ -51,19 +97,78 @@ pub async fn read(
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<InstitutionBody>, ApiError> {
-    let profile = InstitutionId::new(&id).and_then(|id| app.directory.get(&id));
-    let profile = profile.ok_or(ApiError::NotFound("institution"))?;
-    Ok(Json(show(&app, profile)))
+    let id = InstitutionId::new(&id).ok_or(ApiError::NotFound("institution"))?;
+    if let Some(profile) = app.directory.get(&id) {
+        return Ok(Json(One::Profiled(profile).show(&app)));
+    }
+    let one = institutions::get(&id).ok_or(ApiError::NotFound("institution"))?;
+    let mut body = One::Listed(one).show(&app);
+    body.bank_codes = one.codes().map(str::to_owned).collect();
+    Ok(Json(body))
 }
 
-fn show(app: &App, profile: &Profile) -> InstitutionBody {
-    let bank = &profile.bank;
-    InstitutionBody {
-        id: bank.id.to_string(),
-        name: bank.name.clone(),
-        country: bank.country.clone(),
-        standard: format!("{} {}", bank.standard.as_str(), bank.version),
-        level: bank.level.as_str().to_owned(),
-        available: app.connections.to(&bank.id).is_some(),
+fn invalid(field: &'static str, why: &str) -> ApiError {
+    ApiError::Invalid { field, why: why.to_owned() }
+}
+
+/// An institution: one with a profile of its own, or one of the list.
+enum One<'a> {
+    Profiled(&'a Profile),
+    Listed(&'static Institution),
+}
+
+impl<'a> One<'a> {
+    /// How it is spoken to.
+    fn profile(&self, app: &'a App) -> Option<&'a Profile> {
+        match self {
+            Self::Profiled(profile) => Some(profile),
+            Self::Listed(one) => one.profile(&app.directory),
+        }
     }
+
+    fn show(&self, app: &'a App) -> InstitutionBody {
+        let profile = self.profile(app);
+        let (id, name, country, bics) = match self {
+            Self::Profiled(Profile { bank, .. }) => {
+                (bank.id.to_string(), bank.name.clone(), bank.country.clone(), bank.bics.clone())
+            }
+            Self::Listed(one) => {
+                let bics = one.bics().map(str::to_owned).collect();
+                (one.id.to_string(), one.name.to_owned(), one.country.to_owned(), bics)
+            }
+        };
+        InstitutionBody {
+            id,
+            name,
+            country,
+            bics,
+            bank_codes: Vec::new(),
+            profile: profile.map(|profile| profile.bank.id.to_string()),
+            standard: profile.map(|Profile { bank, .. }| format!("{} {}", bank.standard.as_str(), bank.version)),
+            level: profile.map(|profile| profile.bank.level.as_str().to_owned()),
+            available: profile.is_some_and(|profile| app.connections.to(&profile.bank.id).is_some()),
+        }
+    }
+}
+
+/// What passes, by id. A bank of the list that has a profile of its own is shown as that alone.
+fn found<'a>(app: &'a App, wanted: &Wanted) -> BTreeMap<String, One<'a>> {
+    let mut all = BTreeMap::new();
+    let by_number = wanted.bic.is_some() || wanted.bank_code.is_some() || wanted.iban.is_some();
+    for one in institutions::find(wanted) {
+        match one.own_profile(&app.directory) {
+            Some(profile) => all.insert(profile.bank.id.to_string(), One::Profiled(profile)),
+            None => all.insert(one.id.to_string(), One::Listed(one)),
+        };
+    }
+    let filter = Filter { country: wanted.country.clone(), search: wanted.search.clone(), ..Filter::default() };
+    for profile in app.directory.list(&filter) {
+        let named = wanted.bic.as_ref().is_some_and(|bic| {
+            profile.bank.bics.iter().any(|own| institutions::same_bic(own, &bic.to_ascii_uppercase()))
+        });
+        if named || !by_number {
+            all.insert(profile.bank.id.to_string(), One::Profiled(profile));
+        }
+    }
+    all
 }
