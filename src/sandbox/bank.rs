@@ -24,6 +24,7 @@ use crate::data::{Account, BankData, Row};
 use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Call, Latest, LogLine};
+use crate::misbehaviour::{Misbehaviour, Planned, misbehave};
 use crate::{api, dpop, front, oauth, resources};
 
 /// The simulated bank.
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     calls: Latest<Call>,
     /// Paths whose next answer is lost on the way.
     losses: Mutex<Vec<String>>,
+    /// Answers that are to be spoilt.
+    planned: Mutex<Vec<Planned>>,
     /// Members that the bank states wrongly.
     lies: Mutex<Vec<(Said, String, Value)>>,
     pub(crate) clients: Vec<Client>,
@@ -189,6 +192,7 @@ impl Bank {
             log: Latest::default(),
             calls: Latest::default(),
             losses: Mutex::default(),
+            planned: Mutex::default(),
             lies: Mutex::default(),
             data: config.data,
             policy: config.policy,
@@ -226,7 +230,20 @@ impl Bank {
 async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     bank.calls.push(Call::of(&request, bank.now()));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let answer = next.run(request).await;
+    let planned = {
+        let mut planned = bank.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.iter_mut().find(|one| one.takes(&method, &uri)).map(|one| {
+            one.done += 1;
+            (one.how, one.done)
+        })
+    };
+    if let Some((how, nth)) = planned {
+        let (parts, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        return misbehave(how, &uri, nth, (parts.status, body));
+    }
     let mut losses = bank.losses.lock().unwrap_or_else(PoisonError::into_inner);
     match losses.iter().position(|lost| *lost == path) {
         Some(at) => {
@@ -317,6 +334,17 @@ impl Running {
     /// the answer has arrived. Asked for n times, the next n answers are lost.
     pub fn lose_answer(&self, path: &str) {
         self.inner.losses.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+    }
+
+    /// Spoils the next so many answers to `GET` requests whose path ends so.
+    pub fn misbehave(&self, how: Misbehaviour, ending: &str, times: usize) {
+        let planned = Planned { how, ending: ending.to_owned(), times, done: 0 };
+        self.inner.planned.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
+    }
+
+    /// Spoils nothing any more.
+    pub fn behave(&self) {
+        self.inner.planned.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// From now on the bank states a member wrongly; `null` leaves it away. What it does stays right.

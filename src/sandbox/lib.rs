@@ -27,6 +27,7 @@ mod front;
 mod generate;
 mod jose;
 mod log;
+mod misbehaviour;
 mod oauth;
 mod resources;
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use ecosystem::{
     OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
+pub use misbehaviour::Misbehaviour;
 pub use visit::{Decision, VisitError};

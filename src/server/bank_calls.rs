@@ -5,14 +5,17 @@ use std::ops::Deref;
 use bank_adapters::ask::{CallContext, PsuPresent};
 use bank_adapters::error::BankError;
 use bytes::Bytes;
+use domain::breaker::Permit;
 use domain::consent::{DataState, State};
 use domain::world::World;
 use fapi::Refusal;
 use fapi::call::Call;
 use fapi::token::Tokens;
 use http::{Request, Response};
+use jiff::Timestamp;
 use net::TransportError;
 use serde_json::json;
+use store::bank_health::{self, Service};
 use store::{TenantTx, consents};
 use uuid::Uuid;
 
@@ -35,6 +38,12 @@ pub enum CallError {
     /// The consent is over, and this call would not have ended it at the bank: it was not made.
     #[error("the consent is over")]
     Stopped,
+    /// The bank has failed again and again and is left alone until then: the call was not made.
+    #[error("the bank is left alone for a while")]
+    Resting {
+        /// Until when.
+        until: Timestamp,
+    },
     /// The database, a key, a stored value: our own trouble.
     #[error(transparent)]
     Ours(#[from] anyhow::Error),
@@ -54,6 +63,7 @@ impl CallError {
             Self::Refused(refusal) => refusal.code,
             Self::Transport(error) => error.code(),
             Self::Stopped => "consent_closed",
+            Self::Resting { .. } => "bank.resting",
             Self::Ours(_) => "internal",
         }
     }
@@ -135,7 +145,7 @@ pub async fn to_bank<T>(
     context: &Context,
     call: Call<T, BankError>,
 ) -> Result<T, CallError> {
-    let step = Step { app, occasion, operation, request_id: Some(context.request_id) };
+    let step = Step { app, occasion, operation, began: app.clock.now(), request_id: Some(context.request_id) };
     let outcome = step.shown(context, call).await;
     step.conclude(outcome).await
 }
@@ -151,9 +161,36 @@ pub async fn to_issuer<T>(
     call: Result<Call<T, Refusal>, Refusal>,
 ) -> Result<T, CallError> {
     let call = call?;
-    let step = Step { app, occasion, operation, request_id: None };
+    let step = Step { app, occasion, operation, began: app.clock.now(), request_id: None };
     let outcome = step.answered(&occasion.connection.auth, call).await;
     step.conclude(outcome).await
+}
+
+/// Length of the windows that calls are counted by, in seconds.
+const WINDOW_SECONDS: i64 = 10 * 60;
+
+/// What a call says about how the bank is.
+#[derive(Debug, Clone, Copy)]
+enum Health {
+    /// It works, whatever it thinks of us.
+    Well,
+    /// Nothing: we were too fast for it.
+    Unknown,
+    /// It does not work; it may say until when.
+    Ill(Option<Timestamp>),
+}
+
+/// What a failure says about how the bank is; `None` for what never came to it.
+fn health(error: &CallError) -> Option<Health> {
+    match error {
+        CallError::Transport(_) | CallError::Bank(BankError::Contract(_)) => Some(Health::Ill(None)),
+        CallError::Bank(BankError::Wait { until, problem }) if problem.status == 408 || problem.status >= 500 => {
+            Some(Health::Ill(*until))
+        }
+        CallError::Bank(BankError::Wait { .. }) => Some(Health::Unknown),
+        CallError::Bank(_) | CallError::Refused(_) => Some(Health::Well),
+        CallError::Stopped | CallError::Resting { .. } | CallError::Ours(_) => None,
+    }
 }
 
 /// One call on its way, with what its evidence needs.
@@ -161,6 +198,7 @@ struct Step<'a> {
     app: &'a App,
     occasion: &'a Occasion<'a>,
     operation: &'static str,
+    began: Timestamp,
     request_id: Option<Uuid>,
 }
 
@@ -183,7 +221,7 @@ impl Step<'_> {
     async fn answered<T>(&self, client: &net::Client, mut call: Call<T, Refusal>) -> Result<T, CallError> {
         let mut answer = self.moved(client, call.request.clone()).await?;
         if let Some(again) = call.challenged(&answer, &self.app.world()) {
-            self.note("nonce_wanted").await?;
+            self.note("nonce_wanted", None).await?;
             answer = self.moved(client, again?).await?;
         }
         Ok(call.read(answer, self.app.clock.now())?)
@@ -194,7 +232,8 @@ impl Step<'_> {
         Ok(client.send(request).await?)
     }
 
-    /// Lets a call pass while the consent is not over, and always one that ends it. Looked at before each call and not
+    /// Lets a call pass while the consent is not over and the bank is not left alone, and always one that ends it. Who is
+    /// there themselves is never kept waiting: their calls tell how the bank is. Looked at before each call and not
     /// only before each write, since a stop is a promise about calls too: after it none begins. One that had passed here
     /// at the moment of the stop may still be on its way; its answer is dropped.
     async fn gate(&self) -> Result<(), CallError> {
@@ -204,23 +243,66 @@ impl Step<'_> {
         }
         let mut tx = self.app.store.tenant_tx(about.tenant).await?;
         let machine = consents::get(&mut tx, about.consent).await?.machine;
-        tx.commit().await?;
         let begins = machine.state == State::Initiated && machine.data == DataState::Present;
-        if begins || machine.may_read() { Ok(()) } else { Err(CallError::Stopped) }
+        if !begins && !machine.may_read() {
+            return Err(CallError::Stopped);
+        }
+        let permit = match basis {
+            Basis::Unattended => bank_health::permit(&mut tx, &self.service(), self.app.world().now).await?,
+            Basis::PsuPresent | Basis::Revocation => Permit::Pass,
+        };
+        tx.commit().await?;
+        match permit {
+            Permit::Pass | Permit::Probe => Ok(()),
+            Permit::Rest(until) => Err(CallError::Resting { until }),
+        }
+    }
+
+    fn service(&self) -> Service {
+        let capability = match self.operation {
+            "accounts" => "accounts",
+            "balances" => "balances",
+            "transactions" => "transactions",
+            "open_consent" | "read_consent" | "consent_status" | "end_consent" => "consents",
+            _ => "authorisation",
+        };
+        Service { registration: self.occasion.connection.id.clone(), capability }
+    }
+
+    /// Counts how the call ended, and tells the breaker.
+    async fn measure(&self, tx: &mut TenantTx, outcome: &str, health: Health) -> Result<(), CallError> {
+        let (world, service) = (self.app.world(), self.service());
+        match health {
+            Health::Well => bank_health::succeeded(tx, &service, world.now).await?,
+            Health::Unknown => {}
+            Health::Ill(asked) => {
+                let [jitter] = world.bytes();
+                let after = bank_health::failed(tx, &service, world.now, jitter, asked, outcome).await?;
+                if after.open_until.is_some() {
+                    let (bank, capability) = (&self.occasion.connection.institution, service.capability);
+                    tracing::warn!(bank.id = %bank, capability, cause = outcome, "a bank is left alone for a while");
+                }
+            }
+        }
+        let took = i64::try_from(world.now.duration_since(self.began).as_millis()).unwrap_or(i64::MAX).max(0);
+        let window = world.now.as_second() - world.now.as_second().rem_euclid(WINDOW_SECONDS);
+        let window = Timestamp::from_second(window).unwrap_or(world.now);
+        bank_health::count(tx, &service, window, outcome, 1, took).await?;
+        Ok(())
     }
 
     /// Writes down how the call ended. One that was stopped was not made.
     async fn conclude<T>(&self, outcome: Result<T, CallError>) -> Result<T, CallError> {
         match &outcome {
-            Ok(_) => self.note("ok").await?,
-            Err(CallError::Stopped) => {}
-            Err(error) => self.note(error.code()).await?,
+            Ok(_) => self.note("ok", Some(Health::Well)).await?,
+            Err(CallError::Stopped | CallError::Resting { .. }) => {}
+            Err(error) => self.note(error.code(), health(error)).await?,
         }
         outcome
     }
 
     /// Writes down that a request went out, and what came of it.
-    async fn note(&self, outcome: &'static str) -> Result<(), CallError> {
+    async fn note(&self, outcome: &'static str, health: Option<Health>) -> Result<(), CallError> {
         let world = self.app.world();
         let Occasion { connection, about, basis } = self.occasion;
         let body = json!({
@@ -234,6 +316,10 @@ impl Step<'_> {
         let mut tx: TenantTx = self.app.store.tenant_tx(about.tenant).await?;
         let noted = evidence_log::record(self.app, &mut tx, &world, about.consent, "bank.call", &body).await;
         noted.map_err(|error| CallError::Ours(error.into()))?;
+        if let Some(health) = health {
+            // The last step: every call to this bank wants these rows.
+            self.measure(&mut tx, outcome, health).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

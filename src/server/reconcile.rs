@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
-    StoreError, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages, tenants,
-    webhooks,
+    StoreError, bank_health, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages,
+    tenants, webhooks,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -331,6 +331,8 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let log_begins = now.saturating_add(SignedDuration::from_hours(-24 * limits::WEBHOOK_LOG_DAYS)).unwrap_or(now);
     webhooks::expire(&mut tx, now, log_begins, i64::from(BATCH)).await?;
     idempotency::expire(&mut tx, now).await?;
+    let measured = now.saturating_add(SignedDuration::from_hours(-24 * limits::BANK_HEALTH_DAYS)).unwrap_or(now);
+    bank_health::expire(&mut tx, measured).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -16,6 +16,7 @@ pub mod aligned;
 pub mod api_keys;
 pub mod backup;
 pub mod balances;
+pub mod bank_health;
 pub mod budgets;
 pub mod capsules;
 pub mod consent_texts;

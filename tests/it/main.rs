@@ -5,6 +5,7 @@
 mod api;
 mod canary;
 mod crash;
+mod defence;
 mod doctor;
 mod gocardless;
 mod hardware;

@@ -9,11 +9,14 @@ use bank_adapters::directory::Filter;
 use bank_adapters::institutions::{self, IBAN_CHARS_MAX, Institution, Wanted};
 use bank_adapters::profile::Profile;
 use domain::ids::InstitutionId;
+use jiff::SignedDuration;
 use serde::Deserialize;
+use store::bank_health;
 use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::body::{InstitutionBody, Page};
+use super::health::HealthBody;
 use super::query::Query;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
@@ -21,6 +24,8 @@ use crate::problem::{ApiError, Problem};
 /// Institutions on a page, by default and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 500;
+/// Hours that a status looks back.
+const HEALTH_HOURS: i64 = 24;
 
 /// Which banks.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -105,6 +110,32 @@ pub async fn read(
     let mut body = One::Listed(one).show(&app);
     body.bank_codes = one.codes().map(str::to_owned).collect();
     Ok(Json(body))
+}
+
+/// Read how a bank behaves: measured from the calls that this installation makes, by capability and over the last day.
+#[utoipa::path(
+    get, path = "/v1/institutions/{id}/status", tag = "institutions", params(("id" = String, Path)),
+    responses((status = 200, body = HealthBody), (status = 401, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn status(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<HealthBody>, ApiError> {
+    let id = InstitutionId::new(&id).ok_or(ApiError::NotFound("institution"))?;
+    let listed = || institutions::get(&id).and_then(|one| one.profile(&app.directory));
+    let profile = app.directory.get(&id).map(AsRef::as_ref).or_else(listed);
+    let profile = profile.ok_or(ApiError::NotFound("institution"))?;
+    let Some(connection) = app.connections.to(&profile.bank.id) else {
+        return Ok(Json(HealthBody::unknown(&id)));
+    };
+    let now = app.world().now;
+    let since = now.saturating_add(SignedDuration::from_hours(-HEALTH_HOURS)).unwrap_or(now);
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let counts = bank_health::counts(&mut tx, &connection.id, since).await?;
+    let incidents = bank_health::incidents(&mut tx, &connection.id, since).await?;
+    tx.commit().await?;
+    Ok(Json(HealthBody::of(&id, &counts, incidents)))
 }
 
 fn invalid(field: &'static str, why: &str) -> ApiError {

@@ -9,6 +9,7 @@ pub mod deletions;
 pub mod events;
 pub mod evidence;
 pub mod export;
+pub mod health;
 mod idempotency;
 pub mod institutions;
 pub mod notices;
@@ -60,6 +61,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(consents::reconfirm))
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::read))
+        .routes(routes!(institutions::status))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::read))
         .routes(routes!(accounts::read_balances))

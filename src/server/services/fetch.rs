@@ -437,6 +437,7 @@ async fn settle(
     tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a fetch stopped");
     match &error {
         CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),
+        CallError::Resting { until } => Ok(Verdict::Again((*until).max(now))),
         CallError::Transport(_) => Ok(Verdict::Again(pause)),
         CallError::Refused(refusal)
             if refusal.error.as_deref() == Some("invalid_grant") || refusal.code == "token.refresh_token.missing" =>

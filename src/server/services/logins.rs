@@ -256,7 +256,7 @@ fn is_definite(error: &CallError) -> bool {
     match error {
         CallError::Bank(error) => !matches!(error, BankError::Contract(_) | BankError::Wait { .. }),
         CallError::Transport(error) => error.is_safe_to_repeat(),
-        CallError::Stopped => true,
+        CallError::Stopped | CallError::Resting { .. } => true,
         CallError::Refused(_) | CallError::Ours(_) => false,
     }
 }
@@ -382,9 +382,11 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
         }
         CallError::Refused(refusal) if refusal.error.is_some() => (Event::LoginFailed, Arrival::BankError(consent)),
         CallError::Refused(_) => (Event::LoginFailed, Arrival::NotTrusted(consent)),
-        CallError::Bank(_) | CallError::Transport(_) | CallError::Stopped | CallError::Ours(_) => {
-            (Event::LoginFailed, Arrival::BankError(consent))
-        }
+        CallError::Bank(_)
+        | CallError::Transport(_)
+        | CallError::Stopped
+        | CallError::Resting { .. }
+        | CallError::Ours(_) => (Event::LoginFailed, Arrival::BankError(consent)),
     }
 }
 

@@ -142,7 +142,7 @@ fn is_lost(error: &CallError) -> bool {
             refusal.code == "token.status.invalid"
                 || refusal.error.as_deref().is_some_and(|error| halfway.contains(&error))
         }
-        CallError::Bank(_) | CallError::Stopped | CallError::Ours(_) => false,
+        CallError::Bank(_) | CallError::Stopped | CallError::Resting { .. } | CallError::Ours(_) => false,
     }
 }
 

@@ -159,9 +159,9 @@ fn told(error: &ServiceError) -> Option<Outcome> {
         | ServiceError::GrantRefused(_)
         | ServiceError::Store(StoreError::NotAllowed | StoreError::Raced | StoreError::Exists { .. })
         | ServiceError::Call(CallError::Stopped) => None,
-        ServiceError::Call(CallError::Transport(_) | CallError::Bank(BankError::Wait { .. })) => {
-            Some(Outcome::BankUnavailable)
-        }
+        ServiceError::Call(
+            CallError::Transport(_) | CallError::Resting { .. } | CallError::Bank(BankError::Wait { .. }),
+        ) => Some(Outcome::BankUnavailable),
         ServiceError::Call(CallError::Bank(BankError::Operator(_)) | CallError::Ours(_)) => Some(Outcome::OurFault),
         ServiceError::Call(CallError::Bank(_) | CallError::Refused(_)) => Some(Outcome::BankError),
         ServiceError::Store(_) | ServiceError::Key(_) | ServiceError::Ours(_) => Some(Outcome::OurFault),

@@ -27,6 +27,9 @@ use crate::fault;
 use crate::services::reconciliation::{self, Complete};
 use crate::services::{ServiceError, raw_rows};
 
+/// Pages without a row behind an empty one that are followed: some banks filter what they have cut to pages before.
+const EMPTY_PAGES_MAX: u32 = 3;
+
 /// So many days of history every bank gives; of earlier ones it is believed as far as it lists rows of them. Many banks
 /// cut a long history without a word, and what lies before the cut is not gone.
 const HISTORY_DAYS_CERTAIN: i32 = 89;
@@ -58,7 +61,7 @@ impl Fetch<'_> {
         let mut reading = Reading::default();
         for status in &profile.transactions.booking_status {
             let mut ask = PageAsk::First(Window { from, to: None, status: *status });
-            let (mut trail, mut before) = (Trail::default(), None);
+            let (mut trail, mut before, mut repeated) = (Trail::default(), None, 0);
             let mut next;
             for page in 0.. {
                 if page >= limits::PAGES_PER_FETCH_MAX {
@@ -68,8 +71,9 @@ impl Fetch<'_> {
                 let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
                 let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
                 let raw = (!answer.rows.is_empty()).then(|| raw_rows::pack(&answer.rows));
-                if page > 0 && raw.is_some() && raw == before {
-                    // New links to the same rows, for ever.
+                repeated = if page > 0 && raw == before { repeated + 1 } else { 0 };
+                if repeated > if raw.is_some() { 0 } else { EMPTY_PAGES_MAX } {
+                    // New links to the same rows, or to none, for ever.
                     return Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))).into());
                 }
                 before = raw;

@@ -1,0 +1,103 @@
+//! What banks do that no standard allows, switched on by a test: one answer at a time, after the bank has done what it was
+//! asked.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// A class of misbehaviour of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// A web page of a gateway with 200.
+    WebPage,
+    /// Nothing at all with 200.
+    Empty,
+    /// The right answer under the name of another type.
+    WrongType,
+    /// An error of the standard inside a 200.
+    ErrorInside,
+    /// The JSON ends early.
+    Damaged,
+    /// The right answer in Windows-1252.
+    OldEncoding,
+    /// 503 with `Retry-After`, in seconds.
+    Unavailable(u32),
+    /// 500 without a word.
+    Broken,
+    /// 429 with `Retry-After`, in seconds.
+    SlowDown(u32),
+    /// 401 without a word.
+    Unauthorised,
+    /// 400 `PERIOD_INVALID`.
+    PeriodRefused,
+    /// A page that leads to itself.
+    SamePage,
+    /// The same rows on ever new pages.
+    EndlessPages,
+    /// A link to another host.
+    ForeignLink,
+}
+
+/// The answer as a misbehaving bank gives it. `uri` is what was asked for; `nth` counts such answers.
+pub(crate) fn misbehave(how: Misbehaviour, uri: &Uri, nth: usize, right: (StatusCode, Bytes)) -> Response {
+    let (status, body) = right;
+    let plain = |status: u16, body: Vec<u8>, kind: &'static str| {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
+    };
+    let json = |status: u16, body: &Value| plain(status, body.to_string().into_bytes(), "application/json");
+    let error = |status: u16, code: &str| {
+        json(status, &json!({ "tppMessages": [{ "category": "ERROR", "code": code, "text": "misbehaving" }] }))
+    };
+    let waiting = |status: u16, seconds: u32| {
+        let mut response = plain(status, Vec::new(), "text/plain");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+    };
+    let linked = |to: String| {
+        let mut report: Value = serde_json::from_slice(&body).unwrap_or_default();
+        report["transactions"]["_links"]["next"] = json!({ "href": to });
+        json(status.as_u16(), &report)
+    };
+    let here = uri.path_and_query().map_or("/", |path| path.as_str());
+    match how {
+        Misbehaviour::WebPage => plain(200, b"<html><body>We will be back soon</body></html>".to_vec(), "text/html"),
+        Misbehaviour::Empty => plain(200, Vec::new(), "application/json"),
+        Misbehaviour::WrongType => plain(status.as_u16(), body.to_vec(), "text/html; charset=iso-8859-1"),
+        Misbehaviour::ErrorInside => error(200, "SERVICE_UNAVAILABLE"),
+        Misbehaviour::Damaged => plain(200, body.slice(..body.len() / 2).to_vec(), "application/json"),
+        Misbehaviour::OldEncoding => {
+            let text = String::from_utf8_lossy(&body);
+            let old = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+            plain(status.as_u16(), old, "application/json")
+        }
+        Misbehaviour::Unavailable(seconds) => waiting(503, seconds),
+        Misbehaviour::Broken => (StatusCode::INTERNAL_SERVER_ERROR, Body::empty()).into_response(),
+        Misbehaviour::SlowDown(seconds) => waiting(429, seconds),
+        Misbehaviour::Unauthorised => (StatusCode::UNAUTHORIZED, Body::empty()).into_response(),
+        Misbehaviour::PeriodRefused => error(400, "PERIOD_INVALID"),
+        Misbehaviour::SamePage => linked(here.to_owned()),
+        Misbehaviour::EndlessPages => linked(format!("{}&again={nth}", here.split("&again=").next().unwrap_or(here))),
+        Misbehaviour::ForeignLink => linked("https://elsewhere.example/v1/accounts".to_owned()),
+    }
+}
+
+/// A fault that waits for its requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) how: Misbehaviour,
+    /// What the path ends with.
+    pub(crate) ending: String,
+    /// So many answers more.
+    pub(crate) times: usize,
+    /// So many already.
+    pub(crate) done: usize,
+}
+
+impl Planned {
+    /// Whether an answer is to be spoilt.
+    pub(crate) fn takes(&self, method: &Method, uri: &Uri) -> bool {
+        self.times > self.done && method == Method::GET && uri.path().ends_with(&self.ending)
+    }
+}
