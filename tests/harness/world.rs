@@ -404,10 +404,8 @@ async fn start_database(dir: &Path) -> Private {
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
     let version = options.place.and_then(|place| place.version);
-    let usual = options.security.is_empty()
-        && options.renewal.is_empty()
-        && options.sca_days.is_none()
-        && version.is_none();
+    let usual =
+        options.security.is_empty() && options.renewal.is_empty() && options.sca_days.is_none() && version.is_none();
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
         write_profile(&dir.join("profiles"), options);
