@@ -54,7 +54,7 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("sqlx", &["store"]),
     ("josekit", &["fapi", "sandbox"]),
     ("openidconnect", &["fapi"]),
-    ("askama", &["sandbox", "server"]),
+    ("askama", &["evidence", "sandbox", "server"]),
     ("cryptoki", &["vault"]),
     ("chrono", &[]),
     ("openssl", &[]),

@@ -10,6 +10,7 @@ mod login;
 mod normalize;
 mod page;
 mod parse;
+mod verify;
 
 use std::fmt;
 use std::hint::black_box;
@@ -26,18 +27,19 @@ type Measure = fn(usize) -> anyhow::Result<Vec<Figure>>;
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
-const BENCHES: [(&str, Measure); 4] = [
+const BENCHES: [(&str, Measure); 5] = [
     ("parse", parse::measure),
     ("normalize", normalize::measure),
     ("enrich", enrich::measure),
     ("login", login::measure),
+    ("verify", verify::measure),
 ];
 
 /// Measures and compares with the goals. Build with --release: a debug build says nothing about speed. Ends well when it
 /// has measured, whether a goal is met or not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which bench: parse, normalize, enrich, login; all without it
+    /// Which bench: parse, normalize, enrich, login, verify; all without it
     #[arg(value_name = "NAME", value_parser = BENCHES.map(|(name, _)| name))]
     name: Option<String>,
     /// JSON, with the machine's name, in place of a table
