@@ -197,6 +197,13 @@ mod tests {
         ] {
             assert!(names(&wanted).is_empty(), "{wanted:?}: {:?}", names(&wanted));
         }
+        // One profile serves every bank of its platform.
+        let directory = Directory::embedded().unwrap();
+        let wanted = Wanted { search: some("sparda-bank"), ..Wanted::default() };
+        let sparda = find(&wanted);
+        let through: Vec<_> =
+            sparda.map(|one| one.profile(&directory).map(|profile| profile.bank.members.len())).collect();
+        assert!(through.len() >= 10 && through.iter().all(|members| *members == Some(1)), "{through:?}");
         let first = &all()[0];
         assert_eq!(get(&first.id), Some(first));
         assert_eq!(get(&InstitutionId::new("xx_nowhere").unwrap()), None);

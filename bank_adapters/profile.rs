@@ -28,7 +28,9 @@ tables! {
     "" => Profile {
         /// Who the bank is.
         bank: Bank,
-        /// Where its API and its authorisation server are, per environment (`sandbox`, `production`).
+        /// Where its API and its authorisation server are, per environment (`sandbox`, `production`). Optional at the level
+        /// `docs`: a registration then says where.
+        #[serde(default)]
         endpoints: BTreeMap<Environment, Endpoints>,
         /// How it authorises.
         security: SecuritySection,
@@ -435,7 +437,8 @@ impl Profile {
     }
 
     fn check_endpoints(&self, source: &mut Source<'_>) {
-        source.require(!self.endpoints.is_empty(), "endpoints", "must name at least one environment");
+        let read_of = self.bank.level == Level::Docs;
+        source.require(read_of || !self.endpoints.is_empty(), "endpoints", "must name at least one environment");
         for (environment, endpoints) in &self.endpoints {
             let key = format!("endpoints.{}", environment.as_str());
             endpoints.check(source, &key);
