@@ -28,6 +28,7 @@ pub mod rule_set;
 pub mod services;
 pub mod setup;
 pub mod tokens;
+mod trace;
 mod web;
 
 use std::net::SocketAddr;
@@ -161,6 +162,7 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn(rate::told))
         .layer(from_fn_with_state(app.clone(), worded))
+        .layer(from_fn_with_state(app.clone(), trace::named))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
         .layer(secure(header::CACHE_CONTROL, "no-store"))
@@ -175,7 +177,8 @@ async fn worded(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_worded = match readers {
-        Readers::Programs | Readers::People => kind.ends_with("+json") || kind.starts_with("text/html"),
+        Readers::Programs => kind.ends_with("json"),
+        Readers::People => kind.ends_with("+json") || kind.starts_with("text/html"),
         Readers::GoCardlessClients => kind == "application/json",
     };
     if is_worded || !(status.is_client_error() || status.is_server_error()) {

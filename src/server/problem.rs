@@ -10,6 +10,7 @@ use vault::KeyError;
 
 use crate::keys;
 use crate::services::ServiceError;
+use crate::trace;
 
 /// `application/problem+json` (RFC 9457). Carries no bank data and no inner error text.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -227,7 +228,7 @@ impl ApiError {
                 Self::Raced | Self::NotReady | Self::Unavailable => Some(1),
                 _ => None,
             },
-            trace_id: None,
+            trace_id: matches!(self, Self::Internal(_)).then(trace::current).flatten(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::tokens;
 
 /// Characters of a key that are kept in clear, so that a person can tell keys apart.
-const PREFIX_CHARS: usize = 14;
+pub(crate) const PREFIX_CHARS: usize = 14;
 
 /// The tenant of this name; made if there is none.
 ///

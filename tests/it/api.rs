@@ -335,9 +335,11 @@ async fn check_cursors(product: &Caller, one: &str, other: &str) {
         let answer = product.get(&format!("/v1/accounts/{one}/transactions?limit={limit}")).await;
         assert!(problem(&answer, 422, "invalid_request").contains("limit"));
     }
-    for query in ["limit=-1", "date_from=yesterday", "date_to=2026-02-30", "status=booked"] {
+    let known =
+        "known: date_from, date_to, amount_min, amount_max, direction, category, merchant, text, status, cursor, limit";
+    for query in ["limit=-1", "date_from=yesterday", "date_to=2026-02-30", "page=1"] {
         let answer = product.get(&format!("/v1/accounts/{one}/transactions?{query}")).await;
-        assert!(problem(&answer, 400, "malformed").contains("known: date_from, date_to, cursor, limit"), "{query}");
+        assert!(problem(&answer, 400, "malformed").contains(known), "{query}");
     }
 }
 
@@ -557,7 +559,8 @@ fn operations(document: &Value) -> Vec<(Method, String)> {
         let methods = operations.as_object().unwrap().keys();
         methods.map(move |method| (Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), filled.clone()))
     });
-    all.collect()
+    // What gives tokens asks for a signature in place of a key.
+    all.filter(|(_, path)| path != "/oauth/token").collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod journey;
 mod law;
 mod logins;
 mod pages;
+mod platform;
 mod profiles;
 mod reconciliation;
 mod refresh;

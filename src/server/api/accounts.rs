@@ -7,10 +7,9 @@ use axum::extract::{Path, State};
 use domain::consent::State as ConsentState;
 use domain::ids::{ConsentId, LineId};
 use domain::world::World;
-use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
-use store::lines::{Filter, Held};
+use store::lines::{Filter as LineFilter, Held};
 use store::transactions::{Change, Cursor, Query as RowQuery};
 use store::{TenantTx, balances, consents, fetches, lines, transactions};
 use utoipa::IntoParams;
@@ -22,6 +21,7 @@ use super::body::{
     TransactionPage,
 };
 use super::cursor::{self, Position};
+use super::filters::{self, Filter, TransactionQuery};
 use super::query::Query;
 use super::reconciliation;
 use crate::app::App;
@@ -52,7 +52,7 @@ pub async fn list(
     let consent = consent.map_err(|_| ApiError::Invalid { field: "consent_id", why: "is not a consent".to_owned() })?;
     let world = app.world();
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let held = lines::held(&mut tx, caller.product, Filter { consent, ..Filter::default() }).await?;
+    let held = lines::held(&mut tx, caller.product, LineFilter { consent, ..LineFilter::default() }).await?;
     let mut data = Vec::with_capacity(held.len());
     for held in &held {
         if !is_for(&mut tx, &caller, held).await? {
@@ -114,7 +114,7 @@ pub(crate) async fn readable(
     id: &str,
 ) -> Result<(TenantTx, Held), ApiError> {
     let line: LineId = id.parse().map_err(|_| ApiError::NotFound("account"))?;
-    let filter = Filter { line: Some(line), ..Filter::default() };
+    let filter = LineFilter { line: Some(line), ..LineFilter::default() };
     let held = lines::held(&mut tx, caller.product, filter).await?.pop().ok_or(ApiError::NotFound("account"))?;
     if is_for(&mut tx, caller, &held).await? {
         return Ok((tx, held));
@@ -225,22 +225,6 @@ pub async fn read_balances(
     Ok(Json(BalanceList { data, freshness }))
 }
 
-/// Which transactions.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct TransactionQuery {
-    /// First day, inclusive.
-    #[param(value_type = Option<String>, format = Date)]
-    pub date_from: Option<Date>,
-    /// Last day, inclusive.
-    #[param(value_type = Option<String>, format = Date)]
-    pub date_to: Option<Date>,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
-    /// At most so many, 1 to 500; 100 by default.
-    pub limit: Option<u32>,
-}
-
 /// Read transactions of an account, newest first, by pages that new rows never disturb.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/transactions", tag = "accounts", params(("id" = String, Path), TransactionQuery),
@@ -257,6 +241,7 @@ pub async fn read_transactions(
 ) -> Result<Json<TransactionPage>, ApiError> {
     caller.may(Scope::Data)?;
     let limit = super::limit(query.limit)?;
+    let filter = Filter::of(&query)?;
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
@@ -276,13 +261,9 @@ pub async fn read_transactions(
         after: after.map(|at| Cursor { booking_date: at.day, line: held.line.id, seq: at.seq }),
         limit,
     };
-    let page = transactions::page(&mut tx, wanted).await?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
-    let mut data = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        let record = row.open(caller.tenant, &key)?;
-        data.push(TransactionBody::new(row, record));
-    }
+    let page = filters::page(&mut tx, wanted, &filter, &key).await?;
+    let data: Vec<_> = page.rows.into_iter().map(|(row, record)| TransactionBody::new(&row, record)).collect();
     let next_cursor =
         page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
     let freshness = freshness(&mut tx, &held).await?;

@@ -3,20 +3,25 @@
 pub mod accounts;
 pub mod auth;
 pub mod body;
+pub mod cash_flow;
 pub mod consents;
 pub mod cursor;
 pub mod deletions;
 pub mod events;
 pub mod evidence;
 pub mod export;
+pub mod filters;
 pub mod health;
 mod idempotency;
 pub mod institutions;
+pub mod keys;
 pub mod notices;
+pub mod oauth;
 pub mod psus;
 pub mod query;
 pub mod reconciliation;
 pub mod recurring;
+pub mod transaction_export;
 pub mod webhook_body;
 pub mod webhooks;
 
@@ -67,6 +72,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::read_balances))
         .routes(routes!(accounts::read_transactions))
         .routes(routes!(accounts::read_changes))
+        .routes(routes!(transaction_export::read))
+        .routes(routes!(cash_flow::read))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::remove))
+        .routes(routes!(oauth::token))
         .routes(routes!(notices::list))
         .routes(routes!(notices::settle))
         .routes(routes!(deletions::acknowledge))

@@ -1,0 +1,172 @@
+//! `/v1/accounts/{id}/transactions/export`: an account's transactions as a stream, as lines of JSON or as CSV.
+//!
+//! Each part is read in a transaction of its own that looks at the consent and logs the disclosure: after a withdrawal no
+//! further row comes, and the stream breaks off, so that nobody takes it for whole.
+
+use std::io::Error as IoError;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use domain::limits;
+use store::transactions::{Cursor, Query as RowQuery};
+
+use super::accounts::{consented, disclose, readable};
+use super::auth::{Caller, Scope};
+use super::body::TransactionBody;
+use super::filters::{self, Filter, TransactionQuery};
+use super::query::Query;
+use crate::app::App;
+use crate::problem::{ApiError, Problem};
+
+/// The columns of the CSV form.
+const COLUMNS: &str = "id,account_id,status,booking_date,value_date,transaction_date,amount,currency,counterparty,\
+    counterparty_account,merchant,category,description,bank_reference,end_to_end_id\r\n";
+
+/// Read an account's transactions as a stream: `Accept: text/csv` for CSV, JSON Lines otherwise. A stream that breaks off is
+/// not whole. In CSV, a text that a spreadsheet would take for a formula begins with an apostrophe.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}/transactions/export", tag = "accounts", params(("id" = String, Path), TransactionQuery),
+    responses(
+        (status = 200, description = "JSON Lines or CSV", content_type = "application/x-ndjson"),
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)
+    )
+)]
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Query(query): Query<TransactionQuery>,
+) -> Result<Response, ApiError> {
+    caller.may(Scope::Data)?;
+    for (field, given) in [("cursor", query.cursor.is_some()), ("limit", query.limit.is_some())] {
+        if given {
+            return Err(ApiError::Invalid { field, why: "an export has no pages".to_owned() });
+        }
+    }
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let csv = accepts.split(',').any(|kind| kind.trim().starts_with("text/csv"));
+    let filter = Filter::of(&query)?;
+    let mut export = Export { app, caller, id, query, filter, csv, after: None, ended: false };
+    // What is wrong with the request is said before the stream begins.
+    let first = export.part().await?;
+    let begun = if csv { [COLUMNS.as_bytes(), &first].concat() } else { first };
+    let rest = futures_util::stream::try_unfold(export, |mut export| async move {
+        if export.ended {
+            return Ok(None);
+        }
+        match export.part().await {
+            Ok(part) => Ok(Some((Bytes::from(part), export))),
+            Err(error) => {
+                tracing::info!(code = error.problem().code, "an export broke off");
+                Err(IoError::other("the export broke off"))
+            }
+        }
+    });
+    let first = futures_util::stream::once(async move { Ok::<_, IoError>(Bytes::from(begun)) });
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    let kind = if csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
+    Ok(([(CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// An export under way.
+struct Export {
+    app: Arc<App>,
+    caller: Caller,
+    id: String,
+    query: TransactionQuery,
+    filter: Filter,
+    csv: bool,
+    after: Option<Cursor>,
+    ended: bool,
+}
+
+impl Export {
+    async fn part(&mut self) -> Result<Vec<u8>, ApiError> {
+        let app = &self.app;
+        let world = app.world();
+        let tx = app.store.tenant_tx(self.caller.tenant).await?;
+        let (mut tx, held) = readable(app, tx, &world, &self.caller, &self.id).await?;
+        consented(&mut tx, &held, "transactions").await?;
+        let key = app.vault.open_key(self.caller.tenant, &held.line.key)?;
+        let wanted = RowQuery {
+            consent: held.consent,
+            line: Some(held.line.id),
+            from: self.query.date_from,
+            until: self.query.date_to,
+            after: self.after,
+            limit: limits::ROWS_PER_QUERY_MAX,
+        };
+        let page = filters::page(&mut tx, wanted, &self.filter, &key).await?;
+        let rows = page.rows.len();
+        let mut part = Vec::new();
+        for (stored, record) in page.rows {
+            let body = TransactionBody::new(&stored, record);
+            if self.csv {
+                part.extend_from_slice(line(&body).as_bytes());
+            } else {
+                serde_json::to_writer(&mut part, &body).map_err(anyhow::Error::new)?;
+                part.push(b'\n');
+            }
+        }
+        disclose(app, &mut tx, &world, &self.caller, &held, "export", rows).await?;
+        tx.commit().await?;
+        self.after = page.next;
+        self.ended = page.next.is_none();
+        Ok(part)
+    }
+}
+
+/// A line of CSV (RFC 4180).
+fn line(row: &TransactionBody) -> String {
+    let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string()).unwrap_or_default();
+    let text = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
+    let cells = [
+        row.id.clone(),
+        row.account_id.clone(),
+        row.status.clone(),
+        day(row.booking_date),
+        day(row.value_date),
+        day(row.transaction_date),
+        row.amount.amount.clone(),
+        row.amount.currency.clone(),
+        text(&row.counterparty),
+        text(&row.counterparty_account),
+        text(&row.merchant),
+        text(&row.category),
+        text(&row.description),
+        text(&row.bank_reference),
+        text(&row.end_to_end_id),
+    ];
+    format!("{}\r\n", cells.join(","))
+}
+
+/// A text as a cell: quoted where it must be, and never a formula.
+fn cell(text: &str) -> String {
+    let guarded = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    if guarded.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_and_no_formula() {
+        for (text, expected) in [
+            ("Bäckerei", "Bäckerei"),
+            ("a,b", "\"a,b\""),
+            ("say \"no\"", "\"say \"\"no\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+            ("=1+1", "'=1+1"),
+            ("@cmd,x", "\"'@cmd,x\""),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), expected);
+        }
+    }
+}
