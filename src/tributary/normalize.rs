@@ -25,7 +25,7 @@ pub(crate) struct NormalizeArgs {
     /// Use the rules of this bank of the directory (`banks list`) for every row
     #[arg(long, value_name = "ID")]
     bank: Option<String>,
-    /// Format of rows that name none: berlin-group, gocardless, enablebanking
+    /// Format of rows that name none: a standard of `banks list` (berlin-group, obie, cdr, …), gocardless, enablebanking
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Name of the account holder, for rows that do not tell it
@@ -173,6 +173,8 @@ fn parse(format: &str, raw: &RawValue, list: List) -> Option<Parsed> {
         "gocardless" => Some(gocardless::rows::transaction(raw, list)),
         "enablebanking" => Some(enable_banking::rows::transaction(raw, list)),
         format if parsed_natively(format) => Some(native::rows::transaction(raw, list)),
+        // The name by which the UK's standard is known from its first years.
+        "obie" => Some(bank_adapters::reread(Standard::OpenBankingUk, raw, list)),
         format => Standard::named(format).map(|standard| bank_adapters::reread(standard, raw, list)),
     }
 }
@@ -306,6 +308,16 @@ mod tests {
             (&serde_json::json!("-2.00"), &serde_json::Value::Null)
         );
         assert_eq!(answers[5]["status"], "pending");
+    }
+
+    #[test]
+    fn rows_of_the_british_standard_go_by_either_of_its_names() {
+        let row = r#"{"format":"FORMAT","raw":{"CreditDebitIndicator":"Debit","Status":"Booked","BookingDateTime":"2031-06-05T00:00:00+00:00","Amount":{"Amount":"7.50","Currency":"GBP"},"TransactionInformation":"CARD PAYMENT TO BOOKSHOP ON 04-06-2031"}}"#;
+        for format in ["obie", "uk-open-banking"] {
+            let answer = lines(&row.replace("FORMAT", format)).remove(0);
+            assert_eq!((&answer["amount"], &answer["counterparty"]), (&"-7.50".into(), &"BOOKSHOP".into()), "{answer}");
+            assert_eq!(answer["transaction_date"], "2031-06-04");
+        }
     }
 
     #[test]
