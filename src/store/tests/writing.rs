@@ -64,7 +64,7 @@ async fn a_row_that_is_booked_keeps_its_id_and_its_number() {
     let booked = record(Some(day("2026-01-01")), "-9.99");
     let rows = [(id, Standing::Settled("text"), booked.clone())];
     let stored = fixture.align(&consent, &account, &rows, [&[], &[]], 1).await;
-    assert_eq!(stored, Stored { changed: 1, ..Stored::default() });
+    assert_eq!(stored, Stored { settled: 1, ..Stored::default() });
     let after = fixture.pages(consent.id, None, 10).await.remove(0).rows.remove(0);
     assert_eq!((after.id, after.seq, after.first_seen_at), (id, before.seq, before.first_seen_at));
     assert_eq!((after.status, after.booking_date), (Status::Booked, day("2026-01-01")));
