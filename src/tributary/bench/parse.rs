@@ -46,8 +46,10 @@ impl Reader {
     pub(super) fn new() -> anyhow::Result<Self> {
         let filter = Filter { standard: Some(Standard::BerlinGroup), ..Filter::default() };
         let directory = Directory::embedded()?;
-        let profile = directory.list(&filter).next().context("no bank of that standard is built in")?;
-        let endpoints = profile.endpoints.values().next().context("the bank has no address")?;
+        // Profiles from public documents alone may know no address.
+        let mut reachable =
+            directory.list(&filter).filter_map(|profile| Some((profile, profile.endpoints.values().next()?)));
+        let (profile, endpoints) = reachable.next().context("no bank of that standard is built in")?;
         Ok(Self {
             bank: bank_adapters::open(Arc::clone(profile), endpoints)?,
             consent: BankConsentId::new("consent").map_err(|_| anyhow::anyhow!("no consent id"))?,
