@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
+use crate::operations;
 
 /// Why a call gave nothing, whichever protocol it belonged to.
 #[derive(Debug, thiserror::Error)]
@@ -321,6 +322,13 @@ impl Step<'_> {
             self.measure(&mut tx, outcome, health).await?;
         }
         tx.commit().await?;
+        operations::bank_called(&operations::BankCall {
+            institution: &connection.institution,
+            operation: self.operation,
+            basis: basis.word(),
+            outcome,
+            took: world.now.duration_since(self.began),
+        });
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::{Document, Environment};
 use fapi::profile::{Alg, KeyEncryption, TokenBinding};
 use fapi::token::Tokens;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
 use secrecy::{ExposeSecret, SecretString};
@@ -63,6 +64,8 @@ pub struct Connection {
     pub(crate) certificates: Vec<String>,
     /// Thumbprint of the certificate that it shows.
     pub(crate) certificate: String,
+    /// Until when that certificate is valid, where it says so in a way that can be read.
+    pub(crate) certificate_until: Option<Timestamp>,
     /// Every signing key that we publish, the one that signs among them.
     published: Vec<SharedSigner>,
     decrypter: Option<Arc<dyn Decrypter>>,
@@ -309,6 +312,7 @@ impl Parts<'_> {
             api: self.client(transport, &identity, Limits::BANK)?,
             certificates,
             certificate: identity.thumbprint(),
+            certificate_until: identity.validity().ok().map(|(_, until)| until),
             registration,
             published,
             decrypter,

@@ -162,6 +162,7 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn(rate::told))
         .layer(from_fn_with_state(app.clone(), worded))
+        .layer(from_fn_with_state(app.clone(), operations::answered))
         .layer(from_fn_with_state(app.clone(), trace::named))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))

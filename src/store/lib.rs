@@ -38,6 +38,7 @@ pub mod lines;
 pub mod links;
 pub mod logins;
 pub mod notices;
+pub mod overview;
 pub mod page_sessions;
 pub mod private;
 pub mod products;

@@ -14,6 +14,7 @@ mod interleavings;
 mod journey;
 mod law;
 mod logins;
+mod operations;
 mod pages;
 mod platform;
 mod profiles;
