@@ -328,12 +328,12 @@ fn departed(play: &Play) -> (PendingLogin, KeySet, String) {
 fn no_callback_but_ours_yields_a_code() {
     let play = play(FAPI2_SECURITY);
     let (login, keys, right) = departed(&play);
-    let (stored, state) = (login.to_bytes(), login.state().to_owned());
+    let (stored, state, client) = (login.to_bytes(), login.state().to_owned(), play.client());
     let words = "[a-z=&%0-9+?]{0,60}|(code|state|iss|error|response)=.{0,20}(&(code|state|iss|error)=.{0,20}){0,3}";
     holds(&prop_oneof![damaged(right.as_bytes()), words.prop_map(String::into_bytes)], |query| {
         let Ok(query) = std::str::from_utf8(&query) else { return Ok(()) };
         let Ok(callback) = Callback::parse(query) else { return Ok(()) };
-        let _ = callback.state_tag();
+        let _ = callback.state_tag(&client);
         if PendingLogin::from_bytes(&stored).unwrap().finish(callback, &keys, start()).is_ok() {
             let given =
                 |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).unwrap().1;
@@ -350,10 +350,11 @@ fn a_signed_response_yields_its_own_code_or_none() {
         let (login, keys, right) = departed(play);
         (login.to_bytes(), keys, right, start() + play.callback_after)
     });
+    let client = plays[0].client();
     let finish = |which: usize, query: &str| {
         let (stored, keys, _, now) = &departures[which];
         let callback = Callback::parse(query)?;
-        let _ = callback.state_tag();
+        let _ = callback.state_tag(&client);
         PendingLogin::from_bytes(stored).unwrap().finish(callback, keys, *now)
     };
     assert!([0, 1].into_iter().all(|which| finish(which, &departures[which].2).is_ok()));

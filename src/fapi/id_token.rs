@@ -136,21 +136,30 @@ fn claims(all: &Map<String, Value>) -> Result<Claims, Refusal> {
     serde_json::from_value(Value::Object(known.collect())).map_err(|_| refusal::ID_TOKEN_CLAIMS_INVALID.refuse())
 }
 
-/// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user and client as the one of the login.
-/// It came from the token endpoint itself, whose TLS certificate vouches for it (OIDC Core §3.1.3.7 (6)). One that cannot
-/// be read says nothing, like one that does not come.
+/// What an ID token that comes with a refresh must match.
+pub(crate) struct Renewed<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) algs: &'a [Alg],
+    pub(crate) decrypter: Option<&'a dyn Decrypter>,
+}
+
+/// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user and client as the one of the login,
+/// signed by a method that we take and not expired. It came from the token endpoint itself, whose TLS certificate vouches
+/// for it in place of the signature (OIDC Core §3.1.3.7 (6)).
 pub(crate) fn is_of_the_same_login(
     jwt: &str,
     before: &Identity,
-    issuer: &str,
-    client_id: &str,
-    decrypter: Option<&dyn Decrypter>,
+    renewed: &Renewed<'_>,
+    now: Timestamp,
 ) -> Result<(), Refusal> {
-    let Some(all) = jws::unverified(jwt, decrypter, &SIGNED) else { return Ok(()) };
-    let Ok(claims) = claims(&all) else { return Ok(()) };
-    issuer_matches(&claims, issuer)?;
-    audience_is_ours(&claims, client_id)?;
-    authorized_party_is_ours(&claims, client_id)?;
+    let all = jws::vouched_for(jwt, renewed.decrypter, renewed.algs, &SIGNED)?;
+    let claims = claims(&all)?;
+    issuer_matches(&claims, renewed.issuer)?;
+    audience_is_ours(&claims, renewed.client_id)?;
+    audience_is_nobody_else(&claims, renewed.client_id)?;
+    authorized_party_is_ours(&claims, renewed.client_id)?;
+    token_is_in_time(&claims, now)?;
     subject_is_the_same(&claims, Some(&before.subject))
 }
 

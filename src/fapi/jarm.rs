@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::jws::{self, Signed};
-use crate::keys::KeySet;
+use crate::keys::{Decrypter, KeySet};
 use crate::login::{Answer, PendingLogin};
 use crate::refusal::{self, Refusal};
 
@@ -26,6 +26,11 @@ pub(crate) fn read(jwt: String, login: &PendingLogin, keys: &KeySet, now: Timest
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let (code, state, iss, error) = (text("code"), text("state"), text("iss"), text("error"));
     Ok(Answer { code, state, iss, error, id_token: None })
+}
+
+/// The state that a response claims, before anything in it is believed.
+pub(crate) fn claimed_state(jwt: &str, decrypter: Option<&dyn Decrypter>) -> Option<String> {
+    jws::unverified(jwt, decrypter, &SIGNED)?.get("state")?.as_str().map(str::to_owned)
 }
 
 /// JARM §2.4 (2): from the server that was asked.

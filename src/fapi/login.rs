@@ -5,8 +5,6 @@ use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::world::World;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -277,14 +275,12 @@ impl Callback {
 
     /// SHA-256 of the state that the callback claims, to look its login up. A claim and no more: only
     /// [`PendingLogin::finish`] matches it. In a signed response the claim stands inside the JWT, read without its
-    /// signature.
-    pub fn state_tag(&self) -> Option<[u8; 32]> {
+    /// signature; an encrypted one is opened with the client's key.
+    pub fn state_tag(&self, client: &Client) -> Option<[u8; 32]> {
         if let Some(state) = self.parameters.get("state") {
             return Some(tag(state));
         }
-        let payload = self.parameters.get("response")?.split('.').nth(1)?;
-        let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        Some(tag(claims.get("state")?.as_str()?))
+        jarm::claimed_state(self.parameters.get("response")?, client.decrypter.as_deref()).map(|state| tag(&state))
     }
 
     fn plain(mut self) -> Answer {

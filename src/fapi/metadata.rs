@@ -314,7 +314,9 @@ pub(crate) fn endpoint_is_named<T>(endpoint: Option<T>, reason: &Reason) -> Resu
 
 /// RFC 8414 §2: a list that is there has the word; one that is not narrows nothing.
 fn announces(list: Option<&[String]>, word: &str, reason: &Reason) -> Result<(), Refusal> {
-    reason.require(list.is_none_or(|list| list.iter().any(|offered| offered == word)))
+    // RFC 9864 §2.2: what was `EdDSA` is now also written by the name of its curve.
+    let same = |offered: &String| offered == word || (word == "EdDSA" && offered == "Ed25519");
+    reason.require(list.is_none_or(|list| list.iter().any(same)))
 }
 
 /// FAPI 2.0 Security Profile §5.2.1: every endpoint is reached over TLS. For development alone, the authorization

@@ -15,7 +15,7 @@ use crate::profile::{
 use crate::refusal::{Refusal, reasons};
 use crate::request::AuthorizationRequest;
 use crate::testing::{
-    Hand, INTENT, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply,
+    CLIENT_ID, Hand, INTENT, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply,
 };
 use crate::token::{TokenHint, Tokens};
 
@@ -233,6 +233,10 @@ fn details_rows() -> Vec<Row> {
     };
     vec![
         refused("token.authorization_details.missing", asked().token(|reply| reply.without("authorization_details"))),
+        refused(
+            "token.authorization_details.mismatch",
+            plain().token(|reply| reply.body["authorization_details"] = json!([{ "type": "payment_initiation" }])),
+        ),
         granted("token.authorization_details.invalid", json!({ "type": "account_information" })),
         granted("token.authorization_details.invalid", json!(["account_information"])),
         granted("token.authorization_details.invalid", json!([{ "type": 7 }])),
@@ -563,6 +567,21 @@ fn later_rows() -> Vec<Row> {
         reply.body["id_token"] = jwt.compact().into();
         refresh(reply).unwrap_err()
     };
+    let readable = |jwt: &str| {
+        let mut reply = token_reply();
+        reply.body["id_token"] = json!(jwt);
+        refresh(reply).unwrap_err()
+    };
+    let unsigned = |alg: &str| {
+        let mut jwt = play.jwt(play.id_token_claims(&Map::new()));
+        jwt.header["alg"] = json!(alg);
+        readable(&jwt.compact())
+    };
+    let details = |details: Value| {
+        let mut reply = token_reply();
+        reply.body["authorization_details"] = details;
+        refresh(reply).unwrap_err()
+    };
     let mut dpop = token_reply();
     dpop.body["token_type"] = json!("dpop");
     let without_refresh = Tokens { refresh_token: None, ..tokens.clone() };
@@ -585,6 +604,15 @@ fn later_rows() -> Vec<Row> {
         ("id_token.iss.mismatch", again("iss", json!("https://other.example/"))),
         ("id_token.aud.mismatch", again("aud", json!("tpp-2"))),
         ("id_token.azp.mismatch", again("azp", json!("tpp-2"))),
+        ("id_token.aud.untrusted", again("aud", json!([CLIENT_ID, "tpp-2"]))),
+        ("id_token.exp.expired", again("exp", json!(1))),
+        ("id_token.claims.invalid", again("exp", json!("tomorrow"))),
+        ("id_token.iat.missing", again("iat", Value::Null)),
+        ("id_token.alg.mismatch", unsigned("none")),
+        ("id_token.alg.mismatch", unsigned("RS256")),
+        ("id_token.format.invalid", readable("not a token")),
+        ("token.authorization_details.mismatch", details(json!([{ "type": "payment_initiation" }]))),
+        ("token.authorization_details.invalid", details(json!("x"))),
         ("token.refresh_token.missing", nothing_to_refresh),
         ("metadata.revocation_endpoint.missing", nowhere.map(drop).unwrap_err()),
         ("revocation.status.invalid", revoke(empty_reply(503))),

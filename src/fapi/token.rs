@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::client_auth::authenticate;
 use crate::dpop::{self, DpopKey, Role};
-use crate::id_token::{self, About, Context, Identity};
+use crate::id_token::{self, About, Context, Identity, Renewed};
 use crate::keys::KeySet;
 use crate::login::{Asked, RedeemableCode};
 use crate::metadata::{Metadata, endpoint_is_named};
@@ -40,6 +40,9 @@ pub struct Tokens {
     pub expires_at: Option<Timestamp>,
     /// The granted scope; what was asked for where the server did not say (RFC 6749 §5.1).
     pub scope: String,
+    /// The scope of the grant, where a later token has a narrower one: a refresh may name all of it again (RFC 6749 §6).
+    #[serde(default)]
+    pub(crate) grant_scope: Option<String>,
     /// Scopes that were asked for and not granted (RFC 6749 §3.3): what the caller must do without.
     #[serde(default)]
     pub not_granted: Vec<String>,
@@ -68,6 +71,10 @@ impl Tokens {
     /// The tokens of such bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         sealed::read(bytes)
+    }
+
+    fn grant_scope(&self) -> &str {
+        self.grant_scope.as_deref().unwrap_or(&self.scope)
     }
 }
 
@@ -187,7 +194,7 @@ impl Terms {
     fn of_refresh(security: &Security, kept: &Tokens) -> Self {
         let claim = security.arrangement_claim.clone().filter(|_| kept.arrangement.is_some());
         let arrangement = claim.map(|claim| (claim, kept.arrangement.clone()));
-        Self { arrangement, ..Self::of(security, &kept.scope) }
+        Self { arrangement, ..Self::of(security, kept.grant_scope()) }
     }
 }
 
@@ -210,7 +217,7 @@ pub(crate) fn redeemed(
 ) -> Result<Redeemed, Refusal> {
     let Expected { issuer, client_id, asked, origin, id_token: wanted } = expected;
     let Granted { mut tokens, id_token } = granted(response, now, terms)?;
-    details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref())?;
+    details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref(), terms.wider)?;
     tokens.dpop = asked.dpop.clone();
     let id_token = match wanted {
         true => Some(IdTokenToCheck { jwt: came(id_token)?, issuer, client_id, asked, origin }),
@@ -220,13 +227,17 @@ pub(crate) fn redeemed(
 }
 
 /// RFC 9396 §7: the server says what it granted, which may be less than what was asked for and is of no other type. The
-/// fields inside a detail are the standard's of the account interface to compare: servers fill them in.
-fn details_were_asked_for(asked: Option<&Value>, granted: Option<&Value>) -> Result<(), Refusal> {
-    let Some(asked) = asked else { return Ok(()) };
-    let granted = granted.ok_or_else(|| refusal::TOKEN_AUTHORIZATION_DETAILS_MISSING.refuse())?;
-    let granted = types(granted).ok_or_else(|| refusal::TOKEN_AUTHORIZATION_DETAILS_INVALID.refuse())?;
-    let asked = types(asked).unwrap_or_default();
-    refusal::TOKEN_AUTHORIZATION_DETAILS_MISMATCH.require(granted.iter().all(|kind| asked.contains(kind)))
+/// fields inside a detail are the standard's of the account interface to compare: servers fill them in. Where none were
+/// asked for, none are granted, unless the profile lets a server grant more than was asked for.
+fn details_were_asked_for(asked: Option<&Value>, granted: Option<&Value>, wider: GrantedScope) -> Result<(), Refusal> {
+    let granted = match (asked, granted) {
+        (None, None) => return Ok(()),
+        (Some(_), None) => return Err(refusal::TOKEN_AUTHORIZATION_DETAILS_MISSING.refuse()),
+        (_, Some(granted)) => types(granted).ok_or_else(|| refusal::TOKEN_AUTHORIZATION_DETAILS_INVALID.refuse())?,
+    };
+    let free = asked.is_none() && wider != GrantedScope::Asked;
+    let asked = asked.and_then(types).unwrap_or_default();
+    refusal::TOKEN_AUTHORIZATION_DETAILS_MISMATCH.require(free || granted.iter().all(|kind| asked.contains(kind)))
 }
 
 /// RFC 9396 §2: details are a list of objects that each have a type.
@@ -246,16 +257,20 @@ pub(crate) fn refresh(
     let form =
         vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.expose_secret().to_owned())];
     let terms = Terms::of_refresh(&client.security, &kept);
-    let (issuer, us) = (metadata.issuer().to_owned(), client.clone());
+    let (issuer, algs, us) = (metadata.issuer().to_owned(), metadata.id_token_algs().to_vec(), client.clone());
     call(client, metadata, form, kept.dpop.clone(), world, move |response, now| {
         let Granted { tokens: fresh, id_token } = granted(response, now, &terms)?;
         if let (Some(jwt), Some(identity)) = (id_token, &kept.identity) {
             let decrypter = us.decrypter.as_deref();
-            id_token::is_of_the_same_login(jwt.expose_secret(), identity, &issuer, &us.client_id, decrypter)?;
+            let context = Renewed { issuer: &issuer, client_id: &us.client_id, algs: &algs, decrypter };
+            id_token::is_of_the_same_login(jwt.expose_secret(), identity, &context, now)?;
         }
+        let details = fresh.authorization_details.or_else(|| kept.authorization_details.clone());
+        details_were_asked_for(kept.authorization_details.as_ref(), details.as_ref(), us.security.granted_scope)?;
         Ok(Tokens {
+            grant_scope: Some(kept.grant_scope().to_owned()),
             refresh_token: fresh.refresh_token.or(kept.refresh_token),
-            authorization_details: fresh.authorization_details.or(kept.authorization_details),
+            authorization_details: details,
             not_granted: [kept.not_granted, fresh.not_granted].concat(),
             arrangement: kept.arrangement,
             identity: kept.identity,
@@ -415,6 +430,7 @@ fn granted(response: http::Response<Bytes>, now: Timestamp, terms: &Terms) -> Re
     scope_was_asked_for(scope, terms)?;
     Ok(Granted {
         tokens: Tokens {
+            grant_scope: None,
             access_token: access_token(&body)?,
             refresh_token: refresh_token(&body)?,
             expires_at: expires_at(&body, now)?,

@@ -371,7 +371,8 @@ async fn refused_at_token_endpoint(world: &World, returning: &Returning, code: &
 /// The pending login as it lies in the database, for whoever has the keys.
 async fn pending(world: &World, returning: &Returning) -> PendingLogin {
     let (grant, key) = grant(world, returning.consent).await;
-    let tag = Callback::parse(returning.query()).unwrap().state_tag().unwrap();
+    let connection = world.app.connections.get(&grant.registration).unwrap();
+    let tag = Callback::parse(returning.query()).unwrap().state_tag(&connection.oauth).unwrap();
     let tenant = world.app.tenant.id;
     let mut tx = world.app.store.tenant_tx(tenant).await.unwrap();
     let login = store::logins::find(&mut tx, &tag).await.unwrap().unwrap();

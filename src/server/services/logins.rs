@@ -340,7 +340,7 @@ pub async fn arrive(
 ) -> Result<Arrival, ServiceError> {
     let Some(connection) = app.connections.get(registration) else { return Ok(Arrival::Unknown) };
     let Ok(callback) = Callback::parse(query) else { return Ok(Arrival::Unknown) };
-    let Some(tag) = callback.state_tag() else { return Ok(Arrival::Unknown) };
+    let Some(tag) = callback.state_tag(&connection.oauth) else { return Ok(Arrival::Unknown) };
     let claimed = match claim(app, registration, &tag, browser).await? {
         Ok(claimed) => claimed,
         Err(arrival) => return Ok(arrival),
