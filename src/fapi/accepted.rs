@@ -60,6 +60,9 @@ fn variations_that_the_standards_allow_are_accepted() {
         play
     };
     let silent = Security { issuer_parameter: IssuerParameter::IfAnnounced, ..FAPI2_SECURITY };
+    let signed = || play(FAPI2_MESSAGE_SIGNING);
+    // When the browser is back; tokens are checked a second later.
+    let called = || start().as_second() + 120;
     let cases = [
         ("one audience in a list", plain().id_token(|jwt| jwt.claims["aud"] = json!([CLIENT_ID]))),
         ("no at_hash", plain().id_token(|jwt| jwt.without("at_hash"))),
@@ -72,13 +75,34 @@ fn variations_that_the_standards_allow_are_accepted() {
         ("EdDSA", ed("EdDSA")),
         ("Ed25519", ed("Ed25519")),
         ("JARM for a list", play(FAPI2_MESSAGE_SIGNING).jarm(|jwt| jwt.claims["aud"] = json!(["tpp-2", CLIENT_ID]))),
-        ("JARM with a fraction", play(FAPI2_MESSAGE_SIGNING).jarm(|jwt| jwt.claims["exp"] = json!(4.0e9 + 0.5))),
+        (
+            "JARM with a fraction",
+            play(FAPI2_MESSAGE_SIGNING).jarm(|jwt| jwt.claims["exp"] = json!(start().as_second() as f64 + 600.5)),
+        ),
+        (
+            "JARM of eleven minutes, by another clock",
+            signed().jarm(move |jwt| jwt.claims["exp"] = json!(called() + 660)),
+        ),
+        ("JARM with members of nothing", signed().jarm(|jwt| jwt.claims["error"] = Value::Null)),
+        ("JARM by another clock", signed().jarm(move |jwt| jwt.claims["nbf"] = json!(called() + 60))),
+        ("ID token by another clock", plain().id_token(move |jwt| jwt.claims["nbf"] = json!(called() + 61))),
+        ("nbf of nothing", plain().id_token(|jwt| jwt.claims["nbf"] = Value::Null)),
+        ("longest subject", plain().id_token(|jwt| jwt.claims["sub"] = json!("x y".repeat(85)))),
+        ("a float of seconds", plain().token(|reply| reply.body["expires_in"] = json!(300.0))),
+        ("a float of seconds for the request", plain().par(|reply| reply.body["expires_in"] = json!(60.0))),
         ("odd case", plain().token(|reply| reply.body["token_type"] = json!("bEARER"))),
         ("request_uri for ten minutes", plain().par(|reply| reply.body["expires_in"] = json!(600))),
         (
             "few metadata",
             plain().metadata(|reply| {
                 reply.body.as_object_mut().unwrap().retain(|name, _| !name.ends_with("_supported"));
+            }),
+        ),
+        (
+            "metadata of nothing",
+            play(OAUTH_PKCE).metadata(|reply| {
+                reply.body["mtls_endpoint_aliases"] = Value::Null;
+                reply.body["authorization_response_iss_parameter_supported"] = Value::Null;
             }),
         ),
         (
@@ -133,7 +157,7 @@ fn a_narrower_token_does_not_make_the_grant_narrower() {
         let mut reply = token_reply();
         reply.body["scope"] = json!(scope);
         let stored = Tokens::from_bytes(&tokens.to_bytes()).unwrap();
-        tokens = play.answer(play.client().refresh(&metadata, &stored, &play.world()).unwrap(), reply).unwrap();
+        tokens = play.refresh(&metadata, &stored, reply).unwrap();
         assert_eq!(tokens.scope, scope);
     }
 }
@@ -279,9 +303,9 @@ fn an_assertion_names_the_issuer_and_is_never_repeated() {
     let play = play(FAPI2_SECURITY);
     let (metadata, tokens) = play.run_with_metadata().unwrap();
     for _ in 0..2 {
-        play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), token_reply()).unwrap();
+        play.refresh(&metadata, &tokens, token_reply()).unwrap();
     }
-    let call = play.client().revoke(&metadata, &tokens.access_token, TokenHint::AccessToken, &play.world());
+    let call = play.client().revoke(&metadata, &tokens, TokenHint::AccessToken, &play.world());
     play.answer(call.unwrap(), empty_reply(200)).unwrap();
     let posts: Vec<_> = play.sent().into_iter().filter(|request| request.method() == http::Method::POST).collect();
     let mut seen = BTreeSet::new();
@@ -399,7 +423,7 @@ fn refresh_tokens_rotate_when_the_server_wants_and_stay_when_it_does_not() {
     let refresh = |tokens: &_, change: fn(&mut crate::testing::Reply)| {
         let mut reply = token_reply();
         change(&mut reply);
-        play.answer(play.client().refresh(&metadata, tokens, &play.world()).unwrap(), reply).unwrap()
+        play.refresh(&metadata, tokens, reply).unwrap()
     };
     let second = refresh(&first, |reply| reply.body["refresh_token"] = json!("rotated"));
     let sent = form(&play.sent().pop().unwrap());
@@ -434,8 +458,7 @@ fn our_own_token_is_asked_for_by_scope() {
 fn a_token_is_given_back_by_kind() {
     let play = play(FAPI2_SECURITY);
     let (metadata, tokens) = play.run_with_metadata().unwrap();
-    let token = tokens.refresh_token.unwrap();
-    let call = play.client().revoke(&metadata, &token, TokenHint::RefreshToken, &play.world()).unwrap();
+    let call = play.client().revoke(&metadata, &tokens, TokenHint::RefreshToken, &play.world()).unwrap();
     play.answer(call, empty_reply(200)).unwrap();
     let sent = play.sent().pop().unwrap();
     assert_eq!(sent.uri(), "https://mtls.as.example/revoke");

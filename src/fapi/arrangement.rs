@@ -18,19 +18,22 @@ use crate::keys::KeySet;
 use crate::metadata::{Metadata, endpoint_is_named};
 use crate::profile::Alg;
 use crate::refusal::{self, Refusal};
+use crate::token::Tokens;
 use crate::wire::{self, Endpoint};
 
 /// CDR Arrangement Revocation End Point: a form with the arrangement, authenticated like any other.
 pub(crate) fn revoke(
     client: &Client,
     metadata: &Metadata,
-    arrangement: &str,
+    tokens: &Tokens,
     world: &World<'_>,
 ) -> Result<Call<(), Refusal>, Refusal> {
     arrangements_are_known(client)?;
+    tokens.are_of(client, metadata)?;
+    let arrangement = tokens.arrangement.clone().ok_or_else(|| refusal::TOKEN_ARRANGEMENT_MISSING.refuse())?;
     let url = metadata.cdr_arrangement_revocation_endpoint();
     let url = endpoint_is_named(url, &refusal::METADATA_ARRANGEMENT_ENDPOINT_MISSING)?;
-    let mut form = vec![("cdr_arrangement_id", arrangement.to_owned())];
+    let mut form = vec![("cdr_arrangement_id", arrangement)];
     authenticate(client, metadata, world, &mut form)?;
     Ok(Call::new(wire::post(url, &form), |response, _| {
         if let Some(code) = error(response.body()) {
@@ -57,10 +60,12 @@ fn error(body: &[u8]) -> Option<String> {
 const WITHDRAWAL_BYTES_MAX: usize = 16 * 1024;
 
 const SIGNED: Signed = Signed {
+    typ: Some("client-authentication+jwt"),
     format: refusal::WITHDRAWAL_FORMAT_INVALID,
     alg: refusal::WITHDRAWAL_ALG_MISMATCH,
     kid: refusal::WITHDRAWAL_KID_UNTRUSTED,
     signature: refusal::WITHDRAWAL_SIGNATURE_INVALID,
+    nbf: refusal::WITHDRAWAL_NBF_INVALID,
     encryption_alg: refusal::WITHDRAWAL_FORMAT_INVALID,
     encryption: refusal::WITHDRAWAL_FORMAT_INVALID,
 };
@@ -90,13 +95,9 @@ impl Withdrawal {
         let assertion = authorization.and_then(wire::bearer);
         let assertion = assertion.ok_or_else(|| refusal::WITHDRAWAL_AUTHORIZATION_MISSING.refuse())?;
         refusal::WITHDRAWAL_FORMAT_INVALID.require(body.len() <= WITHDRAWAL_BYTES_MAX)?;
-        let field = |name: &str| {
-            let mut given = form_urlencoded::parse(body).filter(|(known, _)| known == name);
-            let (first, second) = (given.next(), given.next());
-            first.filter(|_| second.is_none()).map(|(_, value)| value.into_owned())
-        };
-        let notice = field("cdr_arrangement_jwt").ok_or_else(|| refusal::WITHDRAWAL_FORMAT_INVALID.refuse())?;
-        Ok(Self { assertion: assertion.into(), notice, named: field("cdr_arrangement_id") })
+        let notice = field(body, "cdr_arrangement_jwt")?;
+        let notice = notice.ok_or_else(|| refusal::WITHDRAWAL_FORMAT_INVALID.refuse())?;
+        Ok(Self { assertion: assertion.into(), notice, named: field(body, "cdr_arrangement_id")? })
     }
 
     /// Who claims to call: the brand whose registered keys are to verify it. A claim and no more.
@@ -115,16 +116,14 @@ impl Withdrawal {
         algs: &[Alg],
         now: Timestamp,
     ) -> Result<Withdrawn, Refusal> {
-        let caller = jws::verify(self.assertion.expose_secret(), keys, algs, &SIGNED)?.claims;
+        let caller = jws::verify(self.assertion.expose_secret(), keys, algs, &SIGNED, now)?.claims;
         caller_is_the_holder(&caller, holder)?;
         call_is_for_us(&caller, audience)?;
         let expires_at = call_is_in_time(&caller, now)?;
         let jti = call_has_a_name(&caller)?;
-        let notice = jws::verify(&self.notice, keys, algs, &SIGNED)?.claims;
+        let notice = jws::verify(&self.notice, keys, algs, &SIGNED, now)?.claims;
         // The notice may have the claims of an assertion too; those that it has are right.
-        if notice.contains_key("iss") || notice.contains_key("sub") {
-            caller_is_the_holder(&notice, holder)?;
-        }
+        notice_is_of_the_holder(&notice, holder)?;
         if notice.contains_key("aud") {
             call_is_for_us(&notice, audience)?;
         }
@@ -156,6 +155,20 @@ fn caller_is_the_holder(claims: &Map<String, Value>, holder: &str) -> Result<(),
     refusal::WITHDRAWAL_ISS_MISMATCH.require(all)
 }
 
+/// The same for the notice, as far as it says.
+fn notice_is_of_the_holder(claims: &Map<String, Value>, holder: &str) -> Result<(), Refusal> {
+    let none_else = ["iss", "sub"].iter().all(|name| claims.get(*name).is_none_or(|value| value == holder));
+    refusal::WITHDRAWAL_ISS_MISMATCH.require(none_else)
+}
+
+/// A field of the form, which is given once (RFC 6749 §3.1).
+fn field(body: &[u8], name: &str) -> Result<Option<String>, Refusal> {
+    let mut given = form_urlencoded::parse(body).filter(|(known, _)| known == name);
+    let (first, second) = (given.next(), given.next());
+    refusal::WITHDRAWAL_FORMAT_INVALID.require(second.is_none())?;
+    Ok(first.map(|(_, value)| value.into_owned()))
+}
+
 /// RFC 7523 §3 (3): for this end point of ours.
 fn call_is_for_us(claims: &Map<String, Value>, audience: &str) -> Result<(), Refusal> {
     let ours =
@@ -165,7 +178,7 @@ fn call_is_for_us(claims: &Map<String, Value>, audience: &str) -> Result<(), Ref
 
 /// RFC 7523 §3 (4): not expired, without leeway.
 fn call_is_in_time(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, Refusal> {
-    let expires_at = claims.get("exp").and_then(Value::as_i64).and_then(|exp| Timestamp::from_second(exp).ok());
+    let expires_at = claims.get("exp").and_then(wire::whole).and_then(|exp| Timestamp::from_second(exp).ok());
     expires_at.filter(|exp| now < *exp).ok_or_else(|| refusal::WITHDRAWAL_EXP_EXPIRED.refuse())
 }
 

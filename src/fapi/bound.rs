@@ -55,8 +55,7 @@ fn every_use_of_a_bound_grant_is_proved_with_its_key_and_no_other() {
     let (metadata, tokens) = play.run_with_metadata().unwrap();
     let mut refreshed = token_reply();
     refreshed.body["token_type"] = json!("dpOp");
-    let call = play.client().refresh(&metadata, &tokens, &play.world()).unwrap();
-    let tokens = play.answer(call, refreshed).unwrap();
+    let tokens = play.refresh(&metadata, &tokens, refreshed).unwrap();
     let call = resource(&play, &tokens);
     assert_eq!(call.request.headers()["authorization"], format!("DPoP {ACCESS_TOKEN}").as_str());
     play.answer(call, Reply::new(200, json!({}))).unwrap();
@@ -127,7 +126,7 @@ fn a_server_that_wants_a_nonce_gets_the_call_afresh_and_once() {
     assert!(call.challenged(&challenge("as").into_response(), &play.world()).is_none(), "the second answer counts");
     let mut reply = token_reply();
     reply.body["token_type"] = json!("DPoP");
-    let tokens = call.read(reply.into_response(), start()).unwrap();
+    let tokens = call.read(reply.into_response(), start()).unwrap().granted().unwrap();
 
     // The nonce is kept for that server in that role.
     let next = client.refresh(&metadata, &tokens, &play.world()).unwrap();
@@ -158,16 +157,64 @@ fn an_answer_that_is_no_challenge_is_not_taken_for_one() {
     assert!(refused(|reply| reply.headers.clear()));
     assert!(refused(|reply| reply.status = 401));
     assert!(refused(|reply| reply.body = json!({ "error": "invalid_grant" })));
-    let mut call = resource(&play, &tokens);
-    let mut other = challenge("rs");
-    other.headers[1].1 = r#"Bearer error="invalid_token""#.to_owned();
-    assert!(call.challenged(&other.into_response(), &play.world()).is_none());
+    for line in [
+        r#"Bearer error="invalid_token""#,
+        r#"Bearer error="use_dpop_nonce""#,
+        r#"DPoP algs="ES256", Bearer error="use_dpop_nonce""#,
+        r#"Bearer realm="a, DPoP error=use_dpop_nonce""#,
+        r#"Bearer realm="a\", DPoP error=use_dpop_nonce""#,
+        r#"DPoP error_description="use_dpop_nonce""#,
+        "DPoP",
+        "",
+    ] {
+        assert!(!is_challenge(&play, &tokens, line), "{line}");
+    }
     // Without a bound token nobody answers challenges.
     let plain = crate::testing::play(FAPI2_SECURITY);
     let (metadata, tokens) = plain.run_with_metadata().unwrap();
     let mut call = plain.client().refresh(&metadata, &tokens, &plain.world()).unwrap();
     assert!(call.challenged(&challenge("as").into_response(), &plain.world()).is_none());
     assert!(!call.request.headers().contains_key("dpop"));
+}
+
+/// Whether a resource server with this line asks for a nonce.
+fn is_challenge(play: &Play, tokens: &Tokens, line: &str) -> bool {
+    let mut reply = challenge("rs");
+    reply.headers[1].1 = line.to_owned();
+    resource(play, tokens).challenged(&reply.into_response(), &play.world()).is_some()
+}
+
+/// RFC 9110 §11.6.1: one line may hold the challenges of several schemes.
+#[test]
+fn a_challenge_is_found_among_those_of_other_schemes() {
+    let play = bound();
+    let tokens = play.run().unwrap();
+    for line in [
+        r#"DPoP error="use_dpop_nonce""#,
+        r#"dpop error=use_dpop_nonce"#,
+        r#"Bearer error="invalid_token", DPoP error="use_dpop_nonce""#,
+        r#"Bearer realm="a, b", error="x" , DPoP  algs="ES256 PS256", ERROR = "use_dpop_nonce""#,
+        r#"Negotiate, Basic YQ==, DPoP error="use_dpop_nonce", Bearer"#,
+        r#"Bearer realm="\"", DPoP error="use_dpop_nonce""#,
+    ] {
+        assert!(is_challenge(&play, &tokens, line), "{line}");
+    }
+}
+
+#[test]
+fn a_nonce_of_any_sensible_length_is_kept_and_no_other() {
+    for (length, kept) in [(512, true), (513, false)] {
+        let play = bound();
+        let (_, tokens) = play.run_with_metadata().unwrap();
+        let client = play.client();
+        let request = || http::Request::get("https://rs.example/accounts").body(Bytes::new()).unwrap();
+        let mut answer = Reply::new(200, json!({}));
+        answer.headers.push(("dpop-nonce", "n".repeat(length)));
+        let call = client.resource(request(), &tokens, &play.world()).unwrap();
+        call.read(answer.into_response(), start()).unwrap();
+        let next = client.resource(request(), &tokens, &play.world()).unwrap();
+        assert_eq!(proof(&next.request).1.contains_key("nonce"), kept, "{length}");
+    }
 }
 
 #[test]
@@ -307,7 +354,7 @@ fn a_server_is_asked_what_it_knows_of_a_token() {
     let play = play(FAPI2_SECURITY);
     let (metadata, tokens) = play.run_with_metadata().unwrap();
     let ask = |body: Value| {
-        let call = play.client().introspect(&metadata, &tokens.access_token, TokenHint::AccessToken, &play.world());
+        let call = play.client().introspect(&metadata, &tokens, TokenHint::AccessToken, &play.world());
         play.answer(call.unwrap(), Reply::new(200, body)).unwrap()
     };
     let known = ask(json!({ "active": true, "scope": "accounts", "exp": start().as_second() + 60, "iss": 7 }));

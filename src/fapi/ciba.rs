@@ -147,6 +147,8 @@ impl BackchannelRequest {
         add("authorization_details", asked.authorization_details.clone());
         // The standard has no place for what is authorised; servers that name it in a claim read it where they do else.
         let named = asked.intent.is_some() || asked.arrangement.is_some();
+        // Nor has it one for an `acr` of the server's choice.
+        let named = named || (asked.acr_required && asked.acr_values.is_empty());
         add("claims", named.then(|| asked.claims()).flatten());
         parameters
     }
@@ -325,11 +327,12 @@ pub(crate) fn poll(
     world: &World<'_>,
 ) -> Result<Call<Polled, Refusal>, Refusal> {
     metadata.is_of(&pending.issuer)?;
+    client.is(&pending.client_id)?;
     login_is_in_time(&pending, world.now)?;
     poll_is_due(&pending, world.now)?;
     let form =
         vec![("grant_type", GRANT_TYPE.to_owned()), ("auth_req_id", pending.auth_req_id.expose_secret().to_owned())];
-    let terms = Terms::of_login(&client.security, &pending.asked);
+    let terms = Terms::of_login(client, &pending.issuer, &pending.asked);
     let dpop = pending.asked.dpop.clone();
     token::call(client, metadata, form, dpop, world, move |response, now| match error(&response).as_deref() {
         Some("authorization_pending") => Ok(Polled::Pending(Box::new(pending.waiting(0, now)))),
@@ -413,7 +416,7 @@ fn interval(body: &Map<String, Value>) -> Result<i64, Refusal> {
 }
 
 fn seconds(value: &Value, max: i64, reason: &Reason) -> Result<i64, Refusal> {
-    value.as_i64().filter(|seconds| (1..=max).contains(seconds)).ok_or_else(|| reason.refuse())
+    wire::whole(value).filter(|seconds| (1..=max).contains(seconds)).ok_or_else(|| reason.refuse())
 }
 
 fn after(now: Timestamp, seconds: i64) -> Timestamp {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use domain::world::World;
-use secrecy::SecretString;
 
 use crate::arrangement;
 use crate::call::Call;
@@ -15,9 +14,9 @@ use crate::keys::{Decrypter, KeySet, Signer};
 use crate::login::RedeemableCode;
 use crate::metadata::{self, Metadata};
 use crate::profile::Security;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::request::{self, AuthorizationRequest, Begun, Departure};
-use crate::token::{self, Redeemed, TokenHint, Tokens};
+use crate::token::{self, Redeemed, Refreshed, TokenHint, Tokens};
 
 /// One registered client at one authorization server.
 ///
@@ -53,6 +52,11 @@ impl Client {
     /// The registered redirect URI.
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// RFC 6749 §4.1.3, §6: what was issued to one client is used by no other of ours.
+    pub(crate) fn is(&self, client_id: &str) -> Result<(), Refusal> {
+        refusal::CLIENT_CLIENT_ID_MISMATCH.require(self.client_id == client_id)
     }
 
     /// Asks for the server's keys ([`metadata::jwks`]), with ours for decrypting beside them.
@@ -120,7 +124,7 @@ impl Client {
         metadata: &Metadata,
         tokens: &Tokens,
         world: &World<'_>,
-    ) -> Result<Call<Tokens, Refusal>, Refusal> {
+    ) -> Result<Call<Refreshed, Refusal>, Refusal> {
         token::refresh(self, metadata, tokens, world)
     }
 
@@ -134,36 +138,37 @@ impl Client {
         token::client_credentials(self, metadata, scope, world)
     }
 
-    /// Revokes a token (RFC 7009). Revoking the refresh token ends the whole grant at most servers.
+    /// Revokes one of the tokens (RFC 7009). Revoking the refresh token ends the whole grant at most servers.
     pub fn revoke(
         &self,
         metadata: &Metadata,
-        token: &SecretString,
+        tokens: &Tokens,
         hint: TokenHint,
         world: &World<'_>,
     ) -> Result<Call<(), Refusal>, Refusal> {
-        token::revoke(self, metadata, token, hint, world)
+        token::revoke(self, metadata, tokens, hint, world)
     }
 
-    /// Ends an arrangement (CDR Arrangement Revocation End Point), and with it every token of its authorisations.
+    /// Ends the arrangement of the tokens (CDR Arrangement Revocation End Point), and with it every token of its
+    /// authorisations.
     pub fn revoke_arrangement(
         &self,
         metadata: &Metadata,
-        arrangement: &str,
+        tokens: &Tokens,
         world: &World<'_>,
     ) -> Result<Call<(), Refusal>, Refusal> {
-        arrangement::revoke(self, metadata, arrangement, world)
+        arrangement::revoke(self, metadata, tokens, world)
     }
 
-    /// Asks what the server knows of a token (RFC 7662).
+    /// Asks what the server knows of one of the tokens (RFC 7662).
     pub fn introspect(
         &self,
         metadata: &Metadata,
-        token: &SecretString,
+        tokens: &Tokens,
         hint: TokenHint,
         world: &World<'_>,
     ) -> Result<Call<Introspection, Refusal>, Refusal> {
-        introspection::introspect(self, metadata, token, hint, world)
+        introspection::introspect(self, metadata, tokens, hint, world)
     }
 
     /// The same with an answer that the server signs (RFC 9701), so that it can be shown to others. `keys` are those of
@@ -171,12 +176,12 @@ impl Client {
     pub fn introspect_signed(
         &self,
         metadata: &Metadata,
-        token: &SecretString,
+        tokens: &Tokens,
         hint: TokenHint,
         keys: KeySet,
         world: &World<'_>,
     ) -> Result<Call<Introspection, Refusal>, Refusal> {
-        introspection::introspect_signed(self, metadata, token, hint, keys, world)
+        introspection::introspect_signed(self, metadata, tokens, hint, keys, world)
     }
 
     /// Shows the access token with a request to a resource server; the answer comes back as it is. A token that is bound to

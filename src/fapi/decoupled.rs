@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use crate::ciba::{BackchannelRequest, Hint, PendingAuthentication, Ping, Polled};
+use crate::client::Client;
 use crate::id_token::half_hash;
 use crate::metadata::Metadata;
 use crate::profile::{Alg, ClientAuth, FAPI1_ADVANCED, FAPI2_SECURITY, Security, TokenBinding, TokenDelivery};
@@ -14,8 +15,8 @@ use crate::refusal::Refusal;
 use crate::refused::Row;
 use crate::request::AuthorizationRequest;
 use crate::testing::{
-    ACCESS_TOKEN, CLIENT_ID, INTENT, ISSUER, Jwt, Play, Reply, SUBJECT, empty_reply, form, opened, play, start,
-    token_reply,
+    ACCESS_TOKEN, CLIENT_ID, INTENT, ISSUER, Jwt, Play, REDIRECT_URI, Reply, SUBJECT, empty_reply, form, opened, play,
+    start, token_reply,
 };
 use crate::token::Tokens;
 
@@ -148,6 +149,17 @@ fn a_user_is_asked_elsewhere_by_one_signed_request() {
             } },
         })
     );
+}
+
+/// The standard has no parameter for an essential `acr` of the server's choice but the claims.
+#[test]
+fn an_acr_of_the_servers_choice_is_asked_for_elsewhere_too() {
+    let play = play(Security { acr_required: true, ..FAPI1_ADVANCED });
+    begin(&play, &asked(), accepted()).unwrap();
+    let claims = inside(&play).1;
+    assert_eq!(claims["claims"], json!({ "id_token": { "acr": { "essential": true } } }));
+    assert!(!claims.contains_key("acr_values"));
+    assert_eq!(run(&play, |jwt| jwt.without("acr")).unwrap_err().code, "id_token.acr.missing");
 }
 
 #[test]
@@ -330,6 +342,13 @@ fn poll_rows() -> Vec<Row> {
         );
         poll(&play, &metadata.unwrap(), pending, 60, empty_reply(200))
     };
+    let somebody_else = || {
+        let play = play(FAPI2_SECURITY);
+        let (metadata, pending) = begin(&play, &asked(), accepted()).unwrap();
+        let client = Client::new(FAPI2_SECURITY, "tpp-2", REDIRECT_URI, play.signer.clone());
+        let now = start() + SignedDuration::from_secs(60);
+        client.poll(&metadata, pending, &play.world_at(now)).map(drop)
+    };
     let mut no_id_token = token_reply();
     no_id_token.without("id_token");
     let mut broken = oauth_error("authorization_pending");
@@ -345,6 +364,7 @@ fn poll_rows() -> Vec<Row> {
         after("token.status.invalid", 60, empty_reply(503)),
         after("token.id_token.missing", 60, no_id_token),
         refused("metadata.issuer.mismatch", other()),
+        refused("client.client_id.mismatch", somebody_else()),
     ]
 }
 

@@ -177,13 +177,36 @@ pub(crate) fn asks_for_nonce(role: Role, response: &Response<Bytes>) -> bool {
         Role::Resource => {
             let challenges = response.headers().get_all(http::header::WWW_AUTHENTICATE).into_iter();
             response.status() == StatusCode::UNAUTHORIZED
-                && challenges.filter_map(|challenge| challenge.to_str().ok()).any(is_nonce_challenge)
+                && challenges.filter_map(|challenge| challenge.to_str().ok()).any(has_nonce_challenge)
         }
     }
 }
 
-/// `DPoP error="use_dpop_nonce"`, the scheme in any case (RFC 9110 §11.1).
-fn is_nonce_challenge(challenge: &str) -> bool {
-    let (scheme, parameters) = challenge.trim_start().split_once(' ').unwrap_or((challenge, ""));
-    scheme.eq_ignore_ascii_case("DPoP") && parameters.contains("use_dpop_nonce")
+/// `DPoP error="use_dpop_nonce"`, alone in its line or among the challenges of other schemes; a scheme in any case (RFC 9110
+/// §11.1, §11.6.1).
+fn has_nonce_challenge(line: &str) -> bool {
+    let mut scheme = "";
+    items(line).any(|item| {
+        let (first, rest) = item.split_once(' ').unwrap_or((item, ""));
+        let mut parameter = item;
+        // A word that no `=` follows begins the next challenge.
+        if !first.contains('=') && !rest.trim_start().starts_with('=') {
+            (scheme, parameter) = (first, rest);
+        }
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let error = name.trim().eq_ignore_ascii_case("error") && value.trim().trim_matches('"') == "use_dpop_nonce";
+        error && scheme.eq_ignore_ascii_case("DPoP")
+    })
+}
+
+/// The items of a list between its commas; those in quotes part nothing (RFC 9110 §5.6.1, §5.6.4).
+fn items(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = line.split(move |sign| {
+        let plain = !escaped;
+        escaped = quoted && plain && sign == '\\';
+        quoted ^= plain && sign == '"';
+        sign == ',' && !quoted
+    });
+    parts.map(str::trim)
 }

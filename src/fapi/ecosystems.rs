@@ -32,7 +32,7 @@ fn uk() -> Play {
 }
 
 /// Consumer Data Right: FAPI 1.0 Advanced, pushed, with JARM.
-fn cdr() -> Play {
+pub(crate) fn cdr() -> Play {
     let mut play = play(profile(json!({
         "profile": "fapi1-advanced",
         "request": "signed",
@@ -99,20 +99,14 @@ fn in_australia_the_sharing_is_told_and_the_arrangement_comes_back() {
     for named in [Value::Null, json!(ARRANGEMENT)] {
         let mut reply = token_reply();
         reply.body["cdr_arrangement_id"] = named;
-        let call = new.client().refresh(&metadata, &tokens, &new.world()).unwrap();
-        assert_eq!(new.answer(call, reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
+        assert_eq!(new.refresh(&metadata, &tokens, reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
     }
     // Not even a profile that knows no arrangements any more loses it.
     let mut forgetful = cdr();
     forgetful.security.arrangement_claim = None;
-    let call = forgetful.client().refresh(&metadata, &tokens, &forgetful.world()).unwrap();
-    assert_eq!(forgetful.answer(call, token_reply()).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
-    let call = new.client().introspect(
-        &metadata,
-        tokens.refresh_token.as_ref().unwrap(),
-        TokenHint::RefreshToken,
-        &new.world(),
-    );
+    let kept = forgetful.refresh(&metadata, &tokens, token_reply()).unwrap();
+    assert_eq!(kept.arrangement.as_deref(), Some(ARRANGEMENT));
+    let call = new.client().introspect(&metadata, &tokens, TokenHint::RefreshToken, &new.world());
     let reply = Reply::new(200, json!({ "active": true, "cdr_arrangement_id": ARRANGEMENT }));
     assert_eq!(new.answer(call.unwrap(), reply).unwrap().arrangement.as_deref(), Some(ARRANGEMENT));
 }
@@ -120,8 +114,8 @@ fn in_australia_the_sharing_is_told_and_the_arrangement_comes_back() {
 #[test]
 fn an_arrangement_is_ended_by_its_name() {
     let play = cdr();
-    let metadata = play.discover().unwrap();
-    let call = play.client().revoke_arrangement(&metadata, ARRANGEMENT, &play.world()).unwrap();
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    let call = play.client().revoke_arrangement(&metadata, &tokens, &play.world()).unwrap();
     play.answer(call, empty_reply(204)).unwrap();
     let sent = play.sent().pop().unwrap();
     assert_eq!(sent.uri(), "https://mtls.as.example/arrangements/revoke");
@@ -147,8 +141,7 @@ fn less_than_was_asked_for_is_told_and_more_is_taken_only_without_fapi() {
     assert_eq!((tokens.scope.as_str(), tokens.not_granted.as_slice()), ("openid", &["accounts".to_owned()][..]));
     let mut reply = token_reply();
     reply.without("scope");
-    let call = narrow.client().refresh(&metadata, &tokens, &narrow.world()).unwrap();
-    let refreshed = narrow.answer(call, reply).unwrap();
+    let refreshed = narrow.refresh(&metadata, &tokens, reply).unwrap();
     assert_eq!((refreshed.scope.as_str(), refreshed.not_granted), ("openid", tokens.not_granted));
 
     let wide =
@@ -168,7 +161,7 @@ fn a_refreshed_id_token_of_the_same_user_is_fine_encrypted_or_not() {
             jwt.claims["sub"] = json!(subject);
             let mut reply = token_reply();
             reply.body["id_token"] = jwt.compact().into();
-            play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), reply)
+            play.refresh(&metadata, &tokens, reply)
         };
         assert!(refresh(SUBJECT).is_ok());
         assert_eq!(refresh("somebody else").unwrap_err().code, "id_token.sub.mismatch");
@@ -178,7 +171,7 @@ fn a_refreshed_id_token_of_the_same_user_is_fine_encrypted_or_not() {
 /// Asks for a signed answer about a token; a test may spoil it.
 fn introspected(change: impl Fn(&mut Jwt)) -> Result<crate::introspection::Introspection, Refusal> {
     let play = play(FAPI2_SECURITY);
-    let metadata = play.discover()?;
+    let (metadata, tokens) = play.run_with_metadata()?;
     let keys = play.keys(&metadata)?;
     let told = json!({ "active": true, "scope": "accounts" });
     let mut jwt = play.jwt(json!({
@@ -186,8 +179,7 @@ fn introspected(change: impl Fn(&mut Jwt)) -> Result<crate::introspection::Intro
     }));
     jwt.header["typ"] = json!("token-introspection+jwt");
     change(&mut jwt);
-    let token = "token".into();
-    let call = play.client().introspect_signed(&metadata, &token, TokenHint::AccessToken, keys, &play.world())?;
+    let call = play.client().introspect_signed(&metadata, &tokens, TokenHint::AccessToken, keys, &play.world())?;
     assert_eq!(call.request.headers()["accept"], "application/token-introspection+jwt");
     let mut reply = empty_reply(200);
     reply.raw = Some(jwt.compact().into_bytes());
@@ -242,6 +234,10 @@ fn a_bank_ends_an_arrangement_by_two_signed_words() {
     };
     let doubled = withdrawn(|_| {}, full, |form| form.push(("cdr_arrangement_id", ARRANGEMENT.to_owned())));
     assert_eq!(doubled, Ok(expected));
+    let brief = withdrawn(|_| {}, |jwt| jwt.claims["iss"] = json!(HOLDER), |_| {});
+    assert_eq!(brief.unwrap().arrangement, ARRANGEMENT, "what the notice says is right, and it need not say all");
+    let typed = |jwt: &mut Jwt| jwt.header["typ"] = json!("client-authentication+jwt");
+    assert!(withdrawn(typed, typed, |_| {}).is_ok());
     let claimed =
         |assertion: &str| Withdrawal::parse(Some(assertion), b"cdr_arrangement_jwt=x").unwrap().claimed_holder();
     assert_eq!(claimed("Bearer e30.eyJpc3MiOiJicmFuZC03In0.x").as_deref(), Some(HOLDER));
@@ -261,6 +257,9 @@ fn withdrawal_rows() -> Vec<Row> {
         form("withdrawal.format.invalid", |form| form.retain(|_| false)),
         form("withdrawal.format.invalid", |form| form.push(("cdr_arrangement_jwt", "x".to_owned()))),
         form("withdrawal.format.invalid", |form| form.push(("padding", "x".repeat(16 * 1024)))),
+        form("withdrawal.format.invalid", |form| {
+            form.extend([("cdr_arrangement_id", ARRANGEMENT.to_owned()), ("cdr_arrangement_id", "other".to_owned())]);
+        }),
         form("withdrawal.cdr_arrangement_id.mismatch", |form| form.push(("cdr_arrangement_id", "other".to_owned()))),
         caller("withdrawal.format.invalid", |jwt| jwt.claims = json!("claims")),
         caller("withdrawal.alg.mismatch", |jwt| (jwt.header["alg"], jwt.hand) = (json!("none"), Hand::Nobody)),
@@ -272,10 +271,13 @@ fn withdrawal_rows() -> Vec<Row> {
         caller("withdrawal.aud.mismatch", |jwt| jwt.without("aud")),
         caller("withdrawal.exp.expired", |jwt| jwt.claims["exp"] = json!(start().as_second())),
         caller("withdrawal.exp.expired", |jwt| jwt.without("exp")),
+        caller("withdrawal.nbf.invalid", |jwt| jwt.claims["nbf"] = json!(start().as_second() + 61)),
+        caller("withdrawal.format.invalid", |jwt| jwt.header["typ"] = json!("at+jwt")),
         caller("withdrawal.jti.missing", |jwt| jwt.without("jti")),
         caller("withdrawal.jti.missing", |jwt| jwt.claims["jti"] = json!("")),
         notice("withdrawal.signature.invalid", |jwt| jwt.hand = Hand::Nobody),
-        notice("withdrawal.iss.mismatch", |jwt| jwt.claims["iss"] = json!(HOLDER)),
+        notice("withdrawal.iss.mismatch", |jwt| jwt.claims["iss"] = json!("brand-8")),
+        notice("withdrawal.nbf.invalid", |jwt| jwt.claims["nbf"] = json!("soon")),
         notice("withdrawal.iss.mismatch", |jwt| jwt.claims["sub"] = json!("brand-8")),
         notice("withdrawal.aud.mismatch", |jwt| jwt.claims["aud"] = json!("https://other.example/")),
         notice("withdrawal.exp.expired", |jwt| jwt.claims["exp"] = json!(start().as_second())),
@@ -293,6 +295,10 @@ fn introspection_rows() -> Vec<Row> {
     let row = |code, change: fn(&mut Jwt)| (code, introspected(change).map(drop).expect_err(code));
     vec![
         row("introspection.format.invalid", |jwt| jwt.header["typ"] = json!("JWT")),
+        row("introspection.format.invalid", |jwt| {
+            jwt.claims["padding"] = "x".repeat(domain::limits::AUTH_BODY_BYTES_MAX).into();
+        }),
+        row("introspection.nbf.invalid", |jwt| jwt.claims["nbf"] = json!(start().as_second() + 61)),
         row("introspection.format.invalid", |jwt| jwt.header.as_object_mut().unwrap().retain(|name, _| name != "typ")),
         row("introspection.alg.mismatch", |jwt| (jwt.header["alg"], jwt.hand) = (json!("none"), Hand::Nobody)),
         row("introspection.kid.untrusted", |jwt| jwt.header["kid"] = json!("unknown")),
@@ -325,11 +331,11 @@ fn arrangement_rows() -> Vec<Row> {
         let (metadata, tokens) = play.run_with_metadata().unwrap();
         let mut reply = token_reply();
         renamed(&mut reply);
-        play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), reply).map(drop).unwrap_err()
+        play.refresh(&metadata, &tokens, reply).unwrap_err()
     };
     let end = |play: Play, reply: Reply| {
-        let metadata = play.discover().unwrap();
-        let call = play.client().revoke_arrangement(&metadata, ARRANGEMENT, &play.world());
+        let (metadata, tokens) = play.run_with_metadata().unwrap();
+        let call = play.client().revoke_arrangement(&metadata, &tokens, &play.world());
         call.and_then(|call| play.answer(call, reply)).unwrap_err()
     };
     let nowhere = cdr().metadata(|reply| {
@@ -338,7 +344,14 @@ fn arrangement_rows() -> Vec<Row> {
     });
     let urn = "urn:au-cds:error:cds-all:Authorisation/InvalidArrangement";
     let unknown = Reply::new(422, json!({ "errors": [{ "code": urn, "title": "words of the bank" }] }));
+    let nothing = || {
+        let play = cdr();
+        let (metadata, tokens) = play.run_with_metadata().unwrap();
+        let tokens = Tokens { arrangement: None, ..tokens };
+        play.client().revoke_arrangement(&metadata, &tokens, &play.world()).map(drop).unwrap_err()
+    };
     vec![
+        ("token.cdr_arrangement_id.missing", nothing()),
         refused("client.arrangement.invalid", unknown_claim),
         refused("client.arrangement.invalid", unknown_duration),
         refused("token.cdr_arrangement_id.missing", cdr().token(|reply| reply.without("cdr_arrangement_id"))),
@@ -359,7 +372,17 @@ fn arrangement_rows() -> Vec<Row> {
 
 fn encryption_rows() -> Vec<Row> {
     let required = Security { id_token_encryption: IdTokenEncryption::Required, ..FAPI2_SECURITY };
+    let renewed = {
+        let play = encrypted(required.clone());
+        let (metadata, tokens) = play.run_with_metadata().unwrap();
+        let mut jwt = play.jwt(play.id_token_claims(&Map::new()));
+        jwt.envelope = None;
+        let mut reply = token_reply();
+        reply.body["id_token"] = jwt.compact().into();
+        play.refresh(&metadata, &tokens, reply).unwrap_err()
+    };
     vec![
+        ("id_token.encryption.missing", renewed),
         refused("id_token.encryption.missing", play(required.clone())),
         refused("id_token.encryption.missing", encrypted(required).id_token(|jwt| jwt.envelope = None)),
         refused("id_token.encryption.missing", brazil().front(|jwt| jwt.envelope = None)),
@@ -383,6 +406,9 @@ fn a_login_and_tokens_stored_before_there_were_ecosystems_are_still_read() {
     let login = play.push(&metadata).unwrap().login.to_bytes();
     assert!(PendingLogin::from_bytes(&aged(&login, &["acr_required", "arrangement", "duration", "encrypted"])).is_ok());
     let tokens = play.run().unwrap().to_bytes();
-    let tokens = Tokens::from_bytes(&aged(&tokens, &["not_granted", "arrangement"])).unwrap();
+    let tokens =
+        Tokens::from_bytes(&aged(&tokens, &["not_granted", "arrangement", "issuer", "client_id", "grant_scope"]));
+    let tokens = tokens.unwrap();
     assert!(tokens.not_granted.is_empty());
+    assert!(play.refresh(&metadata, &tokens, token_reply()).is_ok(), "they are believed to be ours");
 }

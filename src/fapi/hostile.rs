@@ -15,12 +15,13 @@ use url::form_urlencoded;
 
 use crate::arrangement::Withdrawal;
 use crate::ciba::{BackchannelRequest, Hint, PendingAuthentication, Ping, Polled};
-use crate::jws::{self, Signed};
+use crate::id_token::SIGNED;
+use crate::jws;
 use crate::keys::{KeySet, Signer};
 use crate::login::{Callback, PendingLogin};
 use crate::metadata::{Environment, Metadata};
 use crate::profile::{Alg, FAPI1_ADVANCED, FAPI2_MESSAGE_SIGNING, FAPI2_SECURITY, KeyEncryption};
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 use crate::registration::{Description, Registered, Registrar};
 use crate::request::AuthorizationRequest;
 use crate::testing::{
@@ -109,15 +110,6 @@ fn damaged(right: &[u8]) -> impl Strategy<Value = Vec<u8>> + use<> {
 fn with_body(status: u16, body: Vec<u8>) -> Reply {
     Reply { raw: Some(body), ..empty_reply(status) }
 }
-
-const SIGNED: Signed = Signed {
-    format: refusal::ID_TOKEN_FORMAT_INVALID,
-    alg: refusal::ID_TOKEN_ALG_MISMATCH,
-    kid: refusal::ID_TOKEN_KID_UNTRUSTED,
-    signature: refusal::ID_TOKEN_SIGNATURE_INVALID,
-    encryption_alg: refusal::ID_TOKEN_ENC_MISMATCH,
-    encryption: refusal::ID_TOKEN_ENCRYPTION_INVALID,
-};
 
 /// Words that matter to the readers, so that chance reaches deep.
 fn word() -> impl Strategy<Value = String> {
@@ -265,12 +257,12 @@ fn signed_by(alg: Alg) -> String {
 fn nothing_signed_survives_a_stroke() {
     let keys = keys();
     let rights = [Alg::Ps256, Alg::Es256, Alg::EdDsa].map(signed_by);
-    assert!(rights.iter().all(|right| jws::verify(right, &keys, Alg::ALL, &SIGNED).is_ok()));
+    assert!(rights.iter().all(|right| jws::verify(right, &keys, Alg::ALL, &SIGNED, start()).is_ok()));
     let [rsa, ec, okp] = rights.each_ref().map(|right| damaged(right.as_bytes()));
     holds(&prop_oneof![rsa, ec, okp], |bytes| {
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(()) };
         let untouched = rights.iter().any(|right| right == text);
-        prop_assert!(untouched || jws::verify(text, &keys, Alg::ALL, &SIGNED).is_err(), "{}", text);
+        prop_assert!(untouched || jws::verify(text, &keys, Alg::ALL, &SIGNED, start()).is_err(), "{}", text);
         let _ = jws::unverified(text, keys.decrypter(), &SIGNED);
         Ok(())
     });
@@ -282,10 +274,10 @@ fn nothing_encrypted_survives_a_stroke() {
     let mut play = play(FAPI1_ADVANCED);
     play.encryption = Some(KeyEncryption::RsaOaep);
     let right = play.jwt(json!({ "iss": ISSUER, "aud": CLIENT_ID })).compact();
-    assert!(jws::verify(&right, &keys, Alg::ALL, &SIGNED).is_ok_and(|verified| verified.encrypted));
+    assert!(jws::verify(&right, &keys, Alg::ALL, &SIGNED, start()).is_ok_and(|verified| verified.encrypted));
     holds(&damaged(right.as_bytes()), |bytes| {
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(()) };
-        prop_assert!(text == right || jws::verify(text, &keys, Alg::ALL, &SIGNED).is_err(), "{}", text);
+        prop_assert!(text == right || jws::verify(text, &keys, Alg::ALL, &SIGNED, start()).is_err(), "{}", text);
         let _ = jws::unverified(text, keys.decrypter(), &SIGNED);
         Ok(())
     });
@@ -298,10 +290,10 @@ fn a_signature_is_not_found_by_chance() {
     holds(&(parts, "[A-Za-z0-9_.-]{0,80}"), |((header, claims, signature), text)| {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        prop_assert!(jws::verify(&text, &keys, Alg::ALL, &SIGNED).is_err());
+        prop_assert!(jws::verify(&text, &keys, Alg::ALL, &SIGNED, start()).is_err());
         let parts = [header.to_string().into_bytes(), claims.to_string().into_bytes(), signature];
         let compact = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
-        prop_assert!(jws::verify(&compact, &keys, Alg::ALL, &SIGNED).is_err());
+        prop_assert!(jws::verify(&compact, &keys, Alg::ALL, &SIGNED, start()).is_err());
         Ok(())
     });
 }
@@ -406,8 +398,8 @@ fn token_responses_are_read_or_refused() {
 #[test]
 fn introspections_are_read_or_refused() {
     let play = play(FAPI2_SECURITY);
-    let metadata = play.discover().unwrap();
-    let (keys, token) = (play.keys(&metadata).unwrap(), "token".into());
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    let keys = play.keys(&metadata).unwrap();
     let plain = json!({ "active": true, "scope": "accounts", "exp": start().as_second() }).to_string();
     let told = json!({ "active": true });
     let mut jwt = play.jwt(json!({
@@ -417,9 +409,9 @@ fn introspections_are_read_or_refused() {
     let right = jwt.compact();
     holds(&(damaged(plain.as_bytes()), damaged(right.as_bytes())), |(plain, signed)| {
         let (client, world, hint) = (play.client(), play.world(), TokenHint::AccessToken);
-        let call = client.introspect(&metadata, &token, hint, &world).unwrap();
+        let call = client.introspect(&metadata, &tokens, hint, &world).unwrap();
         let _ = play.answer(call, with_body(200, plain));
-        let call = client.introspect_signed(&metadata, &token, hint, keys.clone(), &world).unwrap();
+        let call = client.introspect_signed(&metadata, &tokens, hint, keys.clone(), &world).unwrap();
         let untouched = signed.trim_ascii() == right.as_bytes();
         prop_assert_eq!(play.answer(call, with_body(200, signed)).is_ok(), untouched);
         Ok(())

@@ -22,11 +22,16 @@ use crate::refusal::{self, Reason, Refusal};
 
 type Claims = IdTokenClaims<EmptyAdditionalClaims, CoreGenderClaim>;
 
-const SIGNED: Signed = Signed {
+/// Longest name of a user (OIDC Core §2, `sub`), in characters.
+const SUBJECT_CHARS_MAX: usize = 255;
+
+pub(crate) const SIGNED: Signed = Signed {
+    typ: None,
     format: refusal::ID_TOKEN_FORMAT_INVALID,
     alg: refusal::ID_TOKEN_ALG_MISMATCH,
     kid: refusal::ID_TOKEN_KID_UNTRUSTED,
     signature: refusal::ID_TOKEN_SIGNATURE_INVALID,
+    nbf: refusal::ID_TOKEN_NBF_INVALID,
     encryption_alg: refusal::ID_TOKEN_ENC_MISMATCH,
     encryption: refusal::ID_TOKEN_ENCRYPTION_INVALID,
 };
@@ -94,7 +99,7 @@ pub(crate) fn verify(
     now: Timestamp,
 ) -> Result<Identity, Refusal> {
     let asked = context.asked;
-    let verified = jws::verify(jwt, keys, &asked.id_token_algs, &SIGNED)?;
+    let verified = jws::verify(jwt, keys, &asked.id_token_algs, &SIGNED, now)?;
     token_is_encrypted(verified.encrypted, asked.encrypted)?;
     let (all, alg) = (&verified.claims, verified.alg);
     let claims = claims(all)?;
@@ -105,6 +110,7 @@ pub(crate) fn verify(
     token_is_in_time(&claims, now)?;
     token_is_recent(&claims, asked.id_token_age_seconds_max, now)?;
     token_is_not_from_the_future(&claims, now)?;
+    subject_is_a_name(&claims)?;
     nonce_matches(&claims, asked.nonce.as_ref())?;
     match about {
         About::Code { code, state } => {
@@ -142,6 +148,8 @@ pub(crate) struct Renewed<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) algs: &'a [Alg],
     pub(crate) decrypter: Option<&'a dyn Decrypter>,
+    /// Whether it must be encrypted.
+    pub(crate) encrypted: bool,
 }
 
 /// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user and client as the one of the login,
@@ -153,8 +161,9 @@ pub(crate) fn is_of_the_same_login(
     renewed: &Renewed<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let all = jws::vouched_for(jwt, renewed.decrypter, renewed.algs, &SIGNED)?;
-    let claims = claims(&all)?;
+    let read = jws::vouched_for(jwt, renewed.decrypter, renewed.algs, &SIGNED, now)?;
+    token_is_encrypted(read.encrypted, renewed.encrypted)?;
+    let claims = claims(&read.claims)?;
     issuer_matches(&claims, renewed.issuer)?;
     audience_is_ours(&claims, renewed.client_id)?;
     audience_is_nobody_else(&claims, renewed.client_id)?;
@@ -198,6 +207,13 @@ fn token_is_recent(claims: &Claims, age_seconds_max: i64, now: Timestamp) -> Res
 fn token_is_not_from_the_future(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
     let newest = now.as_second().saturating_add(CLOCK_SKEW_SECONDS);
     refusal::ID_TOKEN_IAT_INVALID.require(claims.issue_time().timestamp() <= newest)
+}
+
+/// OIDC Core §2: at most 255 characters of ASCII, and none that cannot be seen.
+fn subject_is_a_name(claims: &Claims) -> Result<(), Refusal> {
+    let subject = claims.subject().as_str();
+    let shown = subject.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    refusal::ID_TOKEN_SUB_INVALID.require(shown && (1..=SUBJECT_CHARS_MAX).contains(&subject.len()))
 }
 
 /// OIDC Core §3.1.3.7 (11): the nonce of this login, where one was sent. (openidconnect compares digests.)

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use domain::limits::CLOCK_SKEW_SECONDS;
+use domain::limits::{AUTH_BODY_BYTES_MAX, CLOCK_SKEW_SECONDS};
 use domain::world::World;
 use http::{HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -17,7 +17,7 @@ use crate::jws::{self, Signed};
 use crate::keys::KeySet;
 use crate::metadata::{Metadata, endpoint_is_named};
 use crate::refusal::{self, Refusal};
-use crate::token::TokenHint;
+use crate::token::{TokenHint, Tokens};
 use crate::wire::{self, Endpoint};
 
 /// RFC 9701 §4 and §5: the media type that asks for a signed answer.
@@ -26,10 +26,12 @@ const SIGNED_MEDIA_TYPE: &str = "application/token-introspection+jwt";
 const SIGNED_TYPE: &str = "token-introspection+jwt";
 
 const SIGNED: Signed = Signed {
+    typ: Some(SIGNED_TYPE),
     format: refusal::INTROSPECTION_FORMAT_INVALID,
     alg: refusal::INTROSPECTION_ALG_MISMATCH,
     kid: refusal::INTROSPECTION_KID_UNTRUSTED,
     signature: refusal::INTROSPECTION_SIGNATURE_INVALID,
+    nbf: refusal::INTROSPECTION_NBF_INVALID,
     encryption_alg: refusal::INTROSPECTION_FORMAT_INVALID,
     encryption: refusal::INTROSPECTION_FORMAT_INVALID,
 };
@@ -62,12 +64,12 @@ const ENDPOINT: Endpoint =
 pub(crate) fn introspect(
     client: &Client,
     metadata: &Metadata,
-    token: &SecretString,
+    tokens: &Tokens,
     hint: TokenHint,
     world: &World<'_>,
 ) -> Result<Call<Introspection, Refusal>, Refusal> {
     let arrangement = client.security.arrangement_claim.clone();
-    Ok(Call::new(request(client, metadata, token, hint, world)?, move |response, _| {
+    Ok(Call::new(request(client, metadata, tokens, hint, world)?, move |response, _| {
         let body = wire::expect(response, StatusCode::OK, &ENDPOINT)?;
         let body = wire::json_object(&body).ok_or_else(|| refusal::INTROSPECTION_RESPONSE_INVALID.refuse())?;
         introspected(&body, arrangement.as_deref())
@@ -78,19 +80,20 @@ pub(crate) fn introspect(
 pub(crate) fn introspect_signed(
     client: &Client,
     metadata: &Metadata,
-    token: &SecretString,
+    tokens: &Tokens,
     hint: TokenHint,
     keys: KeySet,
     world: &World<'_>,
 ) -> Result<Call<Introspection, Refusal>, Refusal> {
-    let mut request = request(client, metadata, token, hint, world)?;
+    let mut request = request(client, metadata, tokens, hint, world)?;
     request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static(SIGNED_MEDIA_TYPE));
     let (issuer, algs) = (metadata.issuer().to_owned(), metadata.introspection_algs().to_vec());
     let (client_id, arrangement) = (client.client_id.clone(), client.security.arrangement_claim.clone());
     Ok(Call::new(request, move |response, now| {
         let body = wire::expect(response, StatusCode::OK, &ENDPOINT)?;
+        refusal::INTROSPECTION_FORMAT_INVALID.require(body.len() <= AUTH_BODY_BYTES_MAX)?;
         let jwt = std::str::from_utf8(&body).map_err(|_| refusal::INTROSPECTION_FORMAT_INVALID.refuse())?;
-        let verified = jws::verify(jwt.trim_ascii(), &keys, &algs, &SIGNED)?;
+        let verified = jws::verify(jwt.trim_ascii(), &keys, &algs, &SIGNED, now)?;
         answer_has_its_type(verified.typ.as_deref())?;
         issuer_matches(&verified.claims, &issuer)?;
         audience_is_ours(&verified.claims, &client_id)?;
@@ -103,20 +106,22 @@ pub(crate) fn introspect_signed(
 fn request(
     client: &Client,
     metadata: &Metadata,
-    token: &SecretString,
+    tokens: &Tokens,
     hint: TokenHint,
     world: &World<'_>,
 ) -> Result<Request<Bytes>, Refusal> {
+    tokens.are_of(client, metadata)?;
     let url = metadata.introspection_endpoint();
     let url = endpoint_is_named(url, &refusal::METADATA_INTROSPECTION_ENDPOINT_MISSING)?;
-    let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
+    let mut form =
+        vec![("token", hint.of(tokens)?.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
     authenticate(client, metadata, world, &mut form)?;
     Ok(wire::post(url, &form))
 }
 
 /// RFC 9701 §5, §8.1: another kind of JWT of the same server is not taken for an answer.
 fn answer_has_its_type(typ: Option<&str>) -> Result<(), Refusal> {
-    refusal::INTROSPECTION_FORMAT_INVALID.require(typ.is_some_and(|typ| typ.eq_ignore_ascii_case(SIGNED_TYPE)))
+    refusal::INTROSPECTION_FORMAT_INVALID.require(typ == Some(SIGNED_TYPE))
 }
 
 /// RFC 9701 §5: from the server that was asked.
@@ -144,7 +149,7 @@ fn introspected(body: &Map<String, Value>, arrangement: Option<&str>) -> Result<
     let present = |name: &str| body.get(name).filter(|value| !value.is_null());
     let text =
         |name: &str| present(name).map(|value| value.as_str().map(str::to_owned).ok_or_else(invalid)).transpose();
-    let instant = |value: &Value| Timestamp::from_second(value.as_i64()?).ok();
+    let instant = |value: &Value| Timestamp::from_second(wire::whole(value)?).ok();
     Ok(Introspection {
         active: body.get("active").and_then(Value::as_bool).ok_or_else(invalid)?,
         scope: text("scope")?,

@@ -3,6 +3,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::limits::CLOCK_SKEW_SECONDS;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -15,19 +17,36 @@ const JWE_PARTS: usize = 5;
 /// Content encryptions that are taken (RFC 7518 §5.1): those that the ecosystems name.
 const CONTENT_ENCRYPTIONS: [&str; 3] = ["A256GCM", "A128GCM", "A128CBC-HS256"];
 
+/// Types of JWTs that say what they are for (RFC 8725 §3.11): access tokens (RFC 9068), proofs (RFC 9449), ends of sessions
+/// (OIDC Back-Channel Logout), events (RFC 8417), requests (RFC 9101), assertions (RFC 7523) and what is known of a token
+/// (RFC 9701).
+const TYPES: [&str; 7] = [
+    "at+jwt",
+    "dpop+jwt",
+    "logout+jwt",
+    "secevent+jwt",
+    "oauth-authz-req+jwt",
+    "client-authentication+jwt",
+    "token-introspection+jwt",
+];
+
 /// Which refusals a signed object gives: the checks are the same for each, the codes are its own.
 pub(crate) struct Signed {
+    /// The one of [`TYPES`] that it may have.
+    pub(crate) typ: Option<&'static str>,
     pub(crate) format: Reason,
     pub(crate) alg: Reason,
     pub(crate) kid: Reason,
     pub(crate) signature: Reason,
+    pub(crate) nbf: Reason,
     pub(crate) encryption_alg: Reason,
     pub(crate) encryption: Reason,
 }
 
-/// The claims of an object whose signature was checked, with the algorithm it was checked by.
+/// The claims of an object that somebody vouches for, by its signature or by the connection that it came over.
 #[derive(Debug)]
 pub(crate) struct Verified {
+    /// The algorithm that the header gives.
     pub(crate) alg: Alg,
     pub(crate) claims: Map<String, Value>,
     /// The type that the header gives.
@@ -55,7 +74,13 @@ pub(crate) fn sign_with_header(signer: &dyn Signer, header: &Value, claims: &Val
 
 /// Reads a compact JWS: algorithm, key and signature are checked before any claim is looked at. Where we have a key that
 /// others encrypt to, the JWS may come inside a JWE (RFC 7519 §5.2).
-pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed) -> Result<Verified, Refusal> {
+pub(crate) fn verify(
+    compact: &str,
+    keys: &KeySet,
+    algs: &[Alg],
+    signed: &Signed,
+    now: Timestamp,
+) -> Result<Verified, Refusal> {
     let format = || signed.format.refuse();
     let nested = decrypted(compact, keys.decrypter(), signed)?;
     let encrypted = nested.is_some();
@@ -63,12 +88,12 @@ pub(crate) fn verify(compact: &str, keys: &KeySet, algs: &[Alg], signed: &Signed
     let (message, signature) = compact.rsplit_once('.').ok_or_else(format)?;
     let (header, payload) = message.split_once('.').ok_or_else(format)?;
     let header = object(header).ok_or_else(format)?;
-    nothing_else_must_be_understood(&header, signed)?;
+    let alg = taken_header(&header, algs, signed)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| format())?;
-    let alg = allowed_alg(&header, algs, &signed.alg)?;
     signature_fits(message, &signature, &keys.fitting(key_id(&header, signed)?, alg), signed)?;
-    let typ = header.get("typ").and_then(Value::as_str).map(str::to_owned);
-    Ok(Verified { alg, claims: object(payload).ok_or_else(format)?, typ, encrypted })
+    let claims = object(payload).ok_or_else(format)?;
+    time_has_come(&claims, signed, now)?;
+    Ok(Verified { alg, claims, typ: typ(&header), encrypted })
 }
 
 /// What a JWS claims, without its signature: for what came over a connection that vouches for it.
@@ -89,16 +114,30 @@ pub(crate) fn vouched_for(
     decrypter: Option<&dyn Decrypter>,
     algs: &[Alg],
     signed: &Signed,
-) -> Result<Map<String, Value>, Refusal> {
+    now: Timestamp,
+) -> Result<Verified, Refusal> {
     let nested = decrypted(compact, decrypter, signed)?;
+    let encrypted = nested.is_some();
     let compact = nested.as_deref().map_or(compact, String::as_str);
     let mut parts = compact.split('.');
     let (header, payload, signature) = (parts.next().and_then(object), parts.next().and_then(object), parts.next());
     let (Some(header), Some(claims), Some(_), None) = (header, payload, signature, parts.next()) else {
         return Err(signed.format.refuse());
     };
-    allowed_alg(&header, algs, &signed.alg)?;
-    Ok(claims)
+    let alg = taken_header(&header, algs, signed)?;
+    time_has_come(&claims, signed, now)?;
+    Ok(Verified { alg, claims, typ: typ(&header), encrypted })
+}
+
+/// What is looked at in every header before a key is.
+fn taken_header(header: &Map<String, Value>, algs: &[Alg], signed: &Signed) -> Result<Alg, Refusal> {
+    nothing_else_must_be_understood(header, signed)?;
+    type_is_not_of_another(header, signed)?;
+    allowed_alg(header, algs, &signed.alg)
+}
+
+fn typ(header: &Map<String, Value>) -> Option<String> {
+    header.get("typ").and_then(Value::as_str).map(str::to_ascii_lowercase)
 }
 
 /// The JWS inside a JWE; nothing where the text is no JWE or we have no key to open one.
@@ -129,6 +168,21 @@ fn encryption_is_ours(header: &Map<String, Value>, decrypter: &dyn Decrypter, si
 /// RFC 7515 §4.1.11, RFC 7516 §4.1.13: an extension that must be understood and is not. We understand none.
 fn nothing_else_must_be_understood(header: &Map<String, Value>, signed: &Signed) -> Result<(), Refusal> {
     signed.format.require(!header.contains_key("crit"))
+}
+
+/// RFC 8725 §3.11, §3.12: what says that it is of another kind is not taken for this one. Many servers say nothing, or `JWT`;
+/// the long form of a media type says the same (RFC 7515 §4.1.9).
+fn type_is_not_of_another(header: &Map<String, Value>, signed: &Signed) -> Result<(), Refusal> {
+    let named = typ(header).unwrap_or_default();
+    let named = named.strip_prefix("application/").unwrap_or(&named);
+    signed.format.require(signed.typ == Some(named) || !TYPES.contains(&named))
+}
+
+/// RFC 7519 §4.1.5: not before its time, where it has one. Clocks differ a little and no more.
+fn time_has_come(claims: &Map<String, Value>, signed: &Signed, now: Timestamp) -> Result<(), Refusal> {
+    let newest = now.as_second().saturating_add(CLOCK_SKEW_SECONDS);
+    let nbf = claims.get("nbf").filter(|nbf| !nbf.is_null());
+    signed.nbf.require(nbf.is_none_or(|nbf| nbf.as_f64().is_some_and(|nbf| nbf <= newest as f64)))
 }
 
 /// RFC 8725 §3.1: only an algorithm that is both announced and allowed; never `none`, never what the header likes.

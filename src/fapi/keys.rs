@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::profile::{Alg, KeyEncryption};
 use crate::refusal::{self, Refusal};
+use crate::wire;
 
 /// Most keys that are read from one key set.
 pub const KEYS_MAX: usize = 64;
@@ -263,7 +264,7 @@ impl KeySet {
     /// and never make the others unusable; so are keys beyond [`KEYS_MAX`].
     pub fn parse(document: &[u8]) -> Result<Self, Refusal> {
         let invalid = || refusal::JWKS_BODY_INVALID.refuse();
-        let document: Value = serde_json::from_slice(document).map_err(|_| invalid())?;
+        let document = wire::json_object(document).ok_or_else(invalid)?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or_else(invalid)?;
         Ok(Self { keys: keys.iter().take(KEYS_MAX).filter_map(public_key).collect(), decrypter: None })
     }

@@ -188,11 +188,9 @@ struct Published {
     authorization_endpoint: Option<AuthUrl>,
     #[serde(flatten)]
     direct: Endpoints,
-    #[serde(default)]
-    mtls_endpoint_aliases: Endpoints,
+    mtls_endpoint_aliases: Option<Endpoints>,
     jwks_uri: Option<JsonWebKeySetUrl>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
+    authorization_response_iss_parameter_supported: Option<bool>,
     id_token_signing_alg_values_supported: Option<Vec<String>>,
     authorization_signing_alg_values_supported: Option<Vec<String>>,
     introspection_signing_alg_values_supported: Option<Vec<String>>,
@@ -241,7 +239,8 @@ impl Endpoints {
 impl Published {
     fn resolve(self, issuer: IssuerUrl, security: &Security) -> Result<Metadata, Refusal> {
         let direct = self.direct;
-        let called = if security.uses_mtls() { self.mtls_endpoint_aliases.or(direct.clone()) } else { direct.clone() };
+        let aliases = self.mtls_endpoint_aliases.filter(|_| security.uses_mtls()).unwrap_or_default();
+        let called = aliases.or(direct.clone());
         let token_endpoint = endpoint_is_named(called.token_endpoint, &refusal::METADATA_TOKEN_ENDPOINT_MISSING)?;
         Ok(Metadata {
             issuer,
@@ -258,7 +257,7 @@ impl Published {
             registration_endpoint: called.registration_endpoint,
             cdr_arrangement_revocation_endpoint: called.cdr_arrangement_revocation_endpoint,
             jwks_uri: self.jwks_uri,
-            issuer_parameter_announced: self.authorization_response_iss_parameter_supported,
+            issuer_parameter_announced: self.authorization_response_iss_parameter_supported == Some(true),
             id_token_algs: usable(self.id_token_signing_alg_values_supported, security),
             jarm_algs: usable(self.authorization_signing_alg_values_supported, security),
             introspection_algs: usable(self.introspection_signing_alg_values_supported, security),

@@ -4,6 +4,7 @@
 //! value of [`Security`], not a branch.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use domain::limits;
 use serde::{Deserialize, Serialize};
@@ -293,7 +294,8 @@ pub struct Security {
     pub request_object_seconds: i64,
     /// How far `nbf` is set back, in seconds, so that a server whose clock is late accepts what we sign.
     pub not_before_seconds: i64,
-    /// Longest accepted lifetime of a `request_uri`, in seconds.
+    /// Longest accepted lifetime of a `request_uri`, in seconds. FAPI 2.0 has less than 600 (Security Profile §5.3.2.2);
+    /// before it there was no limit (RFC 9126 §2.2), and the login has one of its own.
     pub request_uri_seconds_max: i64,
     /// Greatest accepted age of an ID token, in seconds.
     pub id_token_age_seconds_max: i64,
@@ -356,6 +358,8 @@ pub struct Settings {
     pub token_delivery: Option<TokenDelivery>,
     /// [`Security::registration`].
     pub registration: Option<RegistrationForm>,
+    /// [`Security::request_uri_seconds_max`].
+    pub request_uri_seconds_max: Option<NonZeroU32>,
 }
 
 impl Settings {
@@ -379,6 +383,9 @@ impl Settings {
             id_token_encryption: self.id_token_encryption.unwrap_or(base.id_token_encryption),
             token_delivery: self.token_delivery.unwrap_or(base.token_delivery),
             registration: self.registration.unwrap_or(base.registration),
+            request_uri_seconds_max: self
+                .request_uri_seconds_max
+                .map_or(base.request_uri_seconds_max, |seconds| seconds.get().into()),
             ..base
         })
     }
@@ -423,6 +430,7 @@ pub const FAPI1_ADVANCED: Security = Security {
     response: ResponseForm::Hybrid,
     issuer_parameter: IssuerParameter::IfAnnounced,
     algs: Cow::Borrowed(&[Alg::Ps256, Alg::Es256]),
+    request_uri_seconds_max: 3600,
     ..FAPI2_SECURITY
 };
 
@@ -433,6 +441,7 @@ pub const OAUTH_PKCE: Security = Security {
     client_auth: ClientAuth::TlsClientAuth,
     binding: TokenBinding::Unbound,
     granted_scope: GrantedScope::Any,
+    request_uri_seconds_max: 3600,
     ..FAPI2_SECURITY
 };
 
@@ -446,8 +455,10 @@ mod tests {
             assert!((1..=300).contains(&profile.client_assertion_seconds));
             assert!(profile.request_object_seconds + profile.not_before_seconds <= 3600);
             assert!((1..=60).contains(&profile.not_before_seconds));
-            assert!(profile.request_uri_seconds_max <= 600);
         }
+        let request_uris =
+            [FAPI2_SECURITY, FAPI2_MESSAGE_SIGNING, FAPI1_ADVANCED, OAUTH_PKCE].map(|p| p.request_uri_seconds_max);
+        assert_eq!(request_uris, [600, 600, 3600, 3600]);
     }
 
     #[test]
@@ -492,7 +503,8 @@ mod tests {
                  "binding": "dpop", "audience": "token_endpoint", "algs": ["PS256"], "acr_values": ["a"],
                  "issuer_parameter": "required", "intent_claim": "openbanking_intent_id",
                  "token_delivery": "ping", "registration": "jose", "acr_required": true, "duration_claim": "d",
-                 "arrangement_claim": "a", "granted_scope": "any", "id_token_encryption": "required" }"#,
+                 "arrangement_claim": "a", "granted_scope": "any", "id_token_encryption": "required",
+                 "request_uri_seconds_max": 90 }"#,
         );
         let expected = Security {
             request: RequestForm::SignedJar,
@@ -511,6 +523,7 @@ mod tests {
             id_token_encryption: IdTokenEncryption::Required,
             token_delivery: TokenDelivery::Ping,
             registration: RegistrationForm::Jose,
+            request_uri_seconds_max: 90,
             ..FAPI1_ADVANCED
         };
         assert_eq!(own, Some(expected));

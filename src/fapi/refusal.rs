@@ -170,6 +170,9 @@ reasons! {
     CLIENT_REGISTRATION_ACCESS_TOKEN_MISSING = "client.registration_access_token.missing", "RFC 7592 §2", Operator,
         "the server gave no token to manage the registration with, and none of our own is shown";
 
+    CLIENT_CLIENT_ID_MISMATCH = "client.client_id.mismatch", "RFC 6749 §4.1.3, §6; RFC 7009 §2.1", Operator,
+        "the code, the tokens or the login were issued to another client of ours";
+
     METADATA_CONFIGURED_ISSUER_INVALID = "metadata.configured_issuer.invalid", "OIDC Discovery §3; RFC 8414 §2", Operator,
         "the configured issuer is not an https URL without query and fragment";
     METADATA_STATUS_INVALID = "metadata.status.invalid", "OIDC Discovery §4.2; RFC 8414 §3.2", Bank,
@@ -311,6 +314,12 @@ reasons! {
         "the signed authorization response has no expiry";
     JARM_EXP_EXPIRED = "jarm.exp.expired", "JARM §2.4", Nobody,
         "the signed authorization response has expired";
+    JARM_EXP_INVALID = "jarm.exp.invalid", "JARM §2.1", Bank,
+        "the signed authorization response lives longer than ten minutes";
+    JARM_NBF_INVALID = "jarm.nbf.invalid", "RFC 7519 §4.1.5", Bank,
+        "the time of the signed authorization response has not come";
+    JARM_CLAIMS_INVALID = "jarm.claims.invalid", "JARM §2.1; RFC 6749 §4.1.2", Bank,
+        "a parameter of the signed authorization response is not text";
 
     CIBA_STATUS_INVALID = "ciba.status.invalid", "OIDC CIBA Core §7.3", Bank,
         "the authentication request was not answered with status 200";
@@ -413,6 +422,9 @@ reasons! {
     ID_TOKEN_IAT_EXPIRED = "id_token.iat.expired", "OIDC Core §3.1.3.7 (10)", Bank, "the ID token was issued too long ago";
     ID_TOKEN_IAT_INVALID = "id_token.iat.invalid", "OIDC Core §3.1.3.7 (10)", Bank,
         "the ID token was issued in the future";
+    ID_TOKEN_NBF_INVALID = "id_token.nbf.invalid", "RFC 7519 §4.1.5", Bank, "the time of the ID token has not come";
+    ID_TOKEN_SUB_INVALID = "id_token.sub.invalid", "OIDC Core §2", Bank,
+        "the subject is longer than 255 characters or is not plain ASCII";
     ID_TOKEN_NONCE_MISMATCH = "id_token.nonce.mismatch", "OIDC Core §3.1.3.7 (11)", Nobody,
         "the ID token belongs to another login";
     ID_TOKEN_AT_HASH_MISMATCH = "id_token.at_hash.mismatch", "OIDC Core §3.1.3.8", Bank,
@@ -466,6 +478,7 @@ reasons! {
         "the call is not from the bank that holds the data";
     WITHDRAWAL_AUD_MISMATCH = "withdrawal.aud.mismatch", "RFC 7523 §3 (3)", Nobody, "the call is meant for somebody else";
     WITHDRAWAL_EXP_EXPIRED = "withdrawal.exp.expired", "RFC 7523 §3 (4)", Nobody, "the call has no expiry or has expired";
+    WITHDRAWAL_NBF_INVALID = "withdrawal.nbf.invalid", "RFC 7523 §3 (5)", Nobody, "the time of the call has not come";
     WITHDRAWAL_JTI_MISSING = "withdrawal.jti.missing", "CDR Client Authentication; RFC 7523 §3 (7)", Nobody,
         "the call has no name by which it could be told from its repetition";
     WITHDRAWAL_ARRANGEMENT_MISSING = "withdrawal.cdr_arrangement_id.missing", "CDR Arrangement Revocation End Point",
@@ -491,6 +504,8 @@ reasons! {
         "the introspection response is meant for another client";
     INTROSPECTION_IAT_EXPIRED = "introspection.iat.expired", "RFC 9701 §5", Nobody,
         "the introspection response was not made now";
+    INTROSPECTION_NBF_INVALID = "introspection.nbf.invalid", "RFC 7519 §4.1.5", Nobody,
+        "the time of the introspection response has not come";
     INTROSPECTION_RESPONSE_INVALID = "introspection.response.invalid", "RFC 7662 §2.2", Bank,
         "the answer does not say whether the token is active, or a member is not of the type it must have";
 }

@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
+use crate::client::Client;
+use crate::ecosystems::cdr;
 use crate::keys::{SignError, Signer};
 use crate::metadata::{self, Document, Environment};
 use crate::profile::{
@@ -15,7 +18,8 @@ use crate::profile::{
 use crate::refusal::{Refusal, reasons};
 use crate::request::AuthorizationRequest;
 use crate::testing::{
-    CLIENT_ID, Hand, INTENT, Jwt, Play, Query, Reply, drop_parameter, empty_reply, play, set, start, token_reply,
+    ACCESS_TOKEN, CLIENT_ID, Hand, INTENT, Jwt, Play, Query, REDIRECT_URI, Reply, drop_parameter, empty_reply, play,
+    set, start, token_reply,
 };
 use crate::token::{TokenHint, Tokens};
 
@@ -171,6 +175,14 @@ fn hybrid_rows() -> Vec<Row> {
                 jwt.claims["openbanking_intent_id"] = json!("consent-43");
             }),
         ),
+        // Each of the two ID tokens is held to everything.
+        refused(
+            "id_token.openbanking_intent_id.mismatch",
+            uk().id_token(|jwt| {
+                jwt.claims["openbanking_intent_id"] = json!("consent-43");
+            }),
+        ),
+        refused("id_token.acr.mismatch", uk().front(|jwt| jwt.claims["acr"] = json!("urn:openbanking:psd2:ca"))),
         refused("id_token.acr.missing", uk().id_token(|jwt| jwt.without("acr"))),
         refused("id_token.acr.mismatch", uk().id_token(|jwt| jwt.claims["acr"] = json!("urn:openbanking:psd2:ca"))),
     ]
@@ -183,6 +195,10 @@ fn encryption_rows() -> Vec<Row> {
     let sha_256 = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().alg = josekit::jwe::RSA_OAEP_256;
     let content = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().header.set_content_encryption("A192GCM");
     let zipped = |jwt: &mut Jwt| jwt.envelope.as_mut().unwrap().header.set_compression("DEF");
+    let critical = |jwt: &mut Jwt| {
+        let header = &mut jwt.envelope.as_mut().unwrap().header;
+        header.set_claim("crit", Some(json!(["exp"]))).unwrap();
+    };
     let stranger = |jwt: &mut Jwt| {
         let other = josekit::jwk::Jwk::generate_rsa_key(2048).unwrap();
         jwt.envelope.as_mut().unwrap().key = other.to_public_key().unwrap().into();
@@ -195,6 +211,8 @@ fn encryption_rows() -> Vec<Row> {
         refused("id_token.enc.mismatch", front().front(sha_256)),
         refused("id_token.enc.mismatch", front().front(content)),
         refused("id_token.format.invalid", front().front(zipped)),
+        refused("id_token.format.invalid", front().front(critical)),
+        refused("jarm.format.invalid", signed().jarm(critical)),
         refused("id_token.encryption.invalid", front().front(stranger)),
         refused("id_token.signature.invalid", front().front(|jwt| jwt.hand = Hand::Nobody)),
         refused("jarm.enc.mismatch", signed().jarm(rsa1_5)),
@@ -252,7 +270,7 @@ fn introspection_rows() -> Vec<Row> {
     let play = plain();
     let (metadata, tokens) = play.run_with_metadata().unwrap();
     let ask = |status: u16, body: Value| {
-        let call = play.client().introspect(&metadata, &tokens.access_token, TokenHint::AccessToken, &play.world());
+        let call = play.client().introspect(&metadata, &tokens, TokenHint::AccessToken, &play.world());
         play.answer(call.unwrap(), Reply::new(status, body)).unwrap_err()
     };
     let none = plain().metadata(|reply| {
@@ -260,7 +278,7 @@ fn introspection_rows() -> Vec<Row> {
         reply.without("mtls_endpoint_aliases");
     });
     let metadata = none.discover().unwrap();
-    let nowhere = none.client().introspect(&metadata, &tokens.access_token, TokenHint::AccessToken, &none.world());
+    let nowhere = none.client().introspect(&metadata, &tokens, TokenHint::AccessToken, &none.world());
     vec![
         ("metadata.introspection_endpoint.missing", nowhere.map(drop).unwrap_err()),
         ("introspection.status.invalid", ask(500, json!({}))),
@@ -379,6 +397,9 @@ fn jwks_rows() -> Vec<Row> {
         jwks("jwks.status.invalid", |reply| reply.status = 500),
         jwks("jwks.body.invalid", |reply| reply.raw = Some(Vec::new())),
         jwks("jwks.body.invalid", |reply| reply.body = json!({ "keys": {} })),
+        jwks("jwks.body.invalid", |reply| {
+            reply.body["padding"] = "x".repeat(domain::limits::AUTH_BODY_BYTES_MAX).into();
+        }),
     ]
 }
 
@@ -463,9 +484,17 @@ fn jarm_rows() -> Vec<Row> {
         jarm("jarm.aud.missing", |jwt| jwt.without("aud")),
         jarm_claim("jarm.aud.mismatch", "aud", json!("tpp-2")),
         jarm_claim("jarm.aud.mismatch", "aud", json!(["tpp-2"])),
+        jarm_claim("jarm.aud.mismatch", "aud", json!([])),
         jarm("jarm.exp.missing", |jwt| jwt.without("exp")),
         jarm_claim("jarm.exp.expired", "exp", json!(past)),
         jarm_claim("jarm.exp.expired", "exp", json!("soon")),
+        jarm_claim("jarm.exp.invalid", "exp", json!(past + 661)),
+        jarm_claim("jarm.nbf.invalid", "nbf", json!(past + 61)),
+        jarm_claim("jarm.nbf.invalid", "nbf", json!("soon")),
+        jarm_claim("jarm.claims.invalid", "error", json!(7)),
+        jarm_claim("jarm.claims.invalid", "state", json!(["x"])),
+        jarm_claim("jarm.claims.invalid", "code", json!({})),
+        jarm("jarm.format.invalid", |jwt| jwt.header["typ"] = json!("oauth-authz-req+jwt")),
         jarm_claim("callback.state.mismatch", "state", json!("of-another-login")),
         jarm("callback.state.missing", |jwt| jwt.without("state")),
         jarm_claim("callback.parameter.invalid", "error", json!("access_denied")),
@@ -494,6 +523,7 @@ fn token_rows() -> Vec<Row> {
         token_member("token.expires_in.invalid", "expires_in", json!(-1)),
         token_member("token.expires_in.invalid", "expires_in", json!(i64::MAX)),
         token_member("token.expires_in.invalid", "expires_in", json!("300")),
+        token_member("token.expires_in.invalid", "expires_in", json!(300.5)),
         token_member("token.refresh_token.invalid", "refresh_token", json!("")),
         token_member("token.refresh_token.invalid", "refresh_token", json!("a\nb")),
         token("token.id_token.missing", |reply| reply.without("id_token")),
@@ -505,6 +535,17 @@ fn id_token_rows() -> Vec<Row> {
     vec![
         id_token("id_token.format.invalid", |jwt| jwt.header["crit"] = json!(["b64"])),
         id_token("id_token.format.invalid", |jwt| jwt.header["kid"] = json!(7)),
+        id_token("id_token.format.invalid", |jwt| jwt.header["typ"] = json!("at+jwt")),
+        id_token("id_token.format.invalid", |jwt| jwt.header["typ"] = json!("application/DPoP+JWT")),
+        id_token("id_token.format.invalid", |jwt| jwt.header["typ"] = json!("logout+jwt")),
+        refused(
+            "id_token.kid.untrusted",
+            plain().jwks(|reply| {
+                for key in reply.body["keys"].as_array_mut().unwrap() {
+                    key.as_object_mut().unwrap().remove("kid");
+                }
+            }),
+        ),
         id_token("id_token.format.invalid", |jwt| jwt.claims = json!("claims")),
         token_member("id_token.format.invalid", "id_token", json!("not.a-jws")),
         token_member("id_token.format.invalid", "id_token", json!("e.n.c.r.ypted")),
@@ -536,6 +577,12 @@ fn id_token_rows() -> Vec<Row> {
         claim("id_token.exp.expired", "exp", json!(now)),
         claim("id_token.iat.expired", "iat", json!(now - 601)),
         claim("id_token.iat.invalid", "iat", json!(now + 61)),
+        claim("id_token.nbf.invalid", "nbf", json!(now + 61)),
+        claim("id_token.nbf.invalid", "nbf", json!("soon")),
+        claim("id_token.sub.invalid", "sub", json!("x".repeat(256))),
+        claim("id_token.sub.invalid", "sub", json!("")),
+        claim("id_token.sub.invalid", "sub", json!("a\u{7}b")),
+        claim("id_token.sub.invalid", "sub", json!("Zoë")),
         claim("id_token.nonce.mismatch", "nonce", json!("of-another-login")),
         claim("id_token.at_hash.mismatch", "at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
     ]
@@ -545,9 +592,9 @@ fn id_token_rows() -> Vec<Row> {
 fn later_rows() -> Vec<Row> {
     let play = plain();
     let (metadata, tokens) = play.run_with_metadata().unwrap();
-    let refresh = |reply| play.answer(play.client().refresh(&metadata, &tokens, &play.world()).unwrap(), reply);
+    let refresh = |reply| play.refresh(&metadata, &tokens, reply);
     let revoke = |reply| {
-        let call = play.client().revoke(&metadata, &tokens.access_token, TokenHint::AccessToken, &play.world());
+        let call = play.client().revoke(&metadata, &tokens, TokenHint::AccessToken, &play.world());
         play.answer(call.unwrap(), reply).unwrap_err()
     };
     let mut burnt = empty_reply(0);
@@ -572,9 +619,9 @@ fn later_rows() -> Vec<Row> {
         reply.body["id_token"] = json!(jwt);
         refresh(reply).unwrap_err()
     };
-    let unsigned = |alg: &str| {
+    let headed = |name: &str, value: Value| {
         let mut jwt = play.jwt(play.id_token_claims(&Map::new()));
-        jwt.header["alg"] = json!(alg);
+        jwt.header[name] = value;
         readable(&jwt.compact())
     };
     let details = |details: Value| {
@@ -585,15 +632,15 @@ fn later_rows() -> Vec<Row> {
     let mut dpop = token_reply();
     dpop.body["token_type"] = json!("dpop");
     let without_refresh = Tokens { refresh_token: None, ..tokens.clone() };
-    let nothing_to_refresh = play.client().refresh(&metadata, &without_refresh, &play.world()).map(drop).unwrap_err();
+    let nothing_to_refresh = play.client().refresh(&metadata, &without_refresh, &play.world()).unwrap_err();
+    let nothing_to_revoke = play.client().revoke(&metadata, &without_refresh, TokenHint::RefreshToken, &play.world());
 
     let closed = plain().metadata(|reply| {
         reply.without("revocation_endpoint");
         reply.without("mtls_endpoint_aliases");
     });
     let (closed_metadata, _) = closed.run_with_metadata().unwrap();
-    let nowhere =
-        closed.client().revoke(&closed_metadata, &tokens.access_token, TokenHint::AccessToken, &closed.world());
+    let nowhere = closed.client().revoke(&closed_metadata, &tokens, TokenHint::AccessToken, &closed.world());
 
     vec![
         ("token.grant.refused", refresh(burnt).unwrap_err()),
@@ -608,39 +655,79 @@ fn later_rows() -> Vec<Row> {
         ("id_token.exp.expired", again("exp", json!(1))),
         ("id_token.claims.invalid", again("exp", json!("tomorrow"))),
         ("id_token.iat.missing", again("iat", Value::Null)),
-        ("id_token.alg.mismatch", unsigned("none")),
-        ("id_token.alg.mismatch", unsigned("RS256")),
+        ("id_token.nbf.invalid", again("nbf", json!(start().as_second() + 61))),
+        ("id_token.format.invalid", headed("crit", json!(["exp"]))),
+        ("id_token.format.invalid", headed("typ", json!("at+jwt"))),
+        ("id_token.alg.mismatch", headed("alg", json!("none"))),
+        ("id_token.alg.mismatch", headed("alg", json!("RS256"))),
         ("id_token.format.invalid", readable("not a token")),
         ("token.authorization_details.mismatch", details(json!([{ "type": "payment_initiation" }]))),
         ("token.authorization_details.invalid", details(json!("x"))),
         ("token.refresh_token.missing", nothing_to_refresh),
+        ("token.refresh_token.missing", nothing_to_revoke.unwrap_err()),
         ("metadata.revocation_endpoint.missing", nowhere.map(drop).unwrap_err()),
         ("revocation.status.invalid", revoke(empty_reply(503))),
         ("revocation.token.refused", revoke(unsupported)),
     ]
 }
 
-/// A code is never sent to a server that did not issue it.
+/// What a server issued to a client is shown to no other server, and by no other client.
 fn mix_up_rows() -> Vec<Row> {
+    let play = cdr();
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    let mut other = crate::testing::metadata_document(Alg::Es256);
+    other["issuer"] = json!("https://other.example");
+    let other = other.to_string();
+    let other =
+        metadata::Metadata::parse(other.as_bytes(), "https://other.example", Environment::Production, &play.security);
+    let (elsewhere, us) = (other.unwrap(), play.client());
+    let somebody = Client::new(play.security.clone(), "tpp-2", REDIRECT_URI, play.signer.clone());
+    let code = || {
+        let keys = play.keys(&metadata).unwrap();
+        play.come_back(play.push(&metadata).unwrap().login, &keys).unwrap()
+    };
+    let mut rows = Vec::new();
+    for (row, client, server) in
+        [("metadata.issuer.mismatch", &us, &elsewhere), ("client.client_id.mismatch", &somebody, &metadata)]
+    {
+        let (hint, world) = (TokenHint::AccessToken, play.world());
+        let keys = crate::keys::KeySet::empty();
+        rows.extend(
+            [
+                client.redeem(server, code(), &world).map(drop),
+                client.refresh(server, &tokens, &world).map(drop),
+                client.revoke(server, &tokens, hint, &world).map(drop),
+                client.revoke_arrangement(server, &tokens, &world).map(drop),
+                client.introspect(server, &tokens, hint, &world).map(drop),
+                client.introspect_signed(server, &tokens, hint, keys, &world).map(drop),
+            ]
+            .map(|shown| (row, shown.unwrap_err())),
+        );
+    }
+    let request = http::Request::get("https://rs.example/accounts").body(bytes::Bytes::new()).unwrap();
+    let shown = somebody.resource(request, &tokens, &play.world()).map(drop);
+    rows.push(("client.client_id.mismatch", shown.unwrap_err()));
+    rows
+}
+
+/// RFC 6749 §6: a server that gives a new refresh token takes the old one for used, whatever else it answers.
+#[test]
+fn a_refresh_token_that_came_with_a_refused_answer_is_kept() {
     let play = plain();
-    let metadata = play.discover().unwrap();
-    let keys = play.keys(&metadata).unwrap();
-    let login = play.push(&metadata).unwrap().login;
-    let code = play.come_back(login, &keys).unwrap();
-    let other = json!({
-        "issuer": "https://other.example",
-        "authorization_endpoint": "https://other.example/authorize",
-        "token_endpoint": "https://other.example/token",
-        "pushed_authorization_request_endpoint": "https://other.example/par",
-    });
-    let other = metadata::Metadata::parse(
-        other.to_string().as_bytes(),
-        "https://other.example",
-        Environment::Production,
-        &FAPI2_SECURITY,
-    );
-    let redeemed = play.client().redeem(&other.unwrap(), code, &play.world());
-    vec![("metadata.issuer.mismatch", redeemed.map(drop).unwrap_err())]
+    let (metadata, tokens) = play.run_with_metadata().unwrap();
+    for (rotated, next) in [(json!("rotated"), "rotated"), (Value::Null, "refresh-1"), (json!("a\nb"), "refresh-1")] {
+        let mut reply = token_reply();
+        reply.body["scope"] = json!("openid accounts payments");
+        reply.body["access_token"] = json!("of-another");
+        reply.body["refresh_token"] = rotated;
+        let call = play.client().refresh(&metadata, &tokens, &play.world()).unwrap();
+        let unusable = play.answer(call, reply).unwrap().granted().unwrap_err();
+        assert_eq!(unusable.refusal.code, "token.scope.mismatch");
+        assert_eq!(unusable.kept.refresh_token.as_ref().unwrap().expose_secret(), next);
+        assert_eq!(unusable.kept.access_token.expose_secret(), ACCESS_TOKEN);
+        assert!(!format!("{unusable:?}").contains(next));
+        assert!(play.refresh(&metadata, &unusable.kept, token_reply()).is_ok());
+    }
 }
 
 #[test]

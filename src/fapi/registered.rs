@@ -147,6 +147,8 @@ fn every_choice_of_the_profile_is_registered() {
             "authorization_signed_response_alg": "PS256",
             "id_token_encrypted_response_alg": "RSA-OAEP",
             "id_token_encrypted_response_enc": "A256GCM",
+            "authorization_encrypted_response_alg": "RSA-OAEP",
+            "authorization_encrypted_response_enc": "A256GCM",
             "dpop_bound_access_tokens": true,
             "jwks": jwks,
             "backchannel_token_delivery_mode": "ping",
@@ -373,6 +375,8 @@ fn granted_rows() -> Vec<Row> {
         ("registration.signing_algs.mismatch", &FAPI2_MESSAGE_SIGNING, "authorization_signed_response_alg"),
         ("registration.encryption_algs.mismatch", &FAPI1_ADVANCED, "id_token_encrypted_response_alg"),
         ("registration.encryption_algs.mismatch", &FAPI1_ADVANCED, "id_token_encrypted_response_enc"),
+        ("registration.encryption_algs.mismatch", &FAPI2_MESSAGE_SIGNING, "authorization_encrypted_response_alg"),
+        ("registration.encryption_algs.mismatch", &FAPI2_MESSAGE_SIGNING, "authorization_encrypted_response_enc"),
         ("registration.token_binding.mismatch", &FAPI2_SECURITY, "tls_client_certificate_bound_access_tokens"),
         ("registration.token_binding.mismatch", &dpop, "dpop_bound_access_tokens"),
     ] {

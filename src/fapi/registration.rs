@@ -85,8 +85,13 @@ const SIGNING: [&str; 5] = [
     "authorization_signed_response_alg",
     "backchannel_authentication_request_signing_alg",
 ];
-/// Members about encryption.
-const ENCRYPTION: [&str; 2] = ["id_token_encrypted_response_alg", "id_token_encrypted_response_enc"];
+/// Members about encryption (OIDC Registration §2, JARM §3).
+const ENCRYPTION: [&str; 4] = [
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "authorization_encrypted_response_alg",
+    "authorization_encrypted_response_enc",
+];
 /// Members that bind tokens (RFC 8705 §3.4, RFC 9449 §5.2): silence means that they are not bound.
 const BINDING: [&str; 2] = ["tls_client_certificate_bound_access_tokens", "dpop_bound_access_tokens"];
 
@@ -217,7 +222,8 @@ impl Registrar {
         Self { security, signer, encryption: None }
     }
 
-    /// The same for a client that ID tokens are encrypted to ([`crate::keys::Decrypter::alg`]).
+    /// The same for a client that ID tokens are encrypted to, and signed responses where they come so
+    /// ([`crate::keys::Decrypter::alg`]). [`Description::more`] takes a member back that a server does not want.
     pub fn encrypted(self, alg: KeyEncryption) -> Self {
         Self { encryption: Some(alg), ..self }
     }
@@ -314,8 +320,11 @@ impl Registrar {
         add("id_token_signed_response_alg", self.theirs(metadata.id_token_algs()));
         let jarm = (security.response == ResponseForm::Jarm).then(|| self.theirs(metadata.jarm_algs())).flatten();
         add("authorization_signed_response_alg", jarm);
-        add("id_token_encrypted_response_alg", self.encryption.map(|alg| alg.as_str().into()));
-        add("id_token_encrypted_response_enc", self.encryption.map(|_| CONTENT_ENCRYPTION.into()));
+        let responses = (security.response == ResponseForm::Jarm).then_some("authorization_encrypted_response");
+        for what in ["id_token_encrypted_response"].into_iter().chain(responses) {
+            add(&format!("{what}_alg"), self.encryption.map(|alg| alg.as_str().into()));
+            add(&format!("{what}_enc"), self.encryption.map(|_| CONTENT_ENCRYPTION.into()));
+        }
         let bound = |binding| (security.binding == binding).then_some(Value::from(true));
         add("tls_client_certificate_bound_access_tokens", bound(TokenBinding::Mtls));
         add("dpop_bound_access_tokens", bound(TokenBinding::Dpop));
@@ -507,7 +516,7 @@ fn signing_algs_were_granted(body: &Map<String, Value>, asked: &Map<String, Valu
     refusal::REGISTRATION_SIGNING_ALGS_MISMATCH.require(SIGNING.iter().all(|name| equal(body, asked, name)))
 }
 
-/// OIDC Registration §2: what is encrypted to us is encrypted in the one way that we open.
+/// OIDC Registration §2, JARM §3: what is encrypted to us is encrypted in the one way that we open.
 fn encryption_algs_were_granted(body: &Map<String, Value>, asked: &Map<String, Value>) -> Result<(), Refusal> {
     refusal::REGISTRATION_ENCRYPTION_ALGS_MISMATCH.require(ENCRYPTION.iter().all(|name| equal(body, asked, name)))
 }
@@ -537,7 +546,7 @@ fn client_is_the_same(client_id: &str, known: Option<&Registered>) -> Result<(),
 
 /// RFC 7591 §3.2.1: seconds, where the server says.
 fn issued_at(body: &Map<String, Value>) -> Result<Option<Timestamp>, Refusal> {
-    let instant = |value: &Value| value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let instant = |value: &Value| wire::whole(value).and_then(|seconds| Timestamp::from_second(seconds).ok());
     let invalid = || refusal::REGISTRATION_RESPONSE_INVALID.refuse();
     present(body, "client_id_issued_at").map(|value| instant(value).ok_or_else(invalid)).transpose()
 }

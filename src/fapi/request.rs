@@ -213,7 +213,7 @@ fn request_uri(body: &Map<String, Value>) -> Result<String, Refusal> {
 /// RFC 9126 §2.2: a positive number of seconds; FAPI 2.0 Security Profile §5.3.2.2 bounds it.
 fn lifetime(body: &Map<String, Value>, seconds_max: i64) -> Result<SignedDuration, Refusal> {
     let seconds = body.get("expires_in").ok_or_else(|| refusal::PAR_EXPIRES_IN_MISSING.refuse())?;
-    let seconds = seconds.as_i64().filter(|seconds| (1..=seconds_max).contains(seconds));
+    let seconds = wire::whole(seconds).filter(|seconds| (1..=seconds_max).contains(seconds));
     seconds.map(SignedDuration::from_secs).ok_or_else(|| refusal::PAR_EXPIRES_IN_INVALID.refuse())
 }
 

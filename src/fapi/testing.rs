@@ -312,6 +312,12 @@ impl Play {
         read(reply.into_response(), now)
     }
 
+    /// Refreshes tokens.
+    pub(crate) fn refresh(&self, metadata: &Metadata, tokens: &Tokens, reply: Reply) -> Result<Tokens, Refusal> {
+        let refreshed = self.answer(self.client().refresh(metadata, tokens, &self.world())?, reply)?;
+        refreshed.granted().map_err(|unusable| unusable.refusal)
+    }
+
     pub(crate) fn discover(&self) -> Result<Metadata, Refusal> {
         let mut reply = Reply::new(200, metadata_document(self.alg));
         (self.metadata)(&mut reply);

@@ -19,7 +19,7 @@ use crate::id_token::{self, About, Context, Identity, Renewed};
 use crate::keys::KeySet;
 use crate::login::{Asked, RedeemableCode};
 use crate::metadata::{Metadata, endpoint_is_named};
-use crate::profile::{GrantedScope, Security, TokenBinding};
+use crate::profile::{Alg, GrantedScope, IdTokenEncryption, TokenBinding};
 use crate::refusal::{self, Refusal};
 use crate::sealed::{self, Unreadable};
 use crate::wire::{self, Endpoint, Form};
@@ -53,6 +53,12 @@ pub struct Tokens {
     pub authorization_details: Option<Value>,
     /// What the ID token says, where one was asked for.
     pub identity: Option<Identity>,
+    /// The server that issued them. Absent where they were stored before it was kept.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// The client that they were issued to. Absent where they were stored before it was kept.
+    #[serde(default)]
+    pub(crate) client_id: Option<String>,
     /// The key that the tokens are bound to, where they are bound to one (RFC 9449).
     #[serde(default)]
     pub(crate) dpop: Option<DpopKey>,
@@ -71,6 +77,16 @@ impl Tokens {
     /// The tokens of such bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         sealed::read(bytes)
+    }
+
+    /// RFC 9700 §4.4, RFC 6749 §6: tokens are shown to the server that issued them, by the client that they were issued to.
+    pub(crate) fn are_of(&self, client: &Client, metadata: &Metadata) -> Result<(), Refusal> {
+        self.are_ours(client)?;
+        self.issuer.as_deref().map_or(Ok(()), |issuer| metadata.is_of(issuer))
+    }
+
+    fn are_ours(&self, client: &Client) -> Result<(), Refusal> {
+        self.client_id.as_deref().map_or(Ok(()), |client_id| client.is(client_id))
     }
 
     fn grant_scope(&self) -> &str {
@@ -153,13 +169,14 @@ pub(crate) fn redeem(
     world: &World<'_>,
 ) -> Result<Call<Redeemed, Refusal>, Refusal> {
     metadata.is_of(&code.issuer)?;
+    client.is(&code.client_id)?;
     let form = vec![
         ("grant_type", "authorization_code".to_owned()),
         ("code", code.code.expose_secret().to_owned()),
         ("redirect_uri", code.redirect_uri),
         ("code_verifier", code.verifier.expose_secret().to_owned()),
     ];
-    let terms = Terms::of_login(&client.security, &code.asked);
+    let terms = Terms::of_login(client, &code.issuer, &code.asked);
     let expected = Expected {
         issuer: code.issuer,
         client_id: code.client_id,
@@ -174,6 +191,8 @@ pub(crate) fn redeem(
 
 /// What a token response must keep to, whatever it answers.
 pub(crate) struct Terms {
+    issuer: String,
+    client_id: String,
     binding: TokenBinding,
     scope: String,
     wider: GrantedScope,
@@ -182,19 +201,25 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    fn of(security: &Security, scope: &str) -> Self {
-        let (binding, wider) = (security.binding, security.granted_scope);
-        Self { binding, wider, scope: scope.to_owned(), arrangement: None }
+    fn of(client: &Client, issuer: &str, scope: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client_id: client.client_id.clone(),
+            binding: client.security.binding,
+            scope: scope.to_owned(),
+            wider: client.security.granted_scope,
+            arrangement: None,
+        }
     }
 
-    pub(crate) fn of_login(security: &Security, asked: &Asked) -> Self {
-        Self { arrangement: asked.arrangement.clone(), ..Self::of(security, &asked.scope) }
+    pub(crate) fn of_login(client: &Client, issuer: &str, asked: &Asked) -> Self {
+        Self { arrangement: asked.arrangement.clone(), ..Self::of(client, issuer, &asked.scope) }
     }
 
-    fn of_refresh(security: &Security, kept: &Tokens) -> Self {
-        let claim = security.arrangement_claim.clone().filter(|_| kept.arrangement.is_some());
+    fn of_refresh(client: &Client, issuer: &str, kept: &Tokens) -> Self {
+        let claim = client.security.arrangement_claim.clone().filter(|_| kept.arrangement.is_some());
         let arrangement = claim.map(|claim| (claim, kept.arrangement.clone()));
-        Self { arrangement, ..Self::of(security, kept.grant_scope()) }
+        Self { arrangement, ..Self::of(client, issuer, kept.grant_scope()) }
     }
 }
 
@@ -216,7 +241,7 @@ pub(crate) fn redeemed(
     expected: Expected,
 ) -> Result<Redeemed, Refusal> {
     let Expected { issuer, client_id, asked, origin, id_token: wanted } = expected;
-    let Granted { mut tokens, id_token } = granted(response, now, terms)?;
+    let Granted { mut tokens, id_token } = granted(&answered(response)?, now, terms)?;
     details_were_asked_for(asked.authorization_details.as_ref(), tokens.authorization_details.as_ref(), terms.wider)?;
     tokens.dpop = asked.dpop.clone();
     let id_token = match wanted {
@@ -245,38 +270,84 @@ fn types(details: &Value) -> Option<Vec<&str>> {
     details.as_array()?.iter().map(|detail| detail.get("type")?.as_str()).collect()
 }
 
-/// RFC 6749 §6. A new ID token in the answer is of the same login, or the answer is refused (OIDC Core §12.2).
+/// The answer to a refresh, compared with what the grant is.
+pub struct Refreshed {
+    kept: Tokens,
+    verdict: Result<Tokens, Refusal>,
+}
+
+/// New tokens that a check refused, and what is left of the grant.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The check.
+    pub refusal: Refusal,
+    /// The old tokens with the refresh token to use next. Store them in place of the old ones: a server that gave a new
+    /// refresh token takes the old one for used (RFC 6749 §6), whatever we think of the rest of its answer.
+    pub kept: Tokens,
+}
+
+impl Refreshed {
+    /// The new tokens, if they passed every check.
+    pub fn granted(self) -> Result<Tokens, Box<Unusable>> {
+        self.verdict.map_err(|refusal| Box::new(Unusable { refusal, kept: self.kept }))
+    }
+}
+
+/// Tokens are secrets.
+impl fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refreshed(..)")
+    }
+}
+
+/// RFC 6749 §6.
 pub(crate) fn refresh(
     client: &Client,
     metadata: &Metadata,
     tokens: &Tokens,
     world: &World<'_>,
-) -> Result<Call<Tokens, Refusal>, Refusal> {
-    let kept = tokens.clone();
-    let refresh_token = kept.refresh_token.as_ref().ok_or_else(|| refusal::TOKEN_REFRESH_TOKEN_MISSING.refuse())?;
-    let form =
-        vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token.expose_secret().to_owned())];
-    let terms = Terms::of_refresh(&client.security, &kept);
-    let (issuer, algs, us) = (metadata.issuer().to_owned(), metadata.id_token_algs().to_vec(), client.clone());
-    call(client, metadata, form, kept.dpop.clone(), world, move |response, now| {
-        let Granted { tokens: fresh, id_token } = granted(response, now, &terms)?;
-        if let (Some(jwt), Some(identity)) = (id_token, &kept.identity) {
-            let decrypter = us.decrypter.as_deref();
-            let context = Renewed { issuer: &issuer, client_id: &us.client_id, algs: &algs, decrypter };
-            id_token::is_of_the_same_login(jwt.expose_secret(), identity, &context, now)?;
-        }
-        let details = fresh.authorization_details.or_else(|| kept.authorization_details.clone());
-        details_were_asked_for(kept.authorization_details.as_ref(), details.as_ref(), us.security.granted_scope)?;
-        Ok(Tokens {
-            grant_scope: Some(kept.grant_scope().to_owned()),
-            refresh_token: fresh.refresh_token.or(kept.refresh_token),
-            authorization_details: details,
-            not_granted: [kept.not_granted, fresh.not_granted].concat(),
-            arrangement: kept.arrangement,
-            identity: kept.identity,
-            dpop: kept.dpop,
-            ..fresh
-        })
+) -> Result<Call<Refreshed, Refusal>, Refusal> {
+    tokens.are_of(client, metadata)?;
+    let refresh_token = TokenHint::RefreshToken.of(tokens)?.expose_secret().to_owned();
+    let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh_token)];
+    let terms = Terms::of_refresh(client, metadata.issuer(), tokens);
+    let (algs, us, kept) = (metadata.id_token_algs().to_vec(), client.clone(), tokens.clone());
+    call(client, metadata, form, tokens.dpop.clone(), world, move |response, now| {
+        let body = answered(response)?;
+        let verdict = renewed(&body, &kept, &us, &algs, &terms, now);
+        let rotated = refresh_token_of(&body).ok().flatten();
+        Ok(Refreshed { kept: Tokens { refresh_token: rotated.or(kept.refresh_token), ..kept }, verdict })
+    })
+}
+
+/// The tokens of the answer, with what the grant keeps. A new ID token among them is of the same login (OIDC Core §12.2).
+fn renewed(
+    body: &Map<String, Value>,
+    kept: &Tokens,
+    us: &Client,
+    algs: &[Alg],
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Tokens, Refusal> {
+    let Granted { tokens: fresh, id_token } = granted(body, now, terms)?;
+    if let (Some(jwt), Some(identity)) = (id_token, &kept.identity) {
+        let (decrypter, required) = (us.decrypter.as_deref(), us.security.id_token_encryption);
+        let encrypted = required == IdTokenEncryption::Required;
+        let context = Renewed { issuer: &terms.issuer, client_id: &us.client_id, algs, decrypter, encrypted };
+        id_token::is_of_the_same_login(jwt.expose_secret(), identity, &context, now)?;
+    }
+    let kept = kept.clone();
+    let details = fresh.authorization_details.or_else(|| kept.authorization_details.clone());
+    details_were_asked_for(kept.authorization_details.as_ref(), details.as_ref(), terms.wider)?;
+    Ok(Tokens {
+        grant_scope: Some(kept.grant_scope().to_owned()),
+        refresh_token: fresh.refresh_token.or(kept.refresh_token),
+        authorization_details: details,
+        not_granted: [kept.not_granted, fresh.not_granted].concat(),
+        arrangement: kept.arrangement,
+        identity: kept.identity,
+        dpop: kept.dpop,
+        ..fresh
     })
 }
 
@@ -288,11 +359,11 @@ pub(crate) fn client_credentials(
     world: &World<'_>,
 ) -> Result<Call<Tokens, Refusal>, Refusal> {
     let form = vec![("grant_type", "client_credentials".to_owned()), ("scope", scope.to_owned())];
-    let terms = Terms::of(&client.security, scope);
+    let terms = Terms::of(client, metadata.issuer(), scope);
     let dpop = (terms.binding == TokenBinding::Dpop).then(|| DpopKey::generate(world));
     let key = dpop.clone();
     call(client, metadata, form, key, world, move |response, now| {
-        Ok(Tokens { dpop, ..granted(response, now, &terms)?.tokens })
+        Ok(Tokens { dpop, ..granted(&answered(response)?, now, &terms)?.tokens })
     })
 }
 
@@ -312,18 +383,30 @@ impl TokenHint {
             Self::RefreshToken => "refresh_token",
         }
     }
+
+    /// RFC 6749 §1.5: the token of this kind. Not every grant has a refresh token.
+    pub(crate) fn of(self, tokens: &Tokens) -> Result<&SecretString, Refusal> {
+        match self {
+            Self::AccessToken => Ok(&tokens.access_token),
+            Self::RefreshToken => {
+                tokens.refresh_token.as_ref().ok_or_else(|| refusal::TOKEN_REFRESH_TOKEN_MISSING.refuse())
+            }
+        }
+    }
 }
 
 /// RFC 7009 §2.1. A token that the server no longer knows is revoked (§2.2).
 pub(crate) fn revoke(
     client: &Client,
     metadata: &Metadata,
-    token: &SecretString,
+    tokens: &Tokens,
     hint: TokenHint,
     world: &World<'_>,
 ) -> Result<Call<(), Refusal>, Refusal> {
+    tokens.are_of(client, metadata)?;
     let url = endpoint_is_named(metadata.revocation_endpoint(), &refusal::METADATA_REVOCATION_ENDPOINT_MISSING)?;
-    let mut form = vec![("token", token.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
+    let mut form =
+        vec![("token", hint.of(tokens)?.expose_secret().to_owned()), ("token_type_hint", hint.as_str().to_owned())];
     authenticate(client, metadata, world, &mut form)?;
     Ok(Call::new(wire::post(url, &form), |response, _| {
         let endpoint =
@@ -341,6 +424,7 @@ pub(crate) fn resource(
     world: &World<'_>,
 ) -> Result<Call<http::Response<Bytes>, Refusal>, Refusal> {
     address_is_absolute_https(request.uri())?;
+    tokens.are_ours(client)?;
     let key = bound_to(client, tokens.dpop.clone())?;
     let (scheme, token) = (client.security.binding.token_type(), tokens.access_token.clone());
     let nonces = client.nonces.clone();
@@ -420,29 +504,35 @@ struct Granted {
     id_token: Option<SecretString>,
 }
 
-/// Reads a token response (RFC 6749 §5.1) for what was asked.
-fn granted(response: http::Response<Bytes>, now: Timestamp, terms: &Terms) -> Result<Granted, Refusal> {
+/// The members of a token response (RFC 6749 §5.1), if it is one.
+fn answered(response: http::Response<Bytes>) -> Result<Map<String, Value>, Refusal> {
     let endpoint = Endpoint { status: refusal::TOKEN_STATUS_INVALID, refused: refusal::TOKEN_GRANT_REFUSED };
     let body = wire::expect(response, StatusCode::OK, &endpoint)?;
-    let body = wire::json_object(&body).ok_or_else(|| refusal::TOKEN_RESPONSE_INVALID.refuse())?;
-    token_type_fits(&body, terms.binding)?;
-    let scope = text(&body, "scope")?.unwrap_or(&terms.scope);
+    wire::json_object(&body).ok_or_else(|| refusal::TOKEN_RESPONSE_INVALID.refuse())
+}
+
+/// Reads a token response for what was asked.
+fn granted(body: &Map<String, Value>, now: Timestamp, terms: &Terms) -> Result<Granted, Refusal> {
+    token_type_fits(body, terms.binding)?;
+    let scope = text(body, "scope")?.unwrap_or(&terms.scope);
     scope_was_asked_for(scope, terms)?;
     Ok(Granted {
         tokens: Tokens {
+            issuer: Some(terms.issuer.clone()),
+            client_id: Some(terms.client_id.clone()),
             grant_scope: None,
-            access_token: access_token(&body)?,
-            refresh_token: refresh_token(&body)?,
-            expires_at: expires_at(&body, now)?,
+            access_token: access_token(body)?,
+            refresh_token: refresh_token_of(body)?,
+            expires_at: expires_at(body, now)?,
             scope: scope.to_owned(),
             not_granted: words(&terms.scope).filter(|word| !contains(scope, word)).map(str::to_owned).collect(),
-            arrangement: arrangement(&body, terms)?,
+            arrangement: arrangement(body, terms)?,
             authorization_details: body.get("authorization_details").cloned(),
             identity: None,
             dpop: None,
             certificate: None,
         },
-        id_token: text(&body, "id_token")?.map(SecretString::from),
+        id_token: text(body, "id_token")?.map(SecretString::from),
     })
 }
 
@@ -494,7 +584,7 @@ fn access_token(body: &Map<String, Value>) -> Result<SecretString, Refusal> {
 }
 
 /// RFC 6749 §A.17: printable ASCII, spaces and signs among it.
-fn refresh_token(body: &Map<String, Value>) -> Result<Option<SecretString>, Refusal> {
+fn refresh_token_of(body: &Map<String, Value>) -> Result<Option<SecretString>, Refusal> {
     let Some(token) = text(body, "refresh_token")? else { return Ok(None) };
     let printable = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     refusal::TOKEN_REFRESH_TOKEN_INVALID.require(printable)?;
@@ -504,7 +594,7 @@ fn refresh_token(body: &Map<String, Value>) -> Result<Option<SecretString>, Refu
 /// RFC 6749 §5.1: seconds from now, where the server says.
 fn expires_at(body: &Map<String, Value>, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
     let Some(value) = body.get("expires_in").filter(|value| !value.is_null()) else { return Ok(None) };
-    let seconds = value.as_i64().filter(|seconds| (0..=EXPIRES_IN_SECONDS_MAX).contains(seconds));
+    let seconds = wire::whole(value).filter(|seconds| (0..=EXPIRES_IN_SECONDS_MAX).contains(seconds));
     let seconds = seconds.ok_or_else(|| refusal::TOKEN_EXPIRES_IN_INVALID.refuse())?;
     Ok(now.saturating_add(SignedDuration::from_secs(seconds)).ok())
 }

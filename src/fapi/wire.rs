@@ -69,6 +69,11 @@ pub(crate) fn json_object(body: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(body).ok()
 }
 
+/// A whole number, also where it is written with a fraction of nothing: some servers write every number so.
+pub(crate) fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_number()?.to_string().strip_suffix(".0")?.parse().ok())
+}
+
 /// Passes an answer of the expected status. Anything else is the server's OAuth error if it has one, else its status.
 pub(crate) fn expect(response: Response<Bytes>, status: StatusCode, endpoint: &Endpoint) -> Result<Bytes, Refusal> {
     if response.status() == status {

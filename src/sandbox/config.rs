@@ -102,6 +102,8 @@ pub struct Policy {
     /// Whether every use of a refresh token gives a new one, and for how many seconds the old one still works once the
     /// new one is out. FAPI 2.0 forbids it; many banks do it.
     pub refresh_rotation: Option<i64>,
+    /// Whether signed authorisation responses are also encrypted, to the key that the client registered for it (JARM §2.2).
+    pub encrypted_responses: bool,
 }
 
 impl Default for Policy {
@@ -121,6 +123,7 @@ impl Default for Policy {
             binding: Binding::Certificate,
             request: RequestWay::Pushed,
             refresh_rotation: None,
+            encrypted_responses: false,
         }
     }
 }

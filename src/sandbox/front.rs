@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
@@ -313,7 +313,7 @@ fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<Strin
         if let Some(state) = &request.state {
             claims["state"] = json!(state);
         }
-        let Ok(response) = bank.key.sign(&bank.says(Said::SignedResponse, claims)) else {
+        let Some(response) = signed_response(bank, &request.client_id, claims) else {
             return stop(bank, "jarm.failed", "The answer could not be signed.");
         };
         target.query_pairs_mut().append_pair("response", &response);
@@ -325,6 +325,12 @@ fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<Strin
         }
     }
     go(target.as_str())
+}
+
+/// The response of JARM §2.1, in an envelope where the bank uses them.
+fn signed_response(bank: &Inner, client_id: &str, claims: Value) -> Option<String> {
+    let signed = bank.key.sign(&bank.says(Said::SignedResponse, claims)).ok()?;
+    if bank.policy.encrypted_responses { bank.client(client_id)?.keys.encrypt(&signed) } else { Some(signed) }
 }
 
 fn login_page(bank: &Inner, open: &Session, message: &str) -> Response {

@@ -87,6 +87,15 @@ impl Options {
         self.place.map_or(BANK, |place| place.bank)
     }
 
+    /// Whether the bank encrypts to us.
+    fn encrypts(self) -> bool {
+        let mut policy = Policy::default();
+        if let Some(change) = self.habits {
+            change(&mut policy);
+        }
+        self.place.is_some() || policy.encrypted_responses
+    }
+
     /// What signs our requests: elsewhere RSA is the custom.
     fn signing(self) -> (&'static str, Alg) {
         if self.place.is_some() { ("qsealc.key", Alg::Ps256) } else { ("signing.key", Alg::Es256) }
@@ -361,6 +370,8 @@ async fn start_bank(
     let mut jwks = fapi::keys::public_jwks([signer as &dyn Signer]);
     if let Some(place) = options.place {
         config.ecosystem = place.ecosystem;
+    }
+    if options.encrypts() {
         let key = pki.obseal.key_pem.expose_secret().as_bytes();
         let decrypter = PemDecrypter::from_pem(KeyEncryption::RsaOaep, "it-enc", key).expect("a key");
         let keys = jwks["keys"].as_array_mut().expect("keys");
@@ -380,9 +391,9 @@ fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Optio
     let folder = dir.join("registrations");
     let (issuer, institution, (key, alg)) = (&bank.issuer, options.bank(), options.signing());
     let api = format!("{}{}", bank.api_base, options.place.map_or("", |place| place.base));
-    let encryption = match options.place {
-        Some(_) => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
-        None => "",
+    let encryption = match options.encrypts() {
+        true => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
+        false => "",
     };
     let alg = alg.as_str();
     let text = format!(

@@ -21,6 +21,8 @@ use crate::probe::program;
 static MADE: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     make(folder.path());
+    let key = fapi::keys::generate(Alg::EdDsa).expect("a key");
+    fs::write(folder.path().join("certs").join(signing_key(Alg::EdDsa)), key.expose_secret()).expect("a file");
     folder
 });
 
@@ -87,7 +89,8 @@ pub(crate) fn expired() -> Expired {
 pub(crate) const fn signing_key(alg: Alg) -> &'static str {
     match alg {
         Alg::Ps256 => "qsealc.key",
-        Alg::Es256 | Alg::EdDsa => "signing.key",
+        Alg::Es256 => "signing.key",
+        Alg::EdDsa => "ed25519.key",
     }
 }
 

@@ -135,6 +135,10 @@ impl Combination {
         if let Some(wrap) = self.encryption {
             client["id_token_encrypted_response_alg"] = wrap.as_str().into();
             client["id_token_encrypted_response_enc"] = "A256GCM".into();
+            if security.response == ResponseForm::Jarm {
+                client["authorization_encrypted_response_alg"] = wrap.as_str().into();
+                client["authorization_encrypted_response_enc"] = "A256GCM".into();
+            }
         }
         client
     }
@@ -159,6 +163,7 @@ pub(crate) fn fapi2() -> Vec<Combination> {
         by("FAPI 2, tls_client_auth, mTLS", ClientAuth::TlsClientAuth),
         by("FAPI 2, self_signed_tls_client_auth, mTLS", ClientAuth::SelfSignedTlsClientAuth),
         Combination { details: true, ..base("FAPI 2, RAR") }.server("details", true.into()),
+        Combination { alg: Alg::EdDsa, ..base("FAPI 2, private_key_jwt, mTLS, EdDSA") },
     ]
 }
 
@@ -170,6 +175,7 @@ pub(crate) fn message_signing() -> Vec<Combination> {
             .server("pushed", true.into())
             .server("signed", true.into())
     };
+    let encrypted = |name, wrap| Combination { encryption: Some(wrap), ..base(name) };
     vec![
         base("Message Signing, JARM, private_key_jwt, ES256"),
         Combination { alg: Alg::Ps256, ..base("Message Signing, JARM, private_key_jwt, PS256") },
@@ -178,6 +184,9 @@ pub(crate) fn message_signing() -> Vec<Combination> {
             alg: Alg::Ps256,
             ..base("Message Signing, JARM, tls_client_auth, PS256")
         },
+        Combination { alg: Alg::EdDsa, ..base("Message Signing, JARM, private_key_jwt, EdDSA") },
+        encrypted("Message Signing, JARM in RSA-OAEP", KeyEncryption::RsaOaep),
+        encrypted("Message Signing, JARM in RSA-OAEP-256", KeyEncryption::RsaOaep256),
     ]
 }
 
@@ -253,6 +262,7 @@ pub(crate) fn registering() -> Vec<Combination> {
     vec![
         new(&fapi2[0], "registered, FAPI 2, private_key_jwt, mTLS"),
         new(&signing[1], "registered, Message Signing, JARM, PS256"),
+        new(&signing[5], "registered, Message Signing, JARM in RSA-OAEP-256"),
         new(&fapi1[6], "registered, FAPI 1, hybrid, RSA-OAEP-256"),
         new(&elsewhere[2], "registered, CIBA, ping").pinged(),
     ]

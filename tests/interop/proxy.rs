@@ -77,6 +77,12 @@ impl Jwt {
         self.claims.as_object_mut().expect("claims").remove(claim);
     }
 
+    /// Gives it a time that has not come: a day after it ends.
+    pub(crate) fn tomorrow(&mut self) {
+        let exp = self.claims["exp"].as_i64().expect("an instant");
+        self.claims["nbf"] = (exp + 24 * 60 * 60).into();
+    }
+
     /// Adds seconds to an instant.
     pub(crate) fn shift(&mut self, claim: &str, seconds: i64) {
         let at = self.claims[claim].as_i64().expect("an instant");
@@ -265,7 +271,7 @@ impl Proxy {
         *self.inner.state() = State { fault, planted: false, afterwards: Vec::new() };
     }
 
-    /// Whether the fault was met, and what was asked for afterwards beside metadata and keys.
+    /// Whether the fault was met, and everything that was asked for afterwards.
     pub(crate) fn afterwards(&self) -> (bool, Vec<String>) {
         let state = self.inner.state();
         (state.planted, state.afterwards.clone())
@@ -329,11 +335,10 @@ impl Inner {
         self.state.lock().expect("nobody panicked")
     }
 
-    /// Remembers what is asked for after the fault; metadata and keys may be, and the page that a browser is sent to.
+    /// Remembers what is asked for after the fault, but for the page that a browser is sent to.
     fn note(&self, line: &str, path: &str) {
         let mut state = self.state();
-        let allowed = ["/jwks", ERROR_PAGE].contains(&path) || path.starts_with("/.well-known/");
-        if state.planted && !allowed {
+        if state.planted && path != ERROR_PAGE {
             state.afterwards.push(line.to_owned());
         }
     }

@@ -106,6 +106,8 @@ const provider = new Provider(issuer, {
     authorizationSigningAlgValues: algs,
     idTokenEncryptionAlgValues: ['RSA-OAEP', 'RSA-OAEP-256'],
     idTokenEncryptionEncValues: ['A256GCM', 'A128CBC-HS256'],
+    authorizationEncryptionAlgValues: ['RSA-OAEP', 'RSA-OAEP-256'],
+    authorizationEncryptionEncValues: ['A256GCM'],
   },
   features: {
     ciba: {

@@ -10,7 +10,7 @@ use fapi::login::{Callback, PendingLogin};
 use fapi::token::{Redeemed, Tokens};
 use http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
-use sandbox::Decision;
+use sandbox::{Decision, Policy, Said};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use server::evidence_log;
@@ -18,7 +18,7 @@ use server::services::logins::{self, Arrival};
 use server::services::{consents as service, fetch, revocation};
 use store::grants::Grant;
 use store::sealed::Place;
-use store::{capsules, consents, grants};
+use store::{capsules, consents, grants, jobs};
 use tests::world::{CUSTOMER, NEIGHBOUR, Options, REGISTRATION, World, person};
 use url::{Url, form_urlencoded};
 use vault::DataKey;
@@ -135,20 +135,34 @@ fn log_since(world: &World, before: usize) -> Vec<String> {
         .collect()
 }
 
+/// A worker that looks for work in the first five seconds after a login does not find it to sweep, and later does. It is
+/// looked for in vain: nothing of this is committed.
+async fn the_bank_has_silence_first(world: &World, waiting: &capsules::Capsule) {
+    let kinds = [service::Work::EndAtBank.word().to_owned()];
+    let mut tx = world.app.store.system_tx().await.unwrap();
+    for (after, due) in [(4999, false), (5000, true)] {
+        let (now, claim) = (waiting.created_at + SignedDuration::from_millis(after), world.moment().uuid());
+        let offer = jobs::Offer { kinds: &kinds, limit: 100, lane_cap: 100, lease_seconds: 1, now, claim };
+        let found = jobs::claim(&mut tx, offer).await.unwrap();
+        assert_eq!(found.iter().any(|job| job.subject == waiting.id), due, "after {after} ms");
+    }
+}
+
 /// Runs the waiting revocations and checks that the stray consent, and nothing else, is ended at the bank.
 async fn sweep(world: &World, at_bank: &str) {
     let tenant = world.app.tenant.id;
     let mut tx = world.app.store.tenant_tx(tenant).await.unwrap();
     let open = capsules::open(&mut tx, 10).await.unwrap();
     let [(capsule, _)] = open[..] else { panic!("{} consents wait for their sweep", open.len()) };
-    let grant = capsules::get(&mut tx, capsule).await.unwrap().unwrap().grant;
+    let waiting = capsules::get(&mut tx, capsule).await.unwrap().unwrap();
     tx.commit().await.unwrap();
+    the_bank_has_silence_first(world, &waiting).await;
     let (requests, lines) = (world.bank.requests().len(), world.bank.log().len());
     assert_eq!(revocation::run(&world.app, tenant, capsule).await.unwrap(), fetch::Verdict::Done);
     let [discover, token, end] = SWEEP;
     assert_eq!(sent_since(world, requests), [discover.to_owned(), token.to_owned(), format!("{end}{at_bank}")]);
     assert!(log_since(world, lines).pop().unwrap().starts_with("consent.terminated"));
-    assert_eq!(grant_state(world, grant).await, grant::State::Ended(grant::Ended::ByUs));
+    assert_eq!(grant_state(world, waiting.grant).await, grant::State::Ended(grant::Ended::ByUs));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -509,12 +523,6 @@ async fn a_signed_answer_is_believed_for_its_signature_alone() {
     let world = World::made(Options { security: SIGNED, ..Options::default() }, |_| {}).await;
     world.connect(NEIGHBOUR).await;
     let other = Returning::from_bank(&world, NEIGHBOUR, Decision::ApproveAll).await;
-    let plain = |pairs: &mut Pairs, state: &str, issuer: &str| {
-        take(pairs, "response");
-        add(pairs, "code", "a-code");
-        add(pairs, "iss", issuer);
-        add(pairs, "state", state);
-    };
     for check in ["callback.response.missing", "callback.state.mismatch", "jarm.signature.invalid", "jarm.exp.expired"]
     {
         let returning = Returning::from_bank(&world, CUSTOMER, Decision::ApproveAll).await;
@@ -522,7 +530,12 @@ async fn a_signed_answer_is_believed_for_its_signature_alone() {
         assert_eq!(returning.callback.query_pairs().count(), 1, "everything stands in the signed response");
         let own_state = claim(&signed, "state");
         let altered = returning.altered(|pairs| match check {
-            "callback.response.missing" => plain(pairs, &own_state, &world.bank.issuer),
+            "callback.response.missing" => {
+                take(pairs, "response");
+                add(pairs, "code", "a-code");
+                add(pairs, "iss", &world.bank.issuer);
+                add(pairs, "state", &own_state);
+            }
             // The bank's own signed answer to another login, pointed at this one from outside.
             "callback.state.mismatch" => {
                 set(pairs, "response", &other.parameter("response"));
@@ -531,16 +544,54 @@ async fn a_signed_answer_is_believed_for_its_signature_alone() {
             "jarm.signature.invalid" => set(pairs, "response", &broken(&signed)),
             _ => world.clock.advance(SignedDuration::from_mins(6)),
         });
-        let requests = world.bank.requests().len();
-        let arrived = arrive(&world, &altered, Some(&returning.browser)).await;
-        assert!(matches!(arrived, Arrival::NotTrusted(id) if id == returning.consent), "{check}: {arrived:?}");
-        assert_eq!(refusals(&world, returning.consent).await, [check]);
-        assert_eq!(
-            sent_since(&world, requests),
-            ["GET /.well-known/openid-configuration", "GET /jwks"],
-            "{check}: the bank's keys, and no code"
-        );
-        sweep(&world, &returning.at_bank).await;
+        refused_by_signed_answer(&world, &returning, &altered, check).await;
+    }
+    world.end().await;
+}
+
+/// The answer is refused by that check, for the bank's keys were asked for and no code was sent.
+async fn refused_by_signed_answer(world: &World, returning: &Returning, query: &str, check: &str) {
+    let requests = world.bank.requests().len();
+    let arrived = arrive(world, query, Some(&returning.browser)).await;
+    assert!(matches!(arrived, Arrival::NotTrusted(id) if id == returning.consent), "{check}: {arrived:?}");
+    assert_eq!(refusals(world, returning.consent).await, [check]);
+    let keys = ["GET /.well-known/openid-configuration", "GET /jwks"];
+    assert_eq!(sent_since(world, requests), keys, "{check}: the bank's keys, and no code");
+    sweep(world, &returning.at_bank).await;
+}
+
+/// A signed answer in an envelope: its state is inside, and so is everything that is checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_answer_finds_its_login_and_is_checked_like_any_other() {
+    let habits: fn(&mut Policy) = |policy| policy.encrypted_responses = true;
+    let world = World::made(Options { security: SIGNED, habits: Some(habits), ..Options::default() }, |_| {}).await;
+    let returning = Returning::from_bank(&world, CUSTOMER, Decision::ApproveAll).await;
+    assert_eq!(returning.parameter("response").split('.').count(), 5, "a JWE");
+    assert!(matches!(returning.arrives(&world).await, Arrival::Connected(id) if id == returning.consent));
+
+    let requests = world.bank.requests().len();
+    let returning = Returning::from_bank(&world, NEIGHBOUR, Decision::ApproveAll).await;
+    let begun = world.bank.requests().len();
+    let spoiled = returning.altered(|pairs| {
+        let envelope = broken(&returning.parameter("response"));
+        set(pairs, "response", &envelope);
+    });
+    let arrived = arrive(&world, &spoiled, Some(&returning.browser)).await;
+    assert!(matches!(arrived, Arrival::Unknown), "nobody can say whose it is: {arrived:?}");
+    assert_eq!(world.bank.requests().len(), begun, "and nothing is sent: {:?}", sent_since(&world, requests));
+
+    for (name, value, check) in [
+        ("iss", Value::from("https://other.example"), "jarm.iss.mismatch"),
+        ("aud", "another".into(), "jarm.aud.mismatch"),
+        ("exp", Value::Null, "jarm.exp.missing"),
+        ("exp", (world.moment().now.as_second() + 3600).into(), "jarm.exp.invalid"),
+        ("nbf", (world.moment().now.as_second() + 3600).into(), "jarm.nbf.invalid"),
+        ("error", 7.into(), "jarm.claims.invalid"),
+    ] {
+        world.bank.misstate(Said::SignedResponse, name, value);
+        let returning = Returning::from_bank(&world, CUSTOMER, Decision::ApproveAll).await;
+        refused_by_signed_answer(&world, &returning, returning.query(), check).await;
+        world.bank.be_honest();
     }
     world.end().await;
 }

@@ -4,7 +4,7 @@
 use domain::consent::{ReauthReason, State};
 use domain::ids::ConsentId;
 use jiff::SignedDuration;
-use sandbox::Policy;
+use sandbox::{Policy, Said};
 use server::evidence_log;
 use server::services::ServiceError;
 use server::services::fetch::{self, Verdict};
@@ -144,5 +144,23 @@ async fn a_node_that_dies_with_the_answer_in_hand_loses_nothing() {
     assert!(matches!(fetched(&world, consent).await, Verdict::Next(_)));
     assert_eq!((noted(&world, "token.refreshed"), noted(&world, "refresh_token.replayed")), (2, 0));
     assert_eq!(stand(&world, consent).await, (State::Active, "granted", false));
+    world.end().await;
+}
+
+/// An answer that we refuse may still have used up the refresh token: the one that came with it is the grant's from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_answer_does_not_lose_the_grant() {
+    let (world, consent) = connected(NO_GRACE).await;
+    world.bank.misstate(Said::TokenResponse, "token_type", "DPoP".into());
+    for times in 1..=2 {
+        assert!(matches!(fetched(&world, consent).await, Verdict::Again(_)), "the tokens are not used");
+        assert_eq!(noted(&world, "token.refreshed"), times);
+        assert_eq!(stand(&world, consent).await, (State::Authorized, "granted", false));
+    }
+    world.bank.be_honest();
+    assert!(matches!(fetched(&world, consent).await, Verdict::Next(_)), "and the next answer is good");
+    assert_eq!(noted(&world, "refresh_token.replayed"), 0);
+    let refused = evidence(&world, consent, "grant.refresh_refused").await;
+    assert_eq!(refused.iter().map(|body| &body["error"]).collect::<Vec<_>>(), ["token.token_type.mismatch"; 2]);
     world.end().await;
 }

@@ -74,14 +74,28 @@ pub(crate) async fn live(
     fault::point("fetch.refreshed");
     match answer {
         Ok(fresh) => keep(app, occasion, grant.id, key, &claim, fresh).await,
-        Err(error) if is_lost(&error) => {
-            tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a refresh had no answer");
+        Err(failed) if is_lost(&failed.error) => {
+            let code = failed.error.code();
+            tracing::warn!(bank.id = %occasion.connection.institution, code, "a refresh had no answer");
             Ok(Live::Later(later(app, LOST_PAUSE_SECONDS)))
         }
-        Err(error) => {
-            settle(app, occasion, grant.id, &Claim { in_doubt, ..claim }, &error).await?;
-            Err(error.into())
+        Err(failed) => {
+            settle(app, occasion, grant.id, key, &Claim { in_doubt, ..claim }, &failed).await?;
+            Err(failed.error.into())
         }
+    }
+}
+
+/// Why a renewal gave no tokens that can be used.
+struct Failed {
+    error: CallError,
+    /// The old tokens with a new refresh token, where the answer that was refused had one: the old one counts for used.
+    kept: Option<Tokens>,
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self { error, kept: None }
     }
 }
 
@@ -148,28 +162,24 @@ fn is_lost(error: &CallError) -> bool {
 
 /// Shows the refresh token, and once more when the answer was lost. Also gives whether an answer may have been lost on
 /// the way, now or before.
-async fn ask(app: &App, occasion: &Occasion<'_>, claim: &Claim) -> (Result<Tokens, CallError>, bool) {
+async fn ask(app: &App, occasion: &Occasion<'_>, claim: &Claim) -> (Result<Tokens, Failed>, bool) {
     let metadata = match logins::discover(app, occasion).await {
         Ok(metadata) => metadata,
         // Nothing was shown yet. A later try is as good, and as prompt, as one after a lost answer.
-        Err(error) => return (Err(error), claim.in_doubt),
+        Err(error) => return (Err(error.into()), claim.in_doubt),
     };
     let answer = refresh(app, occasion, &metadata, &claim.tokens).await;
-    if !answer.as_ref().is_err_and(is_lost) {
+    if !answer.as_ref().is_err_and(|failed| is_lost(&failed.error)) {
         return (answer, claim.in_doubt);
     }
     (refresh(app, occasion, &metadata, &claim.tokens).await, true)
 }
 
 /// One try, with an assertion of its own.
-async fn refresh(
-    app: &App,
-    occasion: &Occasion<'_>,
-    metadata: &Metadata,
-    tokens: &Tokens,
-) -> Result<Tokens, CallError> {
+async fn refresh(app: &App, occasion: &Occasion<'_>, metadata: &Metadata, tokens: &Tokens) -> Result<Tokens, Failed> {
     let call = occasion.connection.oauth.refresh(metadata, tokens, &app.world());
-    bank_calls::to_issuer(app, occasion, "refresh", call).await
+    let refreshed = bank_calls::to_issuer(app, occasion, "refresh", call).await?;
+    refreshed.granted().map_err(|unusable| Failed { error: unusable.refusal.into(), kept: Some(unusable.kept) })
 }
 
 /// The row as it is now, if the renewal is still ours.
@@ -206,26 +216,34 @@ async fn keep(
     Ok(Live::Tokens(Box::new(fresh)))
 }
 
-/// After a definite failure. A refused grant goes on record, with whether an answer of the bank's was lost before; what it
-/// means for grant and consent is for the caller. Any other failure leaves the refresh token as it was, and a doubt from
-/// before as well.
+/// After a definite failure. A grant that the bank refused goes on record, with whether an answer of the bank's was lost
+/// before, and so does an answer that we refused; what it means for grant and consent is for the caller. An answer settles
+/// every doubt. Any other failure leaves the refresh token as it was, and a doubt from before as well.
 async fn settle(
     app: &App,
     occasion: &Occasion<'_>,
     id: GrantId,
+    key: &DataKey,
     claim: &Claim,
-    error: &CallError,
+    failed: &Failed,
 ) -> Result<(), ServiceError> {
-    let refused = matches!(error, CallError::Refused(refusal) if refusal.error.as_deref() == Some("invalid_grant"));
+    let refused = match (&failed.error, &failed.kept) {
+        (CallError::Refused(refusal), _) if refusal.error.as_deref() == Some("invalid_grant") => Some("invalid_grant"),
+        (error, kept) => kept.as_ref().map(|_| error.code()),
+    };
     let world = app.world();
-    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let tenant = occasion.about.tenant;
+    let mut tx = app.store.tenant_tx(tenant).await?;
     let Some(before) = ours(&mut tx, id, claim).await? else { return Ok(()) };
-    if refused {
-        let body = json!({ "grant": id.to_string(), "error": "invalid_grant", "after_lost_answer": claim.in_doubt });
+    if let Some(error) = refused {
+        let body = json!({ "grant": id.to_string(), "error": error, "after_lost_answer": claim.in_doubt });
         evidence_log::record(app, &mut tx, &world, occasion.about.consent, "grant.refresh_refused", &body).await?;
     }
-    if refused || !claim.in_doubt {
-        grants::save(&mut tx, &before, &Grant { intent: None, ..before.clone() }).await?;
+    if refused.is_some() || !claim.in_doubt {
+        let kept = failed.kept.as_ref().filter(|_| before.state.may_refresh());
+        let kept = kept.map(|tokens| Place::tokens(tenant, id).seal(key, &tokens.to_bytes(), world.entropy));
+        let sealed_tokens = kept.or_else(|| before.sealed_tokens.clone());
+        grants::save(&mut tx, &before, &Grant { intent: None, sealed_tokens, ..before.clone() }).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -6,7 +6,7 @@ use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
 use domain::event::EventType;
 use domain::grant::{self, Event as GrantEvent, State as GrantState};
-use domain::ids::{ConsentId, GrantId, TenantId};
+use domain::ids::{ConsentId, GrantId, JobId, TenantId};
 use domain::limits;
 use domain::world::World;
 use evidence::{BankAnswer, BankOutcome, Subject};
@@ -20,20 +20,23 @@ use store::consents::Consent;
 use store::deletions::{Addendum, Bank};
 use store::grants::Grant;
 use store::sealed::Place;
-use store::{TenantTx, capsules, consents, deletions, grants};
+use store::{TenantTx, capsules, consents, deletions, grants, jobs};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Occasion};
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::consents::{Work, enqueue};
+use crate::services::consents::Work;
 use crate::services::events::emit;
 use crate::services::fetch::Verdict;
 use crate::services::{ServiceError, logins};
 
 /// Between two tries to tell the bank.
 const PAUSE_SECONDS: i64 = 60;
+/// How long the bank hears nothing of a login that brought no tokens: a check of ours may have refused its answer, and after
+/// a refusal nothing is sent for a while (client modules of the OpenID conformance suite).
+const QUIET_SECONDS: i64 = 5;
 
 /// What is sealed in a capsule.
 #[derive(Serialize, Deserialize)]
@@ -137,7 +140,10 @@ async fn fill(
         expires_at,
     };
     capsules::insert(tx, &capsule).await?;
-    enqueue(tx, world, Work::EndAtBank, id, grant.registration.as_str()).await
+    let quiet = SignedDuration::from_secs(if grant.sealed_tokens.is_none() { QUIET_SECONDS } else { 0 });
+    let due_at = world.now.saturating_add(quiet).unwrap_or(world.now);
+    let (job, work, lane) = (JobId::new(world), Work::EndAtBank.word(), grant.registration.as_str());
+    Ok(jobs::request(tx, job, work, id, lane, due_at).await?)
 }
 
 /// Tells the bank. The consent first, then the tokens.
@@ -214,22 +220,22 @@ async fn end_authorisation(
     let Some(bytes) = &content.tokens else { return Ok("never_authorised") };
     let tokens = Tokens::from_bytes(bytes).context("a capsule cannot be read")?;
     let oauth = &occasion.connection.oauth;
-    if let Some(arrangement) = &tokens.arrangement {
-        let call = oauth.revoke_arrangement(metadata, arrangement, &app.world());
+    if tokens.arrangement.is_some() {
+        let call = oauth.revoke_arrangement(metadata, &tokens, &app.world());
         bank_calls::to_issuer(app, occasion, "revoke_arrangement", call).await?;
         return Ok("arrangement_ended");
     }
-    for (token, hint) in held(&tokens) {
-        let call = oauth.revoke(metadata, token, hint, &app.world());
+    for hint in held(&tokens) {
+        let call = oauth.revoke(metadata, &tokens, hint, &app.world());
         bank_calls::to_issuer(app, occasion, "revoke", call).await?;
     }
     Ok("tokens_revoked")
 }
 
 /// Both tokens, the longer-lived first.
-fn held(tokens: &Tokens) -> impl Iterator<Item = (&secrecy::SecretString, TokenHint)> {
-    let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenHint::RefreshToken));
-    refresh.into_iter().chain([(&tokens.access_token, TokenHint::AccessToken)])
+fn held(tokens: &Tokens) -> impl Iterator<Item = TokenHint> + use<> {
+    let refresh = tokens.refresh_token.as_ref().map(|_| TokenHint::RefreshToken);
+    refresh.into_iter().chain([TokenHint::AccessToken])
 }
 
 /// Gives the tokens back (RFC 7009). With the consent gone they open nothing; a failure here is noted and no more.
@@ -242,8 +248,8 @@ async fn revoke_tokens(
     let Some(bytes) = &content.tokens else { return Ok(()) };
     let tokens = Tokens::from_bytes(bytes).context("a capsule cannot be read")?;
     let oauth = &occasion.connection.oauth;
-    for (token, hint) in held(&tokens) {
-        let call = oauth.revoke(metadata, token, hint, &app.world());
+    for hint in held(&tokens) {
+        let call = oauth.revoke(metadata, &tokens, hint, &app.world());
         if let Err(error) = bank_calls::to_issuer(app, occasion, "revoke", call).await {
             tracing::warn!(code = error.code(), "a token could not be given back");
         }

@@ -172,8 +172,10 @@ impl Probe {
         }
         let passed = self.refresh(metadata, &tokens).await;
         self.note("refresh", passed)?;
-        let Some(arrangement) = &tokens.arrangement else { return Ok(()) };
-        let passed = self.end_arrangement(metadata, arrangement).await;
+        if tokens.arrangement.is_none() {
+            return Ok(());
+        }
+        let passed = self.end_arrangement(metadata, &tokens).await;
         self.note("arrangement", passed)
     }
 
@@ -187,8 +189,8 @@ impl Probe {
         self.setup.asking.request(intent.as_deref()).map_err(Stop::Ours)
     }
 
-    async fn end_arrangement(&mut self, metadata: &Metadata, arrangement: &str) -> Passed<()> {
-        self.send(self.setup.client.revoke_arrangement(metadata, arrangement, &world())).await?;
+    async fn end_arrangement(&mut self, metadata: &Metadata, tokens: &Tokens) -> Passed<()> {
+        self.send(self.setup.client.revoke_arrangement(metadata, tokens, &world())).await?;
         Ok(((), "the arrangement of this login is ended".to_owned()))
     }
 
@@ -326,9 +328,14 @@ impl Probe {
             return Ok(((), "the server gave no refresh token".to_owned()));
         }
         // Twice, since the second shows whether a rotated token was taken over.
-        let second = self.send(self.setup.client.refresh(metadata, tokens, &world())).await?;
-        self.send(self.setup.client.refresh(metadata, &second, &world())).await?;
+        let second = self.refreshed(metadata, tokens).await?;
+        self.refreshed(metadata, &second).await?;
         Ok(((), "refreshed twice".to_owned()))
+    }
+
+    async fn refreshed(&mut self, metadata: &Metadata, tokens: &Tokens) -> Result<Tokens, Stop> {
+        let refreshed = self.send(self.setup.client.refresh(metadata, tokens, &world())).await?;
+        refreshed.granted().map_err(|unusable| unusable.refusal.into())
     }
 
     /// Moves a call. A server that wants a nonce first is answered once.
