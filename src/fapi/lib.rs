@@ -191,6 +191,8 @@ mod wire;
 #[cfg(test)]
 mod accepted;
 #[cfg(test)]
+mod afterwards;
+#[cfg(test)]
 mod bound;
 #[cfg(test)]
 mod decoupled;

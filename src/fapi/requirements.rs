@@ -23,8 +23,9 @@ enum Met {
 }
 
 /// The tests of this crate, for their names.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 9] = [
     include_str!("accepted.rs"),
+    include_str!("afterwards.rs"),
     include_str!("bound.rs"),
     include_str!("decoupled.rs"),
     include_str!("ecosystems.rs"),
