@@ -1,21 +1,16 @@
 //! First things: the tenant, its registrations, a product with a key.
 
-use domain::ids::{ApiKeyId, ProductId, TenantId};
+use domain::ids::{ProductId, TenantId};
 use domain::policy::Regime;
 use domain::world::World;
-use secrecy::{ExposeSecret, SecretString};
-use store::api_keys::ApiKey;
-use store::products::Product;
+use secrecy::SecretString;
 use store::registrations::{Level, Registration};
 use store::tenants::Tenant;
-use store::{Store, StoreError, api_keys, products, registrations, tenants};
+use store::{Store, StoreError, registrations, tenants};
 
-use crate::api::auth::Scope;
 use crate::app::App;
-use crate::tokens;
-
-/// Characters of a key that are kept in clear, so that a person can tell keys apart.
-pub(crate) const PREFIX_CHARS: usize = 14;
+use crate::services::ServiceError;
+use crate::services::products::{self, NewProduct};
 
 /// The tenant of this name; made if there is none.
 ///
@@ -54,42 +49,17 @@ pub async fn publish_registrations(app: &App) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-/// Adds a product with a key of every scope. The key is shown here and never again.
+/// Sets a product up that lasts as long as a test or a demonstration.
 ///
 /// # Errors
-/// The database's.
+/// As [`products::add`].
 pub async fn add_product(
     app: &App,
     name: &str,
     purposes: &[&str],
     return_urls: &[&str],
-) -> Result<(ProductId, SecretString), StoreError> {
-    let world = app.world();
+) -> Result<(ProductId, SecretString), ServiceError> {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let product = Product {
-        id: ProductId::new(&world),
-        name: name.to_owned(),
-        purposes: owned(purposes),
-        return_urls: owned(return_urls),
-        created_at: world.now,
-    };
-    let (text, hash) = tokens::issue(tokens::Kind::ApiKey, &world);
-    let key = ApiKey {
-        id: ApiKeyId::new(&world),
-        tenant: app.tenant.id,
-        product: product.id,
-        prefix: text.expose_secret().chars().take(PREFIX_CHARS).collect(),
-        scopes: Scope::ALL.map(|scope| scope.word().to_owned()).to_vec(),
-        purposes: Vec::new(),
-        networks: Vec::new(),
-        jwk: None,
-        created_at: world.now,
-        expires_at: None,
-        revoked_at: None,
-    };
-    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
-    products::create(&mut tx, &product).await?;
-    api_keys::create(&mut tx, &key, Some(&hash)).await?;
-    tx.commit().await?;
-    Ok((product.id, text))
+    products::add(app, NewProduct { name: name.to_owned(), purposes: owned(purposes), return_urls: owned(return_urls) })
+        .await
 }

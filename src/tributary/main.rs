@@ -16,6 +16,7 @@ mod fapi;
 mod keys;
 mod logging;
 mod normalize;
+mod products;
 mod replay;
 mod serve;
 
@@ -54,6 +55,9 @@ enum Command {
     /// Our keys and certificates at banks
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Programs that use this installation, and their keys
+    #[command(subcommand)]
+    Products(products::ProductsCommand),
     /// The directory of banks and their profiles
     #[command(subcommand)]
     Banks(banks::BanksCommand),
@@ -114,6 +118,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Certs(command) => certs::run(&command),
         Command::Keys(command) => block_on(keys::run(command)),
+        Command::Products(command) => block_on(products::run(command)),
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),

@@ -17,6 +17,7 @@ mod logins;
 mod operations;
 mod pages;
 mod platform;
+mod products;
 mod profiles;
 mod reconciliation;
 mod refresh;

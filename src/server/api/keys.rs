@@ -21,7 +21,8 @@ use super::idempotency::Idempotent;
 use super::oauth;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
-use crate::{peer, setup, tokens};
+use crate::services::products::PREFIX_CHARS;
+use crate::{peer, tokens};
 
 /// A request for a key. What is left out is as with the key that asks.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -112,8 +113,8 @@ pub async fn create(
     key.id = ApiKeyId::new(&world);
     let signs = key.jwk.is_some();
     key.prefix = match signs {
-        true => key.id.to_string().chars().take(setup::PREFIX_CHARS).collect(),
-        false => secret.expose_secret().chars().take(setup::PREFIX_CHARS).collect(),
+        true => key.id.to_string().chars().take(PREFIX_CHARS).collect(),
+        false => secret.expose_secret().chars().take(PREFIX_CHARS).collect(),
     };
     api_keys::create(&mut tx, &key, (!signs).then_some(&hash)).await?;
     let mut shown = KeyBody::from(key);

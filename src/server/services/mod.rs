@@ -11,6 +11,7 @@ pub mod events;
 pub mod fetch;
 pub mod logins;
 pub mod notices;
+pub mod products;
 pub mod raw_rows;
 pub mod reconciliation;
 pub(crate) mod refresh;
