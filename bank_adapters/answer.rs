@@ -61,6 +61,8 @@ pub enum ConsentState {
     PartiallyAuthorised,
     /// In force.
     Valid,
+    /// Not honoured at the moment, and perhaps again once the PSU has authenticated or the bank has thought better of it.
+    Suspended,
     /// The PSU or the bank said no.
     Rejected,
     /// The PSU ended it at the bank.

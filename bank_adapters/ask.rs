@@ -192,6 +192,8 @@ pub struct ConsentAsk {
     pub redirect_uri: Url,
     /// Where it sends the browser after failure; banks may ignore it and use the other.
     pub nok_redirect_uri: Option<Url>,
+    /// Where the bank may tell us that the consent has changed, for banks whose profile says that they do.
+    pub notification_uri: Option<Url>,
 }
 
 /// Which lists of transactions to ask for.

@@ -12,6 +12,7 @@ pub mod ask;
 pub mod directory;
 pub mod endpoints;
 pub mod error;
+pub mod hint;
 pub mod institutions;
 mod links;
 pub mod profile;
@@ -19,6 +20,7 @@ pub mod quirks;
 pub mod registration;
 pub mod settings;
 pub mod standards;
+pub mod statuses;
 pub mod unprofiled;
 mod wire;
 

@@ -166,6 +166,10 @@ tables! {
         sca_days: Option<u16>,
         /// What a new consent does to the old: `same_id`, `overlap` or `replaces_on_authorise`.
         renewal: Renewal,
+        /// Whether the bank tells us unasked that a consent has changed, at an address that is named when the consent is
+        /// created (NextGenPSD2 Resource Status Notification Service). Default: false.
+        #[serde(default)]
+        status_push: bool,
     }
 
     /// How accounts are listed.

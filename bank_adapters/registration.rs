@@ -8,6 +8,7 @@
 //! issuer = "https://auth.musterbank.example"   # in place of the profile's
 //! scopes = []                     # beside the profile's
 //! software_statement = "statement.jwt"
+//! data_holder = "00000000-0000-0000-0000-000000000000" # the bank's brand in the register of the Consumer Data Right
 //!
 //! [endpoints]                     # in place of the profile's, one by one
 //! api = "https://xs2a.musterbank.example"
@@ -77,6 +78,8 @@ pub struct Registration {
     pub encryption: Option<SigningKey>,
     /// Software statement of a directory, a JWT.
     pub software_statement: Option<SecretString>,
+    /// The bank's brand in the register of the Consumer Data Right: as whom it calls us when a person has ended sharing.
+    pub data_holder: Option<String>,
 }
 
 /// The identity of mutual TLS, PEM.
@@ -150,6 +153,7 @@ struct File {
     signing: Option<SigningFile>,
     encryption: Option<KeyFile>,
     software_statement: Option<PathBuf>,
+    data_holder: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -202,6 +206,8 @@ impl File {
         let redirect = Url::parse(&self.redirect_uri).ok().filter(|url| browsable(url) && url.fragment().is_none());
         source.require(redirect.is_some(), "redirect_uri", "must be https, or http on this machine, without fragment");
         source.require(!self.client_id.trim().is_empty(), "client_id", "must not be empty");
+        let named = self.data_holder.as_ref().is_none_or(|holder| !holder.trim().is_empty());
+        source.require(named, "data_holder", "must not be empty");
         self.endpoints.check(&mut source, "endpoints");
         check_issuer(self.issuer.as_deref(), &mut source, "issuer");
         let found = self.bank.is_some() || self.issuer.is_some() || self.endpoints.name_a_server();
@@ -245,6 +251,7 @@ impl Registration {
             signing_days,
             encryption: file.encryption.map(|key| key.load(folder)).transpose()?,
             software_statement: file.software_statement.map(|path| secret(&folder.join(path))).transpose()?,
+            data_holder: file.data_holder,
         })
     }
 

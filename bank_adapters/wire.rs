@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::RawRow;
 use crate::error::{self, BankCode, BankError, BankProblem, Breach, Means, Shape};
-use crate::profile::Profile;
+use crate::profile::{Profile, Standard};
 
 /// Longest error body that is looked into, in bytes. Error bodies are a few hundred; the rest is a page or an attack.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
@@ -57,6 +57,11 @@ impl Reply {
     /// Whether the bank had nothing to say (204).
     pub(crate) fn is_nothing(&self) -> bool {
         self.body.is_empty()
+    }
+
+    /// The standard that the bank speaks.
+    pub(crate) fn standard(&self) -> Standard {
+        self.profile.bank.standard
     }
 
     /// The header's text, if it is text.

@@ -11,6 +11,7 @@ use crate::Call;
 use crate::answer::{ConsentState, Ended, Granted, GrantedAccess, Links, Opened, ScaApproach};
 use crate::ask::{BankConsentId, CallContext};
 use crate::error::{BankCode, BankError, Breach};
+use crate::statuses;
 use crate::wire::Reply;
 
 /// Where a standard keeps what about a consent, and what it says there.
@@ -22,8 +23,8 @@ pub(super) struct Form {
     pub(super) status: &'static str,
     /// Path of the instant at which it ends.
     pub(super) expires: &'static str,
-    /// What a status means, with a second look at the body where one word means several things.
-    pub(super) state: fn(&str, &Whole<'_>) -> Option<ConsentState>,
+    /// Paths of what tells more where one word stands for several things.
+    pub(super) particulars: &'static [&'static str],
     /// Codes, as `BankCode` keeps them, that say that there is no such consent.
     pub(super) unknown: &'static [&'static str],
 }
@@ -82,7 +83,12 @@ impl Form {
     fn state(self, reply: &Reply, whole: &Whole<'_>) -> Result<ConsentState, BankError> {
         let missing = || reply.broken(Breach::Field(self.status));
         let word = whole.text(self.status).ok_or_else(missing)?;
-        match (self.state)(&word, whole) {
+        let mut said = vec![word.clone()];
+        for more in self.particulars.iter().map_while(|path| whole.text(path)) {
+            said.push(format!("{} {more}", said.last().unwrap_or(&word)));
+        }
+        // What is said most exactly counts, as far as the standard lists it.
+        match said.iter().rev().find_map(|said| statuses::meaning(reply.standard(), said)) {
             Some(state) => Ok(state),
             None => BankCode::new(&word).map(ConsentState::Unrecognised).ok_or_else(missing),
         }

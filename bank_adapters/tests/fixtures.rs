@@ -140,6 +140,7 @@ impl Step<'_> {
             frequency_per_day: u8::try_from(self.with["frequency_per_day"].as_u64().unwrap()).unwrap(),
             redirect_uri: "https://tributary.example/callback/musterbank".parse().unwrap(),
             nok_redirect_uri: self.text("nok_redirect_uri").map(|uri| uri.parse().unwrap()),
+            notification_uri: self.text("notification_uri").map(|uri| uri.parse().unwrap()),
         }
     }
 

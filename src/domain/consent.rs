@@ -88,6 +88,8 @@ pub enum FailureReason {
 pub enum DataState {
     /// There may be some.
     Present,
+    /// Kept and not used, as the person asked (Article 18 GDPR): nothing is read, served or fetched, and no retention ends.
+    Restricted,
     /// The erasure runs; nothing is served any more.
     Erasing,
     /// Gone, with a receipt.
@@ -142,6 +144,10 @@ pub enum Event {
     Superseded,
     /// Somebody withdrew it.
     Revoke(RevokedBy),
+    /// The person wants their data kept and not used.
+    Restricted,
+    /// The person lets them be used again.
+    Released,
     /// Retention is over, or the person asked for erasure after expiry.
     EraseRequested,
     /// The erasure is complete and its receipt is written.
@@ -176,9 +182,9 @@ pub enum Notice {
     Healthy,
     /// The person is needed at the bank.
     ActionRequired,
-    /// Collection is stopped until the bank, or the person's confirmation to us, lifts that.
+    /// Collection is stopped until the bank, the person's confirmation to us, or whoever restricted it lifts that.
     Suspended,
-    /// The bank lifted its suspension.
+    /// The suspension was lifted.
     Resumed,
     /// The person authenticated at the bank again.
     Renewed,
@@ -261,18 +267,23 @@ impl Consent {
 
     /// When a timer must warn, or remind, next; `None` for a consent that does not live.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let clocks = self.clocks.filter(|_| self.may_read())?;
+        let kept = matches!(self.data, DataState::Present | DataState::Restricted);
+        let clocks = self.clocks.filter(|_| self.is_open() && kept)?;
         let warning = warning::next(&clocks, self.warned);
         [warning, clocks.notice_due].into_iter().flatten().min()
     }
 
     /// Whether products may read what is stored. During re-authentication data stay readable and say so.
     pub const fn may_read(&self) -> bool {
-        let open = match self.state {
+        self.is_open() && matches!(self.data, DataState::Present)
+    }
+
+    /// Whether the bank has authorised it and it is not over.
+    const fn is_open(&self) -> bool {
+        match self.state {
             State::Authorized | State::Active | State::ReauthPending(_) => true,
             State::Initiated | State::Expired(_) | State::Revoked(_) | State::Failed(_) => false,
-        };
-        open && matches!(self.data, DataState::Present)
+        }
     }
 }
 
@@ -350,9 +361,23 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             let next = Consent { state: S::Revoked(by), data: D::Erasing, ..*consent };
             Ok((next, vec![Fx::EndAtBank, Fx::Erase, Fx::Tell(Notice::Revoked)]))
         }
-        (S::Expired(_), E::Revoke(by)) if consent.data == D::Present => {
+        (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted)
+            if consent.data == D::Present =>
+        {
+            Ok((Consent { data: D::Restricted, ..*consent }, vec![Fx::Tell(Notice::Suspended)]))
+        }
+        (S::Authorized | S::Active | S::ReauthPending(_), E::Released) if consent.data == D::Restricted => {
+            Ok((Consent { data: D::Present, ..*consent }, vec![Fx::Fetch, Fx::Tell(Notice::Resumed)]))
+        }
+        (S::Expired(_) | S::Failed(_), E::Released) if consent.data == D::Restricted => {
+            Ok((Consent { data: D::Present, ..*consent }, vec![Fx::Tell(Notice::Resumed)]))
+        }
+        (S::Expired(_), E::Revoke(by)) if matches!(consent.data, D::Present | D::Restricted) => {
             let next = Consent { state: S::Revoked(by), data: D::Erasing, ..*consent };
             Ok((next, vec![Fx::Erase, Fx::Tell(Notice::Revoked)]))
+        }
+        (S::Failed(_), E::EraseRequested) if consent.data == D::Restricted => {
+            Ok((Consent { data: D::Erasing, ..*consent }, vec![Fx::Erase]))
         }
         (S::Expired(_) | S::Failed(_), E::EraseRequested) if consent.data == D::Present => {
             Ok((Consent { data: D::Erasing, ..*consent }, vec![Fx::Erase]))
@@ -371,9 +396,13 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             | E::Reauthenticated(_)
             | E::Reconfirmed(_)
             | E::Superseded
+            | E::Restricted
+            | E::Released
             | E::EraseRequested
             | E::Erased,
         )
+        | (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted | E::Released)
+        | (S::Revoked(_) | S::Failed(_), E::Restricted | E::Released)
         | (S::Authorized, E::Reconfirmed(_))
         | (S::Active, E::LoginFailed)
         | (
@@ -497,7 +526,7 @@ words! {
 }
 words! {
     /// The word in the database, in evidence and on the wire.
-    DataState { Present => "present", Erasing => "erasing", Erased => "erased" }
+    DataState { Present => "present", Restricted => "restricted", Erasing => "erasing", Erased => "erased" }
 }
 
 impl State {
@@ -559,6 +588,8 @@ impl Event {
             Self::EndedByBank => "ended_by_bank",
             Self::Superseded => "superseded",
             Self::Revoke(_) => "revoke",
+            Self::Restricted => "restricted",
+            Self::Released => "released",
             Self::EraseRequested => "erase_requested",
             Self::Erased => "erased",
         }

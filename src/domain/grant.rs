@@ -73,6 +73,8 @@ pub enum Event {
     TokensStored,
     /// Refresh failed for good.
     TokensLost,
+    /// The bank honours it again after a suspension. Whether our tokens work, their next use tells.
+    Reinstated,
     /// The bank's consent status was read.
     Observed(Observed),
     /// A newer grant took its place.
@@ -103,6 +105,7 @@ pub fn step(state: State, event: Event) -> Result<State, Refused> {
         (S::Requested, E::CreationRefused) => Ok(S::Ended(Ended::Rejected)),
         (S::Pending | S::Partial | S::Granted | S::Suspended, E::TokensStored) => Ok(S::Granted),
         (S::Granted | S::Suspended, E::TokensLost) => Ok(S::Suspended),
+        (S::Suspended, E::Reinstated) => Ok(S::Granted),
         (S::Requested | S::Pending | S::Partial | S::Granted | S::Suspended, E::Observed(seen)) => {
             Ok(observe(state, seen))
         }
@@ -123,6 +126,10 @@ pub fn step(state: State, event: Event) -> Result<State, Refused> {
         | (S::Pending | S::Partial, E::Created | E::CreationRefused | E::TokensLost | E::EndProven | E::EndGivenUp)
         | (S::Granted | S::Suspended, E::Created | E::CreationRefused | E::EndProven | E::EndGivenUp)
         | (S::Ending, E::Created | E::CreationRefused | E::TokensStored | E::TokensLost | E::Superseded)
+        | (
+            S::Requested | S::Pending | S::Partial | S::Granted | S::Ending | S::Ended(_) | S::Unconfirmed,
+            E::Reinstated,
+        )
         | (
             S::Ended(_),
             E::Created
@@ -145,7 +152,7 @@ fn observe(state: State, seen: Observed) -> State {
     match (seen, state) {
         (Observed::Unknown | Observed::Waiting, _) | (Observed::Partial, State::Granted | State::Suspended) => state,
         (Observed::Partial, _) => State::Partial,
-        // `valid` revives a suspension only together with tokens that work: those come with an event of their own.
+        // `valid` revives a suspension only where it was the bank's: that comes with an event of its own.
         (Observed::Valid, _) => state,
         (Observed::Suspended, _) => State::Suspended,
         (Observed::Expired, _) => State::Ended(Ended::Expired),
@@ -233,6 +240,7 @@ mod tests {
             Event::CreationRefused,
             Event::TokensStored,
             Event::TokensLost,
+            Event::Reinstated,
             Event::Superseded,
             Event::End,
             Event::EndProven,
@@ -258,11 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn only_stored_tokens_make_a_grant_usable() {
+    fn only_stored_tokens_and_the_end_of_a_suspension_make_a_grant_usable() {
         for state in State::ALL {
             for event in events() {
                 if step(state, event) == Ok(State::Granted) {
-                    assert!(event == Event::TokensStored || state == State::Granted, "{state:?} + {event:?}");
+                    let reinstated = (state, event) == (State::Suspended, Event::Reinstated);
+                    let kept = state == State::Granted;
+                    assert!(event == Event::TokensStored || reinstated || kept, "{state:?} + {event:?}");
                 }
             }
         }

@@ -106,6 +106,13 @@ impl Withdrawal {
         Some(claims.get("iss")?.as_str()?.to_owned())
     }
 
+    /// Which arrangement is said to have ended, so that nobody's keys are fetched for one that we do not have. A claim and
+    /// no more.
+    pub fn claimed_arrangement(&self) -> Option<String> {
+        let claims = jws::unverified(&self.notice, None, &SIGNED)?;
+        Some(claims.get("cdr_arrangement_id")?.as_str()?.to_owned())
+    }
+
     /// Verifies the call against the brand that holds the data, by its registered keys. `audience` is the address of our
     /// end point, `algs` are those that the ecosystem allows.
     pub fn verify(

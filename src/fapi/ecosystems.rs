@@ -242,6 +242,12 @@ fn a_bank_ends_an_arrangement_by_two_signed_words() {
         |assertion: &str| Withdrawal::parse(Some(assertion), b"cdr_arrangement_jwt=x").unwrap().claimed_holder();
     assert_eq!(claimed("Bearer e30.eyJpc3MiOiJicmFuZC03In0.x").as_deref(), Some(HOLDER));
     assert_eq!(claimed("Bearer x"), None);
+    let named = |notice: &str| {
+        let body = format!("cdr_arrangement_jwt={notice}");
+        Withdrawal::parse(Some("Bearer x"), body.as_bytes()).unwrap().claimed_arrangement()
+    };
+    assert_eq!(named("e30.eyJjZHJfYXJyYW5nZW1lbnRfaWQiOiJhcnItMSJ9.x").as_deref(), Some("arr-1"));
+    assert_eq!(named("e30.e30.x"), None);
 }
 
 fn withdrawal_rows() -> Vec<Row> {

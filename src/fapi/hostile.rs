@@ -181,7 +181,8 @@ fn noise_is_nothing_of_ours() {
         let _ = Metadata::parse(&bytes, ISSUER, Environment::Development, &FAPI2_SECURITY);
         let _ = KeySet::parse(&bytes);
         let _ = Ping::parse(Some("Bearer x"), &bytes);
-        let _ = Withdrawal::parse(Some("Bearer x"), &bytes).map(|withdrawal| withdrawal.claimed_holder());
+        let _ = Withdrawal::parse(Some("Bearer x"), &bytes)
+            .map(|withdrawal| (withdrawal.claimed_holder(), withdrawal.claimed_arrangement()));
         prop_assert!(PendingLogin::from_bytes(&bytes).is_err());
         prop_assert!(PendingAuthentication::from_bytes(&bytes).is_err());
         prop_assert!(Registered::from_bytes(&bytes).is_err());

@@ -374,6 +374,34 @@ impl Running {
         true
     }
 
+    /// A consent that was ended at the bank is honoured again, tokens and all: the PSU thought better of it. `false` when there
+    /// is none.
+    pub fn reinstate(&self, consent_id: &str) -> bool {
+        let (now, today) = (self.inner.now(), self.inner.today());
+        let mut books = self.inner.books();
+        let ended = books.consent(consent_id, now, today).filter(|one| one.status == ConsentStatus::RevokedByPsu);
+        let Some(consent) = ended else { return false };
+        consent.end(ConsentStatus::Valid, today);
+        drop(books);
+        self.inner.note("bank", "consent.reinstated", "the PSU lets a consent live again");
+        true
+    }
+
+    /// What the bank would tell the TPP of a consent (NextGenPSD2 Resource Status Notification Service): the address that
+    /// the TPP named, and the body. `None` where it named none. The bank calls nobody; a test moves it.
+    pub fn status_push(&self, consent_id: &str) -> Option<(String, Value)> {
+        let (now, today) = (self.inner.now(), self.inner.today());
+        let mut books = self.inner.books();
+        let consent = books.consent(consent_id, now, today)?;
+        let body = serde_json::json!({ "consentId": consent_id, "consentStatus": consent.status.as_str() });
+        Some((consent.notify.clone()?, body))
+    }
+
+    /// A JWT over claims with the bank's own signature, for what it says unasked. `None` if it cannot be made.
+    pub fn sign(&self, claims: &Value) -> Option<String> {
+        self.inner.key.sign(claims).ok()
+    }
+
     /// The other signers authorise every consent that waits for them. Gives how many there were.
     pub fn sign_the_rest(&self) -> usize {
         let today = self.inner.today();

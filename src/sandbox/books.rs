@@ -110,6 +110,8 @@ pub(crate) struct Consent {
     pub(crate) frequency_per_day: u32,
     pub(crate) created: Timestamp,
     pub(crate) last_action: Date,
+    /// Where the TPP wants to hear that the status has changed (`TPP-Notification-URI`).
+    pub(crate) notify: Option<String>,
     /// The customer, by position, once signed in.
     pub(crate) psu: Option<usize>,
     pub(crate) authorised_at: Option<Timestamp>,

@@ -151,6 +151,7 @@ pub(crate) fn waiting(bank: &Inner, client_id: String, asked_json: Value) -> Con
         frequency_per_day: bank.policy.reads_per_day,
         created: bank.now(),
         last_action: today,
+        notify: None,
         psu: None,
         authorised_at: None,
         resources: Vec::new(),

@@ -209,10 +209,13 @@ enum Readers {
     People,
 }
 
+/// What addresses for programs begin with: products and banks.
+const PROGRAMS: [&str; 4] = ["/v1/", "/oauth/", "/banks/", "/arrangements/"];
+
 impl Readers {
     fn of(uri: &Uri) -> Self {
         match uri.path() {
-            path if path.starts_with("/v1/") || path.starts_with("/oauth/") => Self::Programs,
+            path if PROGRAMS.iter().any(|begin| path.starts_with(begin)) => Self::Programs,
             path if path.strip_prefix(gocardless::BASE).is_some_and(|rest| rest.starts_with('/')) => {
                 Self::GoCardlessClients
             }

@@ -2,7 +2,7 @@
 //!
 //! This file stores what the crate `evidence` computes. Hashes are 32 bytes; nodes are complete subtrees (RFC 9162 §2.1).
 
-use domain::ids::{EntryId, TenantId};
+use domain::ids::{ConsentId, EntryId, TenantId};
 use domain::world::Entropy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,21 @@ pub struct Waiting {
     pub subject: Uuid,
     /// Its commitment.
     pub commitment: Hash,
+}
+
+/// Consents whose record has had its time: gone, data and all, since before that moment, and still with a key.
+pub async fn outlived(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
+    let rows = query!(
+        "select c.consent_id from evidence_key k join consent c on c.tenant_id = k.tenant_id and c.consent_id = k.subject
+         where k.tenant_id = $1 and k.created_at <= $2 and c.ended_at <= $2 and c.data_state = 'erased'
+         order by k.created_at limit $3",
+        tx.id(),
+        at(before),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
 }
 
 /// Makes this transaction the tenant's only sequencer until it ends, and gives the number of leaves so far.

@@ -41,6 +41,8 @@ pub const CUSTOMER: (&str, &str) = ("mara", "sandbox-mara");
 pub const NEIGHBOUR: (&str, &str) = ("jonas", "sandbox-jonas");
 /// Our registration there.
 pub const REGISTRATION: &str = "musterbank";
+/// The bank's brand, as which it calls us where a register names brands.
+pub const DATA_HOLDER: &str = "7b0c3ad5-1d5b-4b0f-8a53-0f3c3f3d3a11";
 
 /// What may differ from world to world.
 #[derive(Debug, Clone, Copy, Default)]
@@ -398,7 +400,7 @@ fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Optio
     let alg = alg.as_str();
     let text = format!(
         "bank = \"{institution}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
-         issuer = \"{issuer}\"\n[endpoints]\napi = \"{api}\"\n\
+         issuer = \"{issuer}\"\ndata_holder = \"{DATA_HOLDER}\"\n[endpoints]\napi = \"{api}\"\n\
          [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
          [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}"
     );

@@ -9,6 +9,7 @@ mod defence;
 mod doctor;
 mod gocardless;
 mod hardware;
+mod hints;
 mod identity;
 mod interleavings;
 mod journey;

@@ -14,7 +14,8 @@ use crate::answer::{ConsentState, Ended, Granted, GrantedAccess, Links, Opened, 
 use crate::ask::{Access, AccountReference, BankConsentId, ConsentAsk};
 use crate::error::{BankCode, BankError, Breach, Shape};
 use crate::links::{Base, browsable};
-use crate::profile::{AllAccounts, ConsentSection, Profile};
+use crate::profile::{AllAccounts, ConsentSection, Profile, Standard};
+use crate::statuses;
 use crate::wire::{Answer, Reply, problem};
 
 #[derive(Serialize)]
@@ -273,22 +274,14 @@ pub(super) fn ended(profile: Arc<Profile>, response: Response<Bytes>, now: Times
     Ok(if over { Ended::Gone } else { Ended::Accepted })
 }
 
-/// The state of a word, read without regard to case and underscores: documents and answers of one bank differ.
+/// The state of a word.
 fn state(reply: &Reply, word: Option<&str>) -> Result<ConsentState, BankError> {
     let missing = || reply.broken(Breach::Field("consentStatus"));
     let word = word.ok_or_else(missing)?;
-    let plain: String = word.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
-    Ok(match plain.as_str() {
-        "received" => ConsentState::Received,
-        "partiallyauthorised" | "partiallyauthorized" => ConsentState::PartiallyAuthorised,
-        "valid" => ConsentState::Valid,
-        "rejected" => ConsentState::Rejected,
-        "revokedbypsu" => ConsentState::RevokedByPsu,
-        "expired" => ConsentState::Expired,
-        "terminatedbytpp" => ConsentState::TerminatedByTpp,
-        "terminatedbyaspsp" => ConsentState::TerminatedByAspsp,
-        _ => ConsentState::Unrecognised(BankCode::new(word).ok_or_else(missing)?),
-    })
+    match statuses::meaning(Standard::BerlinGroup, word) {
+        Some(state) => Ok(state),
+        None => BankCode::new(word).map(ConsentState::Unrecognised).ok_or_else(missing),
+    }
 }
 
 /// A calendar day, or nothing where there is nothing.
@@ -314,6 +307,7 @@ mod tests {
             user_document: None,
             redirect_uri: "https://tributary.example/callback".parse().unwrap(),
             nok_redirect_uri: None,
+            notification_uri: None,
         };
         for (all, owner, access) in [
             ("bank_offered", "true", r#"{"accounts":[],"balances":[],"additionalInformation":{"ownerName":[]}}"#),

@@ -31,6 +31,8 @@ const PSU_USER_AGENT: HeaderName = HeaderName::from_static("psu-user-agent");
 const TPP_REDIRECT_PREFERRED: HeaderName = HeaderName::from_static("tpp-redirect-preferred");
 const TPP_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-redirect-uri");
 const TPP_NOK_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-nok-redirect-uri");
+const TPP_NOTIFICATION_URI: HeaderName = HeaderName::from_static("tpp-notification-uri");
+const TPP_NOTIFICATION_CONTENT_PREFERRED: HeaderName = HeaderName::from_static("tpp-notification-content-preferred");
 
 /// A bank that speaks NextGenPSD2 1.3.x.
 pub struct BerlinGroup {
@@ -147,6 +149,10 @@ impl Consents for BerlinGroup {
         headers.insert(TPP_REDIRECT_URI, visible(ask.redirect_uri.as_str()));
         if let Some(uri) = &ask.nok_redirect_uri {
             headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
+        }
+        if let Some(uri) = ask.notification_uri.as_ref().filter(|_| self.profile.consent.status_push) {
+            headers.insert(TPP_NOTIFICATION_URI, visible(uri.as_str()));
+            headers.insert(TPP_NOTIFICATION_CONTENT_PREFERRED, HeaderValue::from_static("status=LAST"));
         }
         *request.body_mut() = consents::body(ask, &self.profile.consent);
         let base = self.base.clone();

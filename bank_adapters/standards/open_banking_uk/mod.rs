@@ -24,17 +24,7 @@ const CONSENT: Form = Form {
     id: "Data.ConsentId",
     status: "Data.Status",
     expires: "Data.ExpirationDateTime",
-    state: |word, _| {
-        Some(match word {
-            "AwaitingAuthorisation" | "AWAU" => ConsentState::Received,
-            "Authorised" | "AUTH" => ConsentState::Valid,
-            "Rejected" | "RJCT" => ConsentState::Rejected,
-            // 3.1: by the PSU at the bank, or by the bank. We delete ours, and they are not found afterwards.
-            "Revoked" | "CANC" => ConsentState::RevokedByPsu,
-            "Expired" | "EXPD" => ConsentState::Expired,
-            _ => return None,
-        })
-    },
+    particulars: &[],
     unknown: &["UK.OBIE.Resource.NotFound", "U011"],
 };
 

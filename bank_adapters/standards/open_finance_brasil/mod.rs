@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::intents::Form;
-use super::rest::{Paging, Rest, Whole, end_of_day, fapi_with_agent};
+use super::rest::{Paging, Rest, end_of_day, fapi_with_agent};
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
 use crate::ask::{BankConsentId, CallContext, Clusters, ConsentAsk, NextLink, PageAsk, ResourceId};
 use crate::endpoints::HttpsUrl;
@@ -24,31 +24,12 @@ const CONSENT: Form = Form {
     id: "data.consentId",
     status: "data.status",
     expires: "data.expirationDateTime",
-    state: |word, whole| {
-        Some(match word {
-            "AWAITING_AUTHORISATION" => ConsentState::Received,
-            "AUTHORISED" => ConsentState::Valid,
-            "REJECTED" => rejected(whole),
-            "CONSUMED" => ConsentState::Expired,
-            _ => return None,
-        })
-    },
+    // One word stands for every end; the reason tells which it was, and whose doing.
+    particulars: &["data.rejection.reason.code", "data.rejection.rejectedBy"],
     unknown: &["NOT_FOUND", "CONSENTIMENTO_NAO_ENCONTRADO"],
 };
 
 const NEXT: Paging = Paging::Link("links.next");
-
-/// One word stands for every end; the reason tells which it was.
-fn rejected(whole: &Whole<'_>) -> ConsentState {
-    let by = whole.text("data.rejection.rejectedBy");
-    match whole.text("data.rejection.reason.code").as_deref() {
-        Some("CONSENT_EXPIRED" | "CONSENT_MAX_DATE_REACHED") => ConsentState::Expired,
-        Some("CUSTOMER_MANUALLY_REVOKED") if by.as_deref() == Some("TPP") => ConsentState::TerminatedByTpp,
-        Some("CUSTOMER_MANUALLY_REVOKED") => ConsentState::RevokedByPsu,
-        Some("INTERNAL_SECURITY_REASON") => ConsentState::TerminatedByAspsp,
-        _ => ConsentState::Rejected,
-    }
-}
 
 /// A bank that speaks Open Finance Brasil.
 pub struct OpenFinanceBrasil {

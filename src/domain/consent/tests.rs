@@ -37,6 +37,8 @@ fn events() -> Vec<Event> {
         Event::Reconfirmed(clocks),
         Event::EndedByBank,
         Event::Superseded,
+        Event::Restricted,
+        Event::Released,
         Event::EraseRequested,
         Event::Erased,
     ];
@@ -52,31 +54,44 @@ fn consent(state: State, data: DataState) -> Consent {
 ///
 /// `-` refused · `=` stays · `Z` authorized · `A` active · `T` waits for tokens · `X` suspended by the bank · `B` ended by the
 /// bank · `P` superseded · `R` revoked, and its data go · `D` declined · `J` rejected · `E` broken · `O` timed out ·
-/// `e` its data go · `d` its data are gone
+/// `e` its data go · `d` its data are gone · `r` its data are kept and not used · `u` they are used again
 const TABLE: &str = "
-                               au pa de re lf ff ti tl su ri ra rc eb sp er ed rv
-    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  J  -  -  -  R
-    authorized                  -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  -  R
-    active                      -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  -  R
-    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  -  R
+                               au pa de re lf ff ti tl su ri ra rc eb sp rs rl er ed rv
+    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  J  -  -  -  -  -  R
+    authorized                  -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  -  -  R
+    active                      -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  -  -  R
+    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  -  R
     reauth_pending/reconfirm_missed
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  -  R
-    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  -  -  R
+    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  -  R
     reauth_pending/suspended_by_bank
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  -  R
-    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  e  -  R
-    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  d  -
-    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -
-    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -
-    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  d  -
-    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -
-    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  e  -  -
-    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  d  -
-    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  -  -  R
+    authorized restricted       -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  -  -  R
+    active restricted           -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  -  -  R
+    reauth_pending/sca_expired restricted
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  -  R
+    reauth_pending/reconfirm_missed restricted
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  -  -  R
+    reauth_pending/token_lost restricted
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  -  R
+    reauth_pending/suspended_by_bank restricted
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  -  -  R
+    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  e  -  R
+    expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  -  R
+    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
+    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
+    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
+    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  e  -  -
+    failed restricted           -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  e  -  -
+    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
+    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
 ";
 
 /// The columns of [`TABLE`]; the last stands for a revocation by each of [`RevokedBy::ALL`].
-const EVENTS: usize = 17;
+const EVENTS: usize = 19;
 
 /// The rows of [`TABLE`]: the words before the letters, and the letters.
 fn rows() -> Vec<(String, Vec<char>)> {
@@ -99,10 +114,22 @@ fn rows() -> Vec<(String, Vec<char>)> {
 /// The row of a state, whatever its reason where the reason makes no difference.
 fn row_of(state: State, data: DataState) -> String {
     match state {
-        State::Initiated | State::Authorized | State::Active => state.word().to_owned(),
-        State::ReauthPending(reason) => format!("{}/{}", state.word(), reason.word()),
+        State::Initiated | State::Authorized | State::Active | State::ReauthPending(_)
+            if data == DataState::Present =>
+        {
+            name_of(state)
+        }
+        State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) => {
+            format!("{} {}", name_of(state), data.word())
+        }
         State::Expired(_) | State::Revoked(_) | State::Failed(_) => format!("{} {}", state.word(), data.word()),
     }
+}
+
+/// Whether data can be so in a state: whatever they are after its end, there to be restricted only where there are some.
+fn is_met(state: State, data: DataState) -> bool {
+    let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
+    data == DataState::Present || over || (data == DataState::Restricted && state != State::Initiated)
 }
 
 /// The letter of a step.
@@ -112,6 +139,8 @@ fn letter(before: &Consent, after: Result<(Consent, Vec<Effect>), Refused>, even
     match (after.state, event) {
         _ if same => '=',
         (State::Revoked(by), Event::Revoke(asked)) if by == asked && after.data == DataState::Erasing => 'R',
+        (state, Event::Restricted) if state == before.state && after.data == DataState::Restricted => 'r',
+        (state, Event::Released) if state == before.state && after.data == DataState::Present => 'u',
         (state, _) if state == before.state && after.data == DataState::Erasing => 'e',
         (state, _) if state == before.state && after.data == DataState::Erased => 'd',
         (State::Authorized, _) => 'Z',
@@ -133,8 +162,7 @@ fn every_pair_of_state_and_event_is_as_listed() {
     let rows = rows();
     let mut met = std::collections::BTreeSet::new();
     for state in states() {
-        let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
-        for data in DataState::ALL.iter().copied().filter(|data| over || *data == DataState::Present) {
+        for data in DataState::ALL.iter().copied().filter(|data| is_met(state, *data)) {
             let name = row_of(state, data);
             let (_, letters) = rows.iter().find(|(row, _)| *row == name).unwrap_or_else(|| panic!("no row for {name}"));
             met.insert(name);
@@ -213,11 +241,8 @@ fn a_timer_warns_once_and_reminds_without_stopping() {
 #[test]
 fn what_is_over_stays_over() {
     for state in states() {
-        for data in [DataState::Present, DataState::Erasing, DataState::Erased] {
+        for data in DataState::ALL.iter().copied().filter(|data| is_met(state, *data)) {
             let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
-            if !over && data != DataState::Present {
-                continue; // no step leads there
-            }
             for event in events() {
                 let before = consent(state, data);
                 let Ok((after, effects)) = step(&before, event, NOW) else { continue };
@@ -232,7 +257,9 @@ fn what_is_over_stays_over() {
                 if after.data != DataState::Present {
                     assert!(!after.may_read() && !after.may_fetch(NOW));
                 }
-                assert!(data == DataState::Present || after.data != DataState::Present, "data came back: {event:?}");
+                let came_back = after.data == DataState::Present && data != DataState::Present;
+                let released = data == DataState::Restricted && event == Event::Released;
+                assert!(!came_back || released, "data came back: {event:?}");
             }
         }
     }

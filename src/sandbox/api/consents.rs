@@ -17,6 +17,7 @@ use super::{psu_is_present, token};
 use crate::bank::{Inner, Shared};
 use crate::books::{Asked, Consent, ConsentStatus};
 
+const TPP_NOTIFICATION_URI: HeaderName = HeaderName::from_static("tpp-notification-uri");
 const ASPSP_SCA_APPROACH: HeaderName = HeaderName::from_static("aspsp-sca-approach");
 
 /// The body of `POST /v1/consents`. Further members are ignored, as the standard allows banks.
@@ -44,7 +45,8 @@ pub(super) async fn create(
     if kind.split(';').next().map(str::trim) != Some("application/json") {
         return Err(problem::REQUEST_CONTENT_TYPE_INVALID);
     }
-    let consent = read_ask(&bank, client_id, &body)?;
+    let notify = headers.get(TPP_NOTIFICATION_URI).and_then(|uri| uri.to_str().ok()).map(str::to_owned);
+    let consent = Consent { notify, ..read_ask(&bank, client_id, &body)? };
     let id = Uuid::from_bytes(bank.world().bytes::<16>()).to_string();
     bank.books().consents.insert(id.clone(), consent);
     bank.note("consents", "consent.created", "a consent waits for its PSU");
@@ -91,6 +93,7 @@ fn read_ask(bank: &Inner, client_id: String, body: &[u8]) -> Result<Consent, Pro
         frequency_per_day: ask.frequency_per_day.min(bank.policy.reads_per_day),
         created: bank.now(),
         last_action: today,
+        notify: None,
         psu: None,
         authorised_at: None,
         resources: Vec::new(),

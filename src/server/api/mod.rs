@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod auth;
+pub mod banks;
 pub mod body;
 pub mod cash_flow;
 pub mod consents;
@@ -97,6 +98,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(evidence::consent))
         .routes(routes!(evidence::page))
         .routes(routes!(evidence::receipt))
+        .routes(routes!(banks::status_changed))
+        .routes(routes!(banks::event_notified))
+        .routes(routes!(banks::arrangement_ended))
 }
 
 /// The OpenAPI 3.1 document.

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::consent::{Consent as Machine, Effect, Event, ReauthReason, RevokedBy, State, step};
+use domain::consent::{Consent as Machine, Effect, Event, Notice, ReauthReason, RevokedBy, State, step};
+use domain::event::EventType;
+use domain::notice::Kind;
 use domain::policy::{self, ClockFacts, Regime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -68,7 +70,16 @@ impl Shadow {
         let Ok((next, effects)) = step(&self.machine, event, now) else { return false };
         self.machine = next;
         for effect in effects {
+            // Whoever had agreed is written to when it ends.
+            if matches!(effect, Effect::Tell(Notice::Expired | Notice::Revoked)) && next.clocks.is_some() {
+                *self.heard.entry(EventType::NoticeRequested.as_str()).or_default() += 1;
+            }
             let word = match effect {
+                // Asks for a letter and is no event of its own; the licence of this installation owes none of that kind.
+                Effect::Tell(Notice::SharingGoesOn) => {
+                    assert!(!Kind::Ongoing.is_owed(Regime::Eu));
+                    continue;
+                }
                 Effect::Tell(notice) => notice.event_type().as_str(),
                 Effect::Warn(_) => "consent.expiring",
                 Effect::Fetch | Effect::EndAtBank | Effect::SweepAtBank | Effect::Erase => continue,

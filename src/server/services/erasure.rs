@@ -33,10 +33,10 @@ pub async fn of_person(
         let consent = consents::lock(&mut tx, *id).await?;
         let event = match (consent.machine.state, consent.machine.data) {
             (State::Revoked(_), _) | (_, DataState::Erasing | DataState::Erased) => continue,
-            (State::Failed(_), DataState::Present) => Event::EraseRequested,
+            (State::Failed(_), DataState::Present | DataState::Restricted) => Event::EraseRequested,
             (
                 State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_),
-                DataState::Present,
+                DataState::Present | DataState::Restricted,
             ) => Event::Revoke(RevokedBy::Psu),
         };
         let body = json!({ "actor": actor });

@@ -7,11 +7,10 @@ pub(super) mod transactions;
 
 use std::collections::HashSet;
 
-use bank_adapters::answer::{AccountRow, ConsentState, Continuation};
+use bank_adapters::answer::{AccountRow, Continuation};
 use bank_adapters::ask::{BankConsentId, NextLink, PsuPresent, ResourceId};
 use bank_adapters::error::{BankError, Breach};
 use domain::consent::Event;
-use domain::grant::{self, Event as GrantEvent, Observed};
 use domain::ids::{ConsentId, JobId, LineId};
 use domain::limits;
 use domain::policy::end_of_day;
@@ -39,7 +38,7 @@ use crate::keys::TenantKeys;
 use crate::rule_set;
 use crate::services::refresh::{self, Live};
 use crate::services::renewals::{self, Meanwhile};
-use crate::services::{ServiceError, consents as moves, events as telling, logins, raw_rows};
+use crate::services::{ServiceError, consents as moves, events as telling, logins, raw_rows, status};
 
 /// Until a consent that moved while it was fetched is fetched again.
 const MOVED_PAUSE_SECONDS: i64 = 30;
@@ -421,7 +420,7 @@ fn next_fetch(connection: &Connection, now: Timestamp) -> Timestamp {
 }
 
 /// What a refusal that concerns more than one account means: for the grant, for the consent, for the next try.
-async fn settle(
+pub(crate) async fn settle(
     app: &App,
     occasion: &Occasion<'_>,
     grant: &Grant,
@@ -442,17 +441,17 @@ async fn settle(
         CallError::Refused(refusal)
             if refusal.error.as_deref() == Some("invalid_grant") || refusal.code == "token.refresh_token.missing" =>
         {
-            lose_tokens(app, occasion.about).await?;
+            status::lose_tokens(app, occasion.about).await?;
             Ok(Verdict::Done)
         }
         CallError::Refused(_) => Ok(Verdict::Again(pause)),
         CallError::Bank(BankError::AskUser(_)) => {
-            lose_tokens(app, occasion.about).await?;
+            status::lose_tokens(app, occasion.about).await?;
             Ok(Verdict::Done)
         }
         // One such answer proves nothing about the consent: the bank is asked for its status.
         CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => {
-            observe(app, occasion, meanwhile, bank_consent)
+            status::observe(app, occasion, meanwhile, bank_consent)
                 .await
                 .map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done })
         }
@@ -464,106 +463,6 @@ async fn settle(
             | BankError::Contract(_),
         ) => Ok(Verdict::Again(pause)),
         CallError::Stopped | CallError::Ours(_) => Err(error.into()),
-    }
-}
-
-/// Looks how a living consent stands at the bank and takes that over. Gives whether it still lives.
-pub(crate) async fn look(
-    app: &App,
-    occasion: &Occasion<'_>,
-    grant: &Grant,
-    key: &DataKey,
-) -> Result<bool, ServiceError> {
-    let about = occasion.about;
-    let meanwhile = renewals::meanwhile(app, about.tenant, about.consent, Some(grant.id)).await?;
-    if meanwhile.again(app.clock.now()).is_some() {
-        // A login is under way that explains whatever the bank says of the old authorisation.
-        return Ok(true);
-    }
-    let bank_consent = logins::bank_consent(grant, about.tenant, key)?;
-    observe(app, occasion, meanwhile, &bank_consent).await
-}
-
-/// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
-async fn observe(
-    app: &App,
-    occasion: &Occasion<'_>,
-    meanwhile: Meanwhile,
-    consent: &BankConsentId,
-) -> Result<bool, ServiceError> {
-    let Some(consents) = occasion.connection.bank.consents() else {
-        return doubt_token(app, occasion.about).await;
-    };
-    let metadata = logins::discover(app, occasion).await?;
-    let tokens = logins::client_tokens(app, occasion, &metadata).await?;
-    let context = occasion.context(tokens.as_ref(), None, &app.world());
-    let call = consents.status(consent, &context);
-    let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
-    let seen = observed(&state);
-    if meanwhile == Meanwhile::Broken && seen == Observed::Expired {
-        // The login that should have renewed it ended it instead: the person is needed, nothing is over.
-        lose_tokens(app, occasion.about).await?;
-        return Ok(false);
-    }
-    let world = app.world();
-    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
-    let before = consents::lock(&mut tx, occasion.about.consent).await?;
-    if let Some(grant) = before.grant {
-        let grant = grants::lock(&mut tx, grant).await?;
-        let next = grant::step(grant.state, GrantEvent::Observed(seen))?;
-        grants::save(&mut tx, &grant, &Grant { state: next, ..grant.clone() }).await?;
-    }
-    let ended =
-        matches!(seen, Observed::Expired | Observed::RevokedAtBank | Observed::TerminatedByTpp | Observed::Rejected);
-    if ended {
-        let event = match seen {
-            Observed::RevokedAtBank => Event::Revoke(domain::consent::RevokedBy::PsuAtBank),
-            _ => Event::EndedByBank,
-        };
-        moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
-    }
-    tx.commit().await?;
-    Ok(!ended)
-}
-
-/// Where there is no consent to ask about, the authorisation server knows: the access token is doubted, so that the next
-/// try renews it first and learns whether the authorisation lives. Gives whether there is a next try.
-async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
-    let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let Some(grant) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
-    let grant = grants::lock(&mut tx, grant).await?;
-    grants::save(&mut tx, &grant, &Grant { token_expires_at: None, ..grant.clone() }).await?;
-    tx.commit().await?;
-    Ok(true)
-}
-
-async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
-    let world = app.world();
-    let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let before = consents::lock(&mut tx, about.consent).await?;
-    if let Some(grant) = before.grant {
-        let grant = grants::lock(&mut tx, grant).await?;
-        let state = grant::step(grant.state, GrantEvent::TokensLost)?;
-        grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
-    }
-    if before.machine.may_fetch(world.now) {
-        moves::advance(app, &mut tx, &world, &before, Event::TokenLost, "bank", |_| {}).await?;
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// A standard's status word as the grant machine sees it.
-pub(crate) fn observed(state: &ConsentState) -> Observed {
-    match state {
-        ConsentState::Received => Observed::Waiting,
-        ConsentState::PartiallyAuthorised => Observed::Partial,
-        ConsentState::Valid => Observed::Valid,
-        ConsentState::Rejected => Observed::Rejected,
-        ConsentState::RevokedByPsu | ConsentState::TerminatedByAspsp => Observed::RevokedAtBank,
-        ConsentState::Expired | ConsentState::NotFound => Observed::Expired,
-        ConsentState::TerminatedByTpp => Observed::TerminatedByTpp,
-        ConsentState::Unrecognised(_) => Observed::Unknown,
     }
 }
 

@@ -40,7 +40,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::{ServiceError, consents as moves, renewals, revocation, status};
+use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, status};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -206,7 +206,8 @@ async fn open_at_bank(
                 tx.commit().await?;
                 return Err(StoreError::NotAllowed.into());
             };
-            let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), ..before.clone() };
+            let bank_tag = Some(hints::tag(app, &mut tx, &app.world(), opened.consent.expose()).await?);
+            let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), bank_tag, ..before.clone() };
             grants::save(&mut tx, &before, &after).await?;
             tx.commit().await?;
             Ok(opened.consent)
@@ -286,6 +287,7 @@ fn consent_ask(
         user_document: None,
         redirect_uri,
         nok_redirect_uri: None,
+        notification_uri: app.config.listen.public_url.join(&format!("banks/{}/notifications", connection.id)).ok(),
     })
 }
 
@@ -578,6 +580,7 @@ async fn store_tokens(
         state: grant::step(before.state, GrantEvent::TokensStored)?,
         intent: None,
         sealed_tokens: Some(Place::tokens(tenant, before.id).seal(key, &tokens.to_bytes(), world.entropy)),
+        bank_tag: hints::tag_of(app, &mut tx, &world, &tokens, before.bank_tag).await?,
         token_expires_at: tokens.expires_at,
         sca_at: Some(world.now),
         valid_until: Some(clocks.term_ends),
@@ -655,7 +658,8 @@ pub(crate) async fn discover(app: &App, occasion: &Occasion<'_>) -> Result<Metad
     bank_calls::to_issuer(app, occasion, "discover", call).await
 }
 
-async fn key_set(app: &App, occasion: &Occasion<'_>, metadata: &Metadata) -> Result<KeySet, CallError> {
+/// The keys of the bank's server, fetched for this occasion.
+pub(crate) async fn key_set(app: &App, occasion: &Occasion<'_>, metadata: &Metadata) -> Result<KeySet, CallError> {
     bank_calls::to_issuer(app, occasion, "jwks", occasion.connection.oauth.keys(metadata)).await
 }
 

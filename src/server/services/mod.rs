@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod erasure;
 pub mod events;
 pub mod fetch;
+pub mod hints;
 pub mod logins;
 pub mod notices;
 pub mod products;

@@ -3,13 +3,16 @@
 //! A hint that comes in from outside decides nothing; what the bank answers to our own question does.
 
 use bank_adapters::answer::{ConsentState, Granted};
-use domain::consent::{Event, State};
+use bank_adapters::ask::BankConsentId;
+use bank_adapters::error::BankCode;
+use domain::consent::{Event, ReauthReason, RevokedBy, State, step};
 use domain::grant::{self, Event as GrantEvent, Observed, State as GrantState};
 use domain::ids::{ConsentId, JobId, TenantId};
 use domain::limits;
 use domain::world::World;
 use fapi::token::Tokens;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use store::consents::Consent;
 use store::grants::{self, Grant};
 use store::sealed::Place;
@@ -19,15 +22,18 @@ use vault::DataKey;
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Occasion};
 use crate::connections::Connection;
-use crate::evidence_log::About;
+use crate::evidence_log::{self, About};
 use crate::services::consents::{self as moves, Work};
 use crate::services::fetch::{self, Verdict};
 use crate::services::refresh::{self, Live};
-use crate::services::{ServiceError, logins};
+use crate::services::renewals::{self, Meanwhile};
+use crate::services::{ServiceError, hints, logins};
 
 /// The shortest and the longest pause between two looks at a consent that further signers have to authorise, in seconds.
 /// Most sign at once or on another day.
 const PAUSE_SECONDS: std::ops::RangeInclusive<i64> = 60..=6 * 60 * 60;
+/// The state of a consent whose bank does not honour it at the moment.
+const SUSPENDED: State = State::ReauthPending(ReauthReason::SuspendedByBank);
 /// How much of the time waited so far is waited until the next look.
 const PAUSE_PART: i64 = 4;
 
@@ -48,6 +54,7 @@ pub(crate) async fn await_signers(
         state: grant::step(before.state, GrantEvent::Observed(Observed::Partial))?,
         intent: None,
         sealed_tokens: Some(Place::tokens(tx.tenant(), before.id).seal(key, &tokens.to_bytes(), world.entropy)),
+        bank_tag: hints::tag_of(app, tx, world, tokens, before.bank_tag).await?,
         token_expires_at: tokens.expires_at,
         sca_at: Some(world.now),
         ..before.clone()
@@ -100,7 +107,7 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let looked = if waits {
         signers(app, &occasion, &consent, &grant, &key).await
     } else {
-        fetch::look(app, &occasion, &grant, &key).await.map(|_| true)
+        living(app, &occasion, &grant, &key).await
     };
     match looked {
         Ok(true) | Err(ServiceError::Store(StoreError::NotAllowed | StoreError::Raced)) => Ok(Verdict::Done),
@@ -110,6 +117,157 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
             Ok(again)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Looks how a consent that was authorised stands at the bank. Where it says that all is well our tokens are tried, too:
+/// not every status tells of a withdrawal (UK Open Banking 3.1), and where there is none, tokens are all that there is.
+/// Gives whether nothing has to be waited for.
+async fn living(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey) -> Result<bool, ServiceError> {
+    let about = occasion.about;
+    let meanwhile = renewals::meanwhile(app, about.tenant, about.consent, Some(grant.id)).await?;
+    if meanwhile.again(app.clock.now()).is_some() {
+        // A login is under way that explains whatever the bank says of the old authorisation.
+        return Ok(true);
+    }
+    let bank_consent = logins::bank_consent(grant, about.tenant, key)?;
+    if !observe(app, occasion, meanwhile, &bank_consent).await? {
+        return Ok(true);
+    }
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let consent = consents::get(&mut tx, about.consent).await?;
+    tx.commit().await?;
+    if consent.machine.state == SUSPENDED {
+        return Ok(false);
+    }
+    if !consent.machine.may_fetch(app.clock.now()) || !doubt_token(app, about).await? {
+        return Ok(true);
+    }
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let grant = grants::get(&mut tx, grant.id).await?;
+    tx.commit().await?;
+    match refresh::live(app, occasion, &grant, key, None).await {
+        Err(ServiceError::Call(error)) => {
+            fetch::settle(app, occasion, &grant, &bank_consent, error).await?;
+        }
+        other => drop(other?),
+    }
+    Ok(true)
+}
+
+/// Reads the consent's status at the bank and takes it over. Gives whether the consent still lives.
+pub(crate) async fn observe(
+    app: &App,
+    occasion: &Occasion<'_>,
+    meanwhile: Meanwhile,
+    consent: &BankConsentId,
+) -> Result<bool, ServiceError> {
+    let Some(consents) = occasion.connection.bank.consents() else {
+        return doubt_token(app, occasion.about).await;
+    };
+    let metadata = logins::discover(app, occasion).await?;
+    let tokens = logins::client_tokens(app, occasion, &metadata).await?;
+    let context = occasion.context(tokens.as_ref(), None, &app.world());
+    let call = consents.status(consent, &context);
+    let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
+    if let ConsentState::Unrecognised(word) = &state {
+        report(app, occasion, word).await?;
+    }
+    let seen = observed(&state);
+    if meanwhile == Meanwhile::Broken && seen == Observed::Expired {
+        // The login that should have renewed it ended it instead: the person is needed, nothing is over.
+        lose_tokens(app, occasion.about).await?;
+        return Ok(false);
+    }
+    take_over(app, occasion.about, seen).await
+}
+
+/// A word that no standard lists changes nothing; somebody should see it.
+async fn report(app: &App, occasion: &Occasion<'_>, word: &BankCode) -> Result<(), ServiceError> {
+    tracing::warn!(bank.id = %occasion.connection.institution, status = word.as_str(), "a consent status that nobody knows");
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let body = json!({ "registration": occasion.connection.id.as_str(), "status": word.as_str() });
+    evidence_log::record(app, &mut tx, &app.world(), occasion.about.consent, "bank.status_unknown", &body).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Takes over what the bank says, for every consent that stands on the grant. Gives whether they still live.
+pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result<bool, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let Some(id) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
+    let mut standing = Vec::new();
+    for consent in consents::standing_on(&mut tx, id).await? {
+        standing.push(consents::lock(&mut tx, consent.id).await?);
+    }
+    let before = grants::lock(&mut tx, id).await?;
+    let lifted = seen == Observed::Valid && standing.iter().any(|consent| consent.machine.state == SUSPENDED);
+    let event = if lifted { GrantEvent::Reinstated } else { GrantEvent::Observed(seen) };
+    let state = grant::step(before.state, event)?;
+    let token_expires_at = before.token_expires_at.filter(|_| !lifted);
+    grants::save(&mut tx, &before, &Grant { state, token_expires_at, ..before.clone() }).await?;
+    let event = match seen {
+        Observed::RevokedAtBank => Some(Event::Revoke(RevokedBy::PsuAtBank)),
+        Observed::Expired | Observed::TerminatedByTpp | Observed::Rejected => Some(Event::EndedByBank),
+        Observed::Suspended => Some(Event::Suspended),
+        Observed::Valid => lifted.then_some(Event::Reinstated),
+        Observed::Waiting | Observed::Partial | Observed::Unknown => None,
+    };
+    for (consent, event) in standing.iter().zip(std::iter::repeat(event)) {
+        // What waits for its person, or is suspended already, is not told again.
+        let Some(event) = event.filter(|event| step(&consent.machine, *event, world.now).is_ok()) else { continue };
+        moves::advance(app, &mut tx, &world, consent, event, "bank", |_| {}).await?;
+        if seen == Observed::Suspended {
+            let next = next_look(None, world.now);
+            ask_at(&mut tx, &world, consent.id, before.registration.as_str(), next).await?;
+        }
+    }
+    tx.commit().await?;
+    app.work.notify_waiters();
+    let ended = [Observed::Expired, Observed::RevokedAtBank, Observed::TerminatedByTpp, Observed::Rejected];
+    Ok(!ended.contains(&seen))
+}
+
+/// Where there is no consent to ask about, the authorisation server knows: the access token is doubted, so that the next
+/// try renews it first and learns whether the authorisation lives. Gives whether there is a next try.
+async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let Some(grant) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
+    let grant = grants::lock(&mut tx, grant).await?;
+    grants::save(&mut tx, &grant, &Grant { token_expires_at: None, ..grant.clone() }).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Our tokens are good for nothing any more: the person is needed.
+pub(crate) async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let before = consents::lock(&mut tx, about.consent).await?;
+    if let Some(grant) = before.grant {
+        let grant = grants::lock(&mut tx, grant).await?;
+        let state = grant::step(grant.state, GrantEvent::TokensLost)?;
+        grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
+    }
+    if before.machine.may_fetch(world.now) {
+        moves::advance(app, &mut tx, &world, &before, Event::TokenLost, "bank", |_| {}).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A standard's status word as the grant machine sees it.
+pub(crate) fn observed(state: &ConsentState) -> Observed {
+    match state {
+        ConsentState::Received => Observed::Waiting,
+        ConsentState::PartiallyAuthorised => Observed::Partial,
+        ConsentState::Valid => Observed::Valid,
+        ConsentState::Suspended => Observed::Suspended,
+        ConsentState::Rejected => Observed::Rejected,
+        ConsentState::RevokedByPsu | ConsentState::TerminatedByAspsp => Observed::RevokedAtBank,
+        ConsentState::Expired | ConsentState::NotFound => Observed::Expired,
+        ConsentState::TerminatedByTpp => Observed::TerminatedByTpp,
+        ConsentState::Unrecognised(_) => Observed::Unknown,
     }
 }
 
@@ -190,7 +348,7 @@ async fn refused(app: &App, about: About, consent: &Consent, state: &ConsentStat
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let before = consents::lock(&mut tx, consent.id).await?;
     let grant = grants::lock(&mut tx, before.grant.ok_or(StoreError::NotAllowed)?).await?;
-    let next = grant::step(grant.state, GrantEvent::Observed(fetch::observed(state)))?;
+    let next = grant::step(grant.state, GrantEvent::Observed(observed(state)))?;
     grants::save(&mut tx, &grant, &Grant { state: next, ended_at: Some(world.now), ..grant.clone() }).await?;
     moves::advance(app, &mut tx, &world, &before, Event::Rejected, "bank", |_| {}).await?;
     tx.commit().await?;

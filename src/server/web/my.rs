@@ -130,7 +130,8 @@ async fn last_deletion(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<D
 
 fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> Erasure {
     let Some(deletion) = deletion else {
-        return if consent.machine.data == DataState::Present { Erasure::Kept } else { Erasure::Running };
+        let kept = matches!(consent.machine.data, DataState::Present | DataState::Restricted);
+        return if kept { Erasure::Kept } else { Erasure::Running };
     };
     match (deletion.state, deletion.erased_at) {
         (Progress::Receipted, Some(at)) => Erasure::Done {

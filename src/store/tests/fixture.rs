@@ -124,6 +124,7 @@ impl Fixture {
             key: Some(Wrapped { epoch: 10, bytes: b"grant key".to_vec() }),
             sealed_bank_consent: None,
             sealed_tokens: None,
+            bank_tag: None,
             token_expires_at: None,
             sca_at: None,
             valid_until: None,

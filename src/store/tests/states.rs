@@ -86,6 +86,7 @@ async fn a_grant_is_saved_once_and_keeps_its_key() {
         state: grant::State::Suspended,
         intent: Some(intent),
         sealed_tokens: Some(vec![1, 2, 3]),
+        bank_tag: Some([7; 32]),
         token_expires_at: Some(NOW),
         key: None,
         ..before.clone()
@@ -94,6 +95,14 @@ async fn a_grant_is_saved_once_and_keeps_its_key() {
     assert!(grants::save(&mut tx, &before, &after).await == Err(StoreError::Raced));
     let read = grants::get(&mut tx, id).await.unwrap();
     assert!(read == Grant { key: before.key.clone(), ..saved });
+    let named = async |tx: &mut _, registration: &str, tag: u8| {
+        let registration = domain::ids::RegistrationId::new(registration).unwrap();
+        grants::named(tx, &registration, &[tag; 32]).await.unwrap().len()
+    };
+    let here = Fixture::registration();
+    assert_eq!(named(&mut tx, here.as_str(), 7).await, 1);
+    assert_eq!(named(&mut tx, here.as_str(), 8).await, 0);
+    assert_eq!(named(&mut tx, "elsewhere", 7).await, 0);
     let second = |n: i64| Timestamp::from_second(NOW.as_second() + n).unwrap();
     assert_eq!(grants::open_intents(&mut tx, second(1), 10).await.unwrap().len(), 1);
     assert_eq!(grants::open_intents(&mut tx, second(0), 10).await.unwrap().len(), 0);
