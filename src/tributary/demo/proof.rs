@@ -72,7 +72,8 @@ impl Proof {
         let after = statements.skip_while(|statement| !end(statement));
         let belongs = |statement: &&Statement| match statement.kind.as_str() {
             "bank.call" => basis(statement) == "revocation",
-            kind => kind.starts_with("deletion.") || kind == "consent.moved",
+            // A person whose consent ended is told so in writing.
+            kind => kind.starts_with("deletion.") || kind.starts_with("notice.") || kind == "consent.moved",
         };
         after.filter(|statement| !belongs(statement)).map(|statement| statement.kind.as_str()).collect()
     }
