@@ -3,9 +3,11 @@
 //! Every step pairs rows one to one and never drops one, so two equal purchases stay two whatever the evidence says.
 //! Where it does not decide, both rows stay and the new one is flagged.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use domain::money::Money;
 use domain::records::Status;
 use jiff::Span;
 use jiff::civil::Date;
@@ -211,6 +213,16 @@ pub fn align<I: Copy + Eq>(
     coverage: &Coverage,
     trust: &Trust,
 ) -> Alignment<I> {
+    align_weighing(stored, listed, coverage, trust).0
+}
+
+/// [`align`], and how many pairs of rows it held against each other.
+pub(super) fn align_weighing<I: Copy + Eq>(
+    stored: &[Stored<I>],
+    listed: &[Listed],
+    coverage: &Coverage,
+    trust: &Trust,
+) -> (Alignment<I>, usize) {
     let mut work = Work::new(stored, listed, *coverage, trust);
     work.everything();
     work.overlaps();
@@ -225,7 +237,8 @@ pub fn align<I: Copy + Eq>(
     work.bookings(trust.lingering);
     work.redated(trust.pending_days);
     work.last_bookings(trust.lingering);
-    work.finish(trust)
+    let weighed = work.weighed.get();
+    (work.finish(trust), weighed)
 }
 
 /// Which stored rows a step looks at.
@@ -270,7 +283,15 @@ pub(super) struct Work<'a, I> {
     /// Rows that are one of the page before again, and rows that may be.
     certain: Vec<(usize, usize)>,
     possible: Vec<(usize, usize)>,
+    /// Whether a listed row is one of these.
+    repeated: Vec<bool>,
+    /// Rows of an amount.
+    pub(super) of_money: HashMap<Money, OfAmount>,
+    /// Stored rows that are provisional and were not withdrawn.
+    pub(super) provisional: Vec<usize>,
     pub(super) seen: Trust,
+    /// Pairs of rows that were held against each other: what an alignment costs beyond reading each row.
+    pub(super) weighed: Cell<usize>,
 }
 
 impl<'a, I: Copy + Eq> Work<'a, I> {
@@ -298,7 +319,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             balance_runs,
             certain: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Certain(_))),
             possible: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Possible(_))),
+            repeated: (0..listed.len()).map(|l| repeats.contains_key(&l)).collect(),
+            of_money: OfAmount::of(stored, listed),
+            provisional: (0..stored.len()).filter(|&s| stored[s].sketch.provisional && !stored[s].removed).collect(),
             seen: Trust::default(),
+            weighed: Cell::new(0),
         };
         for token in listed.iter().flat_map(|row| &row.sketch.links) {
             work.links.entry(*token).or_default().0 += 1;
@@ -306,13 +331,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         for token in stored.iter().flat_map(|row| &row.sketch.links) {
             work.links.entry(*token).or_default().1 += 1;
         }
-        let repeated: Vec<bool> = (0..listed.len()).map(|l| repeats.contains_key(&l)).collect();
         let sure: Vec<(usize, usize)> = work
             .groups(content_key, Live::Stored)
             .into_iter()
             .filter_map(|(stored, listed)| Some((*single(&stored)?, *single(&listed)?)))
             .collect();
-        work.seen = Trust::seen(stored, listed, &repeated, &sure);
+        work.seen = Trust::seen(stored, listed, &work.repeated, &sure);
         work.naming = [trust.naming(&work.seen, false), trust.naming(&work.seen, true)];
         work.steady = trust.steady(&work.seen, false);
         work
@@ -365,7 +389,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     }
 
     fn everything(&mut self) {
-        for (stored, listed) in self.groups(Clone::clone, Live::Stored) {
+        for (stored, listed) in self.groups(|sketch| sketch, Live::Stored) {
             self.pair(&stored, &listed, Evidence::Everything);
         }
     }
@@ -455,13 +479,12 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     }
 
     /// Free rows of both sides with an equal key, in the order of the fetch.
-    fn groups<K: Hash + Eq>(&self, key: impl Fn(&Sketch) -> K, live: Live) -> Vec<(Vec<usize>, Vec<usize>)> {
+    fn groups<K: Hash + Eq>(&self, key: impl Fn(&'a Sketch) -> K, live: Live) -> Vec<(Vec<usize>, Vec<usize>)> {
         let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         let mut places: HashMap<K, usize> = HashMap::new();
         // What may be a row again, at the edge of two pages, comes after all that are certainly rows of their own.
-        let again = |l: &usize| self.certain.iter().chain(&self.possible).any(|(row, _)| row == l);
         let (last, first): (Vec<usize>, Vec<usize>) =
-            (0..self.listed.len()).filter(|&l| self.is_free(l)).partition(again);
+            (0..self.listed.len()).filter(|&l| self.is_free(l)).partition(|&l| self.repeated[l]);
         for l in first.into_iter().chain(last) {
             let place = *places.entry(key(&self.listed[l].sketch)).or_insert_with(|| {
                 groups.push(Default::default());
@@ -481,9 +504,15 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         groups
     }
 
+    /// Notes what a step costs.
+    pub(super) fn weigh(&self, pairs: usize) {
+        self.weighed.set(self.weighed.get().saturating_add(pairs));
+    }
+
     /// Pairs rows that look alike: by the balance after them, by their identifiers, then in their order.
     fn pair(&mut self, stored: &[usize], listed: &[usize], why: Evidence) {
         if stored.len() * listed.len() <= PAIRS_MAX && stored.len() + listed.len() > 2 {
+            self.weigh(stored.len() * listed.len());
             let mut ranked: Vec<(u32, usize, usize)> = Vec::new();
             for (&s, &l) in stored.iter().flat_map(|s| listed.iter().map(move |l| (s, l))) {
                 let likeness = self.likeness(&self.stored[s].sketch, &self.listed[l].sketch);
@@ -519,7 +548,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         for provisional in [false, true] {
             let naming = trust.naming(&Trust::default(), provisional);
             for field in (0..naming.len()).filter(|&field| naming[field]) {
-                let mut first: HashMap<(u64, domain::money::Money), usize> = HashMap::new();
+                let mut first: HashMap<(u64, Money), usize> = HashMap::new();
                 let of_kind = |l: &usize| self.listed[*l].sketch.provisional == provisional;
                 // What is settled stands before what is free, wherever the bank lists it.
                 let (free, settled): (Vec<usize>, Vec<usize>) =
@@ -578,12 +607,50 @@ pub(super) fn days_apart(from: Option<Date>, to: Option<Date>) -> Option<i32> {
     Some(to?.since(from?).ok()?.get_days())
 }
 
+/// The rows of one amount in the order of their days, those without a day first.
+#[derive(Default)]
+pub(super) struct OfAmount {
+    listed: Vec<(Option<Date>, usize)>,
+    stored: Vec<(Option<Date>, usize)>,
+}
+
+impl OfAmount {
+    fn of<I>(stored: &[Stored<I>], listed: &[Listed]) -> HashMap<Money, Self> {
+        let mut rows: HashMap<Money, Self> = HashMap::new();
+        for (l, row) in listed.iter().enumerate() {
+            rows.entry(row.sketch.money).or_default().listed.push((row.sketch.day(), l));
+        }
+        for (s, row) in stored.iter().enumerate() {
+            rows.entry(row.sketch.money).or_default().stored.push((row.sketch.day(), s));
+        }
+        rows.values_mut().for_each(|of_amount| {
+            of_amount.listed.sort_unstable();
+            of_amount.stored.sort_unstable();
+        });
+        rows
+    }
+
+    /// The listed and the stored rows that lie no more than so many days from that day, as far as their days are known.
+    pub(super) fn around(&self, day: Option<Date>, days: i32) -> [impl Iterator<Item = usize>; 2] {
+        let (first, last) = match day {
+            Some(day) => (day.saturating_sub(Span::new().days(days)), day.saturating_add(Span::new().days(days))),
+            None => (Date::MIN, Date::MAX),
+        };
+        [&self.listed, &self.stored].map(|rows| {
+            let dateless = rows.partition_point(|(day, _)| day.is_none());
+            let from = rows.partition_point(|(day, _)| *day < Some(first));
+            let until = rows.partition_point(|(day, _)| *day <= Some(last));
+            rows[..dateless].iter().chain(&rows[from..until]).map(|(_, place)| *place)
+        })
+    }
+}
+
 fn single<T>(items: &[T]) -> Option<&T> {
     if let [only] = items { Some(only) } else { None }
 }
 
 /// Everything that the bank says about the money, the days and the other side.
-type ContentKey = (bool, Status, domain::money::Money, [Option<Date>; 3], Option<u64>, u64);
+type ContentKey = (bool, Status, Money, [Option<Date>; 3], Option<u64>, u64);
 
 fn content_key(sketch: &Sketch) -> ContentKey {
     let Sketch { provisional, status, money, booking_date, value_date, purchase_date, party, text, .. } = *sketch;

@@ -1,9 +1,14 @@
 //! From provisional to booked: the bank gives the payment another row, often with another id, day, text or amount.
 
-use super::align::{Evidence, Outcome, Stored, Twin, Work, days_apart, links_differ};
+use std::collections::HashMap;
+use std::ops::Range;
+
+use jiff::Span;
+use rust_decimal::Decimal;
+
+use super::align::{Evidence, Outcome, Twin, Work, days_apart, links_differ};
 use super::sketch::Sketch;
 use super::trust::Lingering;
-use rust_decimal::Decimal;
 
 /// Longest time from a purchase to its booking that is followed, in days.
 const BOOKING_DAYS_MAX: i32 = 14;
@@ -21,6 +26,26 @@ const RETURN_DAYS_MAX: i32 = 6;
 const SLACK_DAYS: i32 = 2;
 /// Longest time in which a booked row that was replaced is followed, in days.
 const REPLACED_DAYS_MAX: i32 = 10;
+
+/// Which rows may be the bookings of which, in the order of both.
+struct Edges {
+    by_source: Vec<Vec<usize>>,
+    by_target: HashMap<usize, Vec<usize>>,
+}
+
+impl Edges {
+    fn targets(&self, place: usize) -> &[usize] {
+        &self.by_source[place]
+    }
+
+    fn sources(&self, l: usize) -> &[usize] {
+        self.by_target.get(&l).map_or(&[], Vec::as_slice)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.by_source.iter().enumerate().flat_map(|(place, targets)| targets.iter().map(move |l| (place, *l)))
+    }
+}
 
 /// Where the provisional form of a payment is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,15 +102,10 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         let mut targets: Vec<usize> = (0..self.listed.len()).filter(open).collect();
         sources.sort_by_key(|source| source.sketch.day());
         targets.sort_by_key(|&l| self.listed[l].sketch.booked_day());
-        if sources.len().saturating_mul(targets.len()) > PAIRS_MAX {
-            return;
-        }
-        let pairs = (0..sources.len()).flat_map(|place| targets.iter().map(move |&l| (place, l)));
-        let fits = |pair: &(usize, usize)| self.fits(sources[pair.0].sketch, pair.1, pool, why);
-        let edges: Vec<(usize, usize)> = pairs.filter(fits).take(EDGES_MAX).collect();
+        let edges = self.edges(&sources, &targets, pool, why);
         let mut used = vec![false; sources.len()];
         for on_the_day in [true, false] {
-            for &(place, l) in &edges {
+            for (place, l) in edges.all() {
                 let source = sources[place];
                 if used[place]
                     || !self.is_free(l)
@@ -93,46 +113,82 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 {
                     continue;
                 }
-                let alone = self.is_alone(&sources, &edges, place, l);
-                let single = edges.iter().filter(|(p, t)| *p == place || *t == l).count() == 1;
-                let alone = if amount_changed(why) { single } else { alone };
+                let alone = match amount_changed(why) {
+                    true => edges.targets(place).len() + edges.sources(l).len() == 2,
+                    false => self.is_alone(&sources, &edges, place, l),
+                };
                 if on_the_day && !amount_changed(why) || self.is_sure(&source, l, pool, why, alone) {
                     used[place] = true;
                     self.book(&source, l, why);
                 } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering))
-                    && self.nearest(source.sketch, &edges, place) == Some(l)
+                    && self.nearest(source.sketch, edges.targets(place)) == Some(l)
                 {
                     // A payment has one booking, so its provisional row is a doubt about one row alone. What else it may
                     // have become is not explained by less.
                     used[place] = true;
                     self.doubted[s] = true;
-                    edges.iter().filter(|(p, _)| *p == place).for_each(|(_, l)| self.contested[*l] = Some((s, why)));
+                    edges.targets(place).iter().for_each(|l| self.contested[*l] = Some((s, why)));
                     self.outcome[l] = Some(Outcome::Doubtful { like: Twin::Stored(self.stored[s].id) });
                 }
             }
         }
     }
 
+    /// Which of the rows may be the booking of which: only those of the days around it are looked at. Both are in the
+    /// order of their days, rows without one first.
+    fn edges(&self, sources: &[Source<'_>], targets: &[usize], pool: Pool, why: Evidence) -> Edges {
+        let dateless = targets.partition_point(|l| self.listed[*l].sketch.booked_day().is_none());
+        let window = |source: &Source<'_>| self.window(source, targets, pool);
+        let windows: Vec<Range<usize>> = sources.iter().map(window).collect();
+        let pairs = windows.iter().fold(0_usize, |sum, window| sum.saturating_add(dateless + window.len()));
+        let mut edges = Edges { by_source: vec![Vec::new(); sources.len()], by_target: HashMap::new() };
+        if pairs > PAIRS_MAX {
+            return edges;
+        }
+        self.weigh(pairs);
+        let near =
+            |window: Range<usize>| targets[..dateless].iter().chain(&targets[dateless.max(window.start)..window.end]);
+        let pairs = windows.into_iter().enumerate().flat_map(|(place, window)| near(window).map(move |l| (place, *l)));
+        let fits = |&(place, l): &(usize, usize)| self.fits(sources[place].sketch, l, pool, why);
+        for (place, l) in pairs.filter(fits).take(EDGES_MAX) {
+            edges.by_source[place].push(l);
+            edges.by_target.entry(l).or_default().push(place);
+        }
+        edges
+    }
+
+    /// The targets with a day that is not too far from that of the source.
+    fn window(&self, source: &Source<'_>, targets: &[usize], pool: Pool) -> Range<usize> {
+        let day = |l: &usize| self.listed[*l].sketch.booked_day();
+        let own = if pool == Pool::Replaced { source.sketch.booked_day() } else { source.sketch.day() };
+        let first = own.map(|own| own.saturating_sub(Span::new().days(REPLACED_DAYS_MAX.max(AHEAD_DAYS_MAX))));
+        let from = targets.partition_point(|l| day(l).is_none() || day(l) < first);
+        let Some(own) = own else { return from..targets.len() };
+        let last = own.saturating_add(Span::new().days(REPLACED_DAYS_MAX.max(BOOKING_DAYS_MAX)));
+        from..targets.partition_point(|l| day(l) <= Some(last))
+    }
+
     /// Of the free rows that may be the booking of this one, the first with the nearest amount.
-    fn nearest(&self, source: &Sketch, edges: &[(usize, usize)], place: usize) -> Option<usize> {
-        let free = edges.iter().filter(|(p, l)| *p == place && self.is_free(*l)).map(|(_, l)| *l);
+    fn nearest(&self, source: &Sketch, targets: &[usize]) -> Option<usize> {
+        let free = targets.iter().copied().filter(|l| self.is_free(*l));
         let gap =
             |l: &usize| self.listed[*l].sketch.money.amount().checked_sub(source.money.amount()).map(|gap| gap.abs());
         free.min_by_key(|l| gap(l).unwrap_or(Decimal::MAX))
     }
 
     /// Whether no other row competes that looks different.
-    fn is_alone(&self, sources: &[Source<'_>], edges: &[(usize, usize)], place: usize, l: usize) -> bool {
+    fn is_alone(&self, sources: &[Source<'_>], edges: &Edges, place: usize, l: usize) -> bool {
         let (source, target) = (sources[place].sketch, &self.listed[l].sketch);
-        let mut rivals = edges.iter().filter(|(_, t)| *t == l).map(|(p, _)| sources[*p].sketch);
-        let mut others = edges.iter().filter(|(p, _)| *p == place).map(|(_, t)| &self.listed[*t].sketch);
-        let count = rivals.clone().count();
-        let balanced = count == others.clone().count();
+        let mut rivals = edges.sources(l).iter().map(|p| sources[*p].sketch);
+        let mut others = edges.targets(place).iter().map(|t| &self.listed[*t].sketch);
+        let (count, bookings) = (rivals.len(), others.len());
+        self.weigh(count + bookings);
         let one_day = rivals.clone().all(|rival| rival.day() == source.day());
         // Where the rows to come are of one place, and there is one for each that went, their order decides.
-        let told = count <= others.clone().count() || !self.says_nothing(source);
+        let told = count <= bookings || !self.says_nothing(source);
         let same_place = |other: &Sketch| other.text == target.text || self.are_similar(other, target);
-        rivals.all(|rival| rival.text == source.text) && (balanced && one_day || told && others.all(same_place))
+        rivals.all(|rival| rival.text == source.text)
+            && (count == bookings && one_day || told && others.all(same_place))
     }
 
     fn sources(&self, pool: Pool, why: Evidence) -> Vec<Source<'a>> {
@@ -273,19 +329,24 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     /// Whether a purchase of a habit came as a provisional row of nearly its amount went, which explains it better than one
     /// of its amount that is still listed.
     fn went_at_another_amount(&self, now: &Sketch, l: usize) -> bool {
-        let went = |(s, row): (usize, &Stored<I>)| {
-            let before = &row.sketch;
+        let went = |&s: &usize| {
+            let before = &self.stored[s].sketch;
             !self.taken[s]
-                && !row.removed
-                && before.provisional
                 && before.money != now.money
                 && near(before.money.amount(), now.money.amount(), 4)
                 && self.is_soon(before, now, 0)
                 && self.are_similar(before, now)
                 && self.is_covered(s)
-                && !self.listed.iter().any(|row| row.sketch == *before)
+                && !self.is_listed(before)
         };
-        self.stored.iter().enumerate().any(went) && self.is_habit(now, None, None, Some(l))
+        self.weigh(self.provisional.len());
+        self.provisional.iter().any(went) && self.is_habit(now, None, None, Some(l))
+    }
+
+    fn is_listed(&self, sketch: &Sketch) -> bool {
+        let Some(of_amount) = self.of_money.get(&sketch.money) else { return false };
+        let [mut listed, _] = of_amount.around(sketch.day(), 0);
+        listed.any(|l| self.listed[l].sketch == *sketch)
     }
 
     /// Whether the booking came no later than is usual, but for some days.
@@ -295,12 +356,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 
     /// Whether some other row near that day is of the same amount and names another place.
     fn is_spent_elsewhere(&self, now: &Sketch, stored: Option<usize>, listed: usize) -> bool {
-        let elsewhere = |other: &Sketch| {
-            let near = days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS);
-            near && other.money == now.money && !self.says_nothing(other) && !self.are_similar(other, now)
-        };
-        self.listed.iter().enumerate().any(|(l, row)| l != listed && elsewhere(&row.sketch))
-            || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && elsewhere(&row.sketch))
+        let elsewhere = |other: &Sketch| !self.says_nothing(other) && !self.are_similar(other, now);
+        self.any_of_amount(now, |l| l != listed, |s| Some(s) != stored, elsewhere)
     }
 
     /// Whether a reference that only these two rows carry, or an identifier that names payments, stands on both.
@@ -343,14 +400,23 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
 
     /// Whether some other row near that day is of the same amount and place.
     pub(super) fn is_habit(&self, now: &Sketch, stored: Option<usize>, one: Option<usize>, two: Option<usize>) -> bool {
-        let own = |l: usize| Some(l) == one || Some(l) == two;
-        let alike = |other: &Sketch| {
-            other.money == now.money
-                && days_apart(other.day(), now.day()).is_none_or(|days| days.abs() <= HABIT_DAYS)
-                && self.are_similar(other, now)
-        };
-        let listed = self.listed.iter().enumerate().any(|(l, row)| !own(l) && alike(&row.sketch));
-        listed || self.stored.iter().enumerate().any(|(s, row)| Some(s) != stored && alike(&row.sketch))
+        let others = |l| Some(l) != one && Some(l) != two;
+        self.any_of_amount(now, others, |s| Some(s) != stored, |other| self.are_similar(other, now))
+    }
+
+    /// Whether one of the rows of that amount near that day is such a row.
+    fn any_of_amount(
+        &self,
+        now: &Sketch,
+        of_listed: impl Fn(usize) -> bool,
+        of_stored: impl Fn(usize) -> bool,
+        is_such: impl Fn(&Sketch) -> bool,
+    ) -> bool {
+        let Some(of_amount) = self.of_money.get(&now.money) else { return false };
+        let [mut listed, mut stored] =
+            of_amount.around(now.day(), HABIT_DAYS).map(|rows| rows.inspect(|_| self.weigh(1)));
+        listed.any(|l| of_listed(l) && is_such(&self.listed[l].sketch))
+            || stored.any(|s| of_stored(s) && is_such(&self.stored[s].sketch))
     }
 }
 

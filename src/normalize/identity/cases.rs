@@ -5,6 +5,7 @@ use domain::records::Status;
 use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
 
+use super::align::align_weighing;
 use super::sketch::{digest, reference, words};
 use super::{Alignment, Count, Coverage, Evidence, IdField, Listed, Outcome, Sketch, Stored, Trust, Twin, align};
 
@@ -343,29 +344,47 @@ proptest::proptest! {
     }
 }
 
-/// Rows that are known under other identifiers, every hundredth of them new, on pages of five hundred.
+/// Ten rows a day that are known under other identifiers, on pages of five hundred: every hundredth is new, every tenth a
+/// coffee, every fifth was pending, half of these without a name.
 fn history(rows: i64) -> (Vec<Stored<usize>>, Vec<Listed>) {
-    let row = |n: i64| booked(4 + i8::try_from(n % 25).unwrap(), -100 - n, &format!("Shop {} of {}", n % 300, n % 7));
-    let known = (0..rows).filter(|n| n % 100 != 0).map(|n| with_id(row(n), &format!("first-{n}")));
-    let listed = (0..rows).map(|n| with_id(row(n), &format!("again-{n}")));
+    let row = |n: i64, days: i64| {
+        let day = date(2024, 1, 1).saturating_add(jiff::Span::new().days(n / 10 + days));
+        let shop =
+            if n % 10 == 3 { "Coffee House".to_owned() } else { format!("Shop{} {}", letters(n), letters(n % 7)) };
+        let cents = if n % 10 == 3 { 320 } else { 1000 + n % 900 };
+        Sketch { booking_date: Some(day), ..booked(1, -cents, &shop) }
+    };
+    let before = |n: i64| match n % 5 {
+        1 if n % 2 == 0 => Sketch { text: 8, words: Vec::new(), ..pending_form(row(n, 0)) },
+        1 => pending_form(row(n, 0)),
+        _ => row(n, 2),
+    };
+    let known = (0..rows).filter(|n| n % 100 != 0).map(|n| with_id(before(n), &format!("first-{n}")));
+    let listed = (0..rows).map(|n| with_id(row(n, 2), &format!("again-{n}")));
     let listed = listed.zip(0_u32..).map(|(sketch, n)| Listed { sketch, page: n / 500 });
     (stored(&known.collect::<Vec<_>>()), listed.collect())
 }
 
+fn pending_form(row: Sketch) -> Sketch {
+    Sketch { status: Status::Pending, provisional: true, ..row }
+}
+
+/// A number as a word.
+fn letters(n: i64) -> String {
+    n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
 #[test]
-#[expect(clippy::disallowed_methods, reason = "measures the machine itself")]
-#[ignore = "a measurement, for release builds"]
-fn time_grows_with_the_rows_and_not_faster() {
-    let measure = |rows: i64| {
+fn work_grows_with_the_rows_and_not_faster() {
+    let coverage = Coverage { from: date(2024, 1, 1), pending: true };
+    let weighed = |rows: i64| {
         let (known, listed) = history(rows);
-        let begin = std::time::Instant::now();
-        let new = against(&known, &listed, &Trust::default()).listed;
-        let taken = begin.elapsed();
-        assert_eq!(new.iter().filter(|outcome| **outcome == Outcome::New).count() as i64, rows / 100);
-        println!("{rows} rows in {taken:?}");
-        taken
+        let (alignment, weighed) = align_weighing(&known, &listed, &coverage, &Trust::default());
+        let of_kind = |kind: fn(&Outcome<usize>) -> bool| alignment.listed.iter().filter(|o| kind(o)).count() as i64;
+        assert_eq!(of_kind(|outcome| *outcome == Outcome::New), rows / 100);
+        assert_eq!(of_kind(|outcome| matches!(outcome, Outcome::Booked { .. })), rows / 5);
+        weighed
     };
-    let best = |rows: i64| (0..9).map(|_| measure(rows)).min().unwrap();
-    let (few, many) = (best(1_000), best(10_000));
-    assert!(many < few * 20, "1,000 rows in {few:?}, 10,000 in {many:?}");
+    let (few, many) = (weighed(1_000), weighed(10_000));
+    assert!(few > 1_000 && many < few * 12, "{few} pairs of 1,000 rows, {many} of 10,000");
 }

@@ -1,11 +1,13 @@
 //! Rows that a bank lists twice because its pages overlap: they moved down while we were turning the page.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 
 use super::align::Listed;
-use super::trust::Trust;
+use super::sketch::Sketch;
+use super::trust::{IdField, Trust};
 
 /// Longest overlap of two pages that is looked for, in rows.
 const OVERLAP_ROWS_MAX: usize = 200;
@@ -46,6 +48,7 @@ pub(super) fn balance_runs(listed: &[Listed]) -> bool {
 /// The rows at the beginning of a page that stood at the end of the page before.
 pub(super) fn repeats(listed: &[Listed], balance_runs: bool, trust: &Trust) -> HashMap<usize, Repeat> {
     let mut found = HashMap::new();
+    let own = LazyCell::new(|| Own::of(listed, trust));
     let mut start = 0;
     for end in 1..listed.len() {
         if listed[end].page == listed[end - 1].page {
@@ -59,7 +62,7 @@ pub(super) fn repeats(listed: &[Listed], balance_runs: bool, trust: &Trust) -> H
             let certain = run.windows(2).any(|pair| pair[0].sketch != pair[1].sketch)
                 || run.iter().any(|row| {
                     (balance_runs && row.sketch.balance_after.is_some() && !row.sketch.money.amount().is_zero())
-                        || has_own_id(listed, row, trust)
+                        || own[usize::from(row.sketch.provisional)].names(&row.sketch)
                 });
             for row in end..end + rows {
                 let other = row - rows;
@@ -75,17 +78,38 @@ fn same(before: &[Listed], after: &[Listed]) -> bool {
     before.iter().zip(after).all(|(a, b)| a.sketch == b.sketch)
 }
 
-/// Whether the row has an identifier that no different row of the list has, in a field in which nearly all rows differ and
-/// which has not been seen to name several payments alike.
-fn has_own_id(listed: &[Listed], row: &Listed, trust: &Trust) -> bool {
-    let refuted = trust.refuted(row.sketch.provisional);
-    row.sketch.ids.iter().enumerate().any(|(field, id)| {
-        let Some(id) = id.filter(|_| !refuted[field]) else { return false };
-        let own = listed.iter().all(|other| other.sketch == row.sketch || other.sketch.ids[field] != Some(id));
-        let mut values: Vec<u64> = listed.iter().filter_map(|other| other.sketch.ids[field]).collect();
-        let all = values.len();
-        values.sort_unstable();
-        values.dedup();
-        own && values.len() * 10 >= all * 8
-    })
+/// Identifiers that no two different rows of a list share, in fields in which nearly all rows differ and which have not
+/// been seen to name several payments alike.
+struct Own<'a> {
+    /// Of each field, the rows of each value; `None` where they differ.
+    fields: [HashMap<u64, Option<&'a Sketch>>; IdField::ALL.len()],
+}
+
+impl<'a> Own<'a> {
+    fn of(listed: &'a [Listed], trust: &Trust) -> [Self; 2] {
+        [false, true].map(|provisional| {
+            let refuted = trust.refuted(provisional);
+            let fields =
+                std::array::from_fn(|field| if refuted[field] { HashMap::new() } else { Self::field(listed, field) });
+            Self { fields }
+        })
+    }
+
+    fn field(listed: &'a [Listed], field: usize) -> HashMap<u64, Option<&'a Sketch>> {
+        let mut rows: HashMap<u64, Option<&Sketch>> = HashMap::new();
+        let mut all = 0;
+        for (sketch, value) in listed.iter().filter_map(|row| Some((&row.sketch, row.sketch.ids[field]?))) {
+            all += 1;
+            let holder = rows.entry(value).or_insert(Some(sketch));
+            *holder = holder.filter(|other| *other == sketch);
+        }
+        if rows.len() * 10 >= all * 8 { rows } else { HashMap::new() }
+    }
+
+    fn names(&self, sketch: &Sketch) -> bool {
+        let own = |(rows, id): (&HashMap<u64, Option<&Sketch>>, &Option<u64>)| {
+            id.is_some_and(|id| rows.get(&id).is_some_and(Option::is_some))
+        };
+        self.fields.iter().zip(&sketch.ids).any(own)
+    }
 }
