@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 
 use domain::money::Money;
 use domain::records::Status;
@@ -283,7 +284,9 @@ pub(super) struct Work<'a, I> {
     /// Rows that are one of the page before again, and rows that may be.
     certain: Vec<(usize, usize)>,
     possible: Vec<(usize, usize)>,
-    /// Whether a listed row is one of these.
+    /// The days in which a row can have been lost between two pages.
+    edges: Vec<RangeInclusive<Date>>,
+    /// Whether a listed row is one of the repeated ones.
     repeated: Vec<bool>,
     /// Rows of an amount.
     pub(super) of_money: HashMap<Money, OfAmount>,
@@ -319,6 +322,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             balance_runs,
             certain: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Certain(_))),
             possible: pages::sorted(&repeats, |repeat| matches!(repeat, Repeat::Possible(_))),
+            edges: pages::edges(listed),
             repeated: (0..listed.len()).map(|l| repeats.contains_key(&l)).collect(),
             of_money: OfAmount::of(stored, listed),
             provisional: (0..stored.len()).filter(|&s| stored[s].sketch.provisional && !stored[s].removed).collect(),
@@ -354,6 +358,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
             Status::Pending => self.coverage.pending,
             Status::Booked => sketch.booked_day().is_some_and(|day| day >= first),
         }
+    }
+
+    /// Whether the row may be missing because it moved while a page was turned.
+    pub(super) fn may_be_lost(&self, sketch: &Sketch) -> bool {
+        sketch.booked_day().is_none_or(|day| self.edges.iter().any(|edge| edge.contains(&day)))
     }
 
     /// Takes a listed row for the continuation of a stored one.

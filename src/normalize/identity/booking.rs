@@ -16,6 +16,8 @@ const BOOKING_DAYS_MAX: i32 = 14;
 const AHEAD_DAYS_MAX: i32 = 3;
 /// Days within which another purchase of the same amount at the same place makes it a habit.
 const HABIT_DAYS: i32 = 20;
+/// Purchases of one amount at one place alone after which the next one is expected there.
+const HABIT_ROWS: usize = 3;
 /// Pairs that are weighed in one step; a list with more is no account's, and its rows are told apart by less.
 const PAIRS_MAX: usize = 4_000_000;
 /// Pairs that fit in one step and are kept.
@@ -188,7 +190,7 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         let told = count <= bookings || !self.says_nothing(source);
         let same_place = |other: &Sketch| other.text == target.text || self.are_similar(other, target);
         rivals.all(|rival| rival.text == source.text)
-            && (count == bookings && one_day || told && others.all(same_place))
+            && (count >= bookings && one_day || told && others.all(same_place))
     }
 
     fn sources(&self, pool: Pool, why: Evidence) -> Vec<Source<'a>> {
@@ -303,11 +305,18 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 !habit()
             }
             // A row can be lost between two pages as another purchase of a habit comes.
-            (Evidence::Text, Pool::Replaced) if !self.replaces && self.ids_differ(source.sketch, now) => !habit(),
+            (Evidence::Text, Pool::Replaced)
+                if !self.replaces && self.ids_differ(source.sketch, now) && self.may_be_lost(source.sketch) =>
+            {
+                !habit()
+            }
             (Evidence::Text, _) => now.purchase_date.is_none() || !habit(),
-            (Evidence::Amount, Pool::Removed) => alone && soon && !self.is_spent_elsewhere(now, source.stored, l),
+            (Evidence::Amount, Pool::Removed) => {
+                (alone || self.is_of_one_place(now, l)) && soon && !self.is_spent_elsewhere(now, source.stored, l)
+            }
             (Evidence::Amount, Pool::Vanished) => {
                 let told = self.shared_words(source.sketch, now) > 0;
+                let alone = alone || self.is_of_one_place(now, l);
                 alone && (soon || told) && !self.name_two_places(source.sketch, now)
             }
             // What is still listed beside a booking of another amount is as likely another purchase at the place.
@@ -352,6 +361,18 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
     /// Whether the booking came no later than is usual, but for some days.
     fn is_soon(&self, before: &Sketch, now: &Sketch, slack: i32) -> bool {
         days_apart(before.day(), now.booked_day()).is_none_or(|days| days.abs() <= self.usual_delay + slack)
+    }
+
+    /// Whether the amount is spent again and again near that day, and at this place alone: then provisional rows of it are
+    /// of this place, whatever they say, and are taken in their order.
+    fn is_of_one_place(&self, now: &Sketch, l: usize) -> bool {
+        let Some(of_amount) = self.of_money.get(&now.money) else { return false };
+        let [_, stored] = of_amount.around(now.day(), HABIT_DAYS);
+        let here = |&s: &usize| {
+            let row = &self.stored[s];
+            !row.removed && !row.sketch.provisional && self.are_similar(&row.sketch, now)
+        };
+        stored.filter(here).take(HABIT_ROWS).count() == HABIT_ROWS && !self.is_spent_elsewhere(now, None, l)
     }
 
     /// Whether some other row near that day is of the same amount and names another place.

@@ -211,6 +211,48 @@ fn a_row_that_went_and_one_of_its_words_that_came_are_two() {
 }
 
 #[test]
+fn a_row_inside_a_page_was_not_lost_between_two() {
+    // A coffee every day, and a bank that gives every row an identifier of its own.
+    let habit = with_id(booked(8, -320, "Coffee House"), "habit");
+    let hold = with_id(booked(10, -320, "COFFEE HOUSE"), "hold");
+    let booking = with_id(booked(11, -320, "Coffee House Vienna"), "booking");
+    let mut before = others();
+    before.extend([habit.clone(), hold]);
+    let mut now: Vec<Listed> = fetched(&others());
+    now.splice(0..0, fetched(&[booking]));
+    now.extend(fetched(&[habit]));
+    let outcome = |now: &[Listed]| against(&stored(&before), now, &Trust::default()).listed[0];
+    assert_eq!(outcome(&now), same(13, Evidence::Text), "it was replaced");
+    now[1..].iter_mut().for_each(|row| row.page = 1);
+    now[0].sketch.booking_date = Some(on(11));
+    now[1].sketch.booking_date = Some(on(9));
+    assert_eq!(outcome(&now), Outcome::Doubtful { like: Twin::Stored(13) }, "or it stood where two pages meet");
+}
+
+#[test]
+fn holds_without_a_name_are_taken_in_order_where_the_amount_is_spent_at_one_place_alone() {
+    let coffee = |day, place: &str| booked(day, -320, place);
+    let hold = |day| pending(day, -320, "4711");
+    let habit = ["Coffee House"; 3].map(|place| coffee(3, place));
+    let outcome = |habit: &[Sketch], holds: &[Sketch], place: &str| {
+        let before = [habit, holds].concat();
+        let now = [habit, &[coffee(12, place)]].concat();
+        *outcomes(&before, &now).last().unwrap()
+    };
+    let booking = |id| Outcome::Booked { id, why: Evidence::Amount };
+    let doubt = |id| Outcome::Doubtful { like: Twin::Stored(id) };
+    let holds = [hold(9), hold(11)];
+    assert_eq!(outcome(&habit, &holds, "Coffee House"), booking(3), "the first of two");
+    assert_eq!(outcome(&habit[1..], &holds, "Coffee House"), doubt(2), "twice is no habit");
+    assert_eq!(outcome(&habit, &holds, "Museum"), doubt(3), "another place");
+    let elsewhere = [&habit[..], &[coffee(4, "Museum")]].concat();
+    assert_eq!(outcome(&elsewhere, &holds, "Coffee House"), doubt(4), "the amount is spent elsewhere too");
+    // Equal holds of one day are the same to anybody.
+    assert_eq!(outcome(&[], &[hold(11), hold(11)], "Museum"), booking(0));
+    assert_eq!(outcome(&[], &holds, "Museum"), doubt(0));
+}
+
+#[test]
 fn a_word_that_goes_when_texts_change_says_nothing() {
     let hold = pending(10, -1000, "Reserviert");
     let booking = booked(11, -1100, "Coffee House");

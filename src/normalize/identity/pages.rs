@@ -1,8 +1,12 @@
-//! Rows that a bank lists twice because its pages overlap: they moved down while we were turning the page.
+//! Rows that a bank lists twice, or not at all, because they moved while we were turning the page.
 
 use std::cell::LazyCell;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
+use domain::records::Status;
+use jiff::Span;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::align::Listed;
@@ -11,6 +15,8 @@ use super::trust::{IdField, Trust};
 
 /// Longest overlap of two pages that is looked for, in rows.
 const OVERLAP_ROWS_MAX: usize = 200;
+/// Days beside the edge of two pages in which a row may be lost: what is equal in one date is ordered by another.
+const EDGE_SLACK_DAYS: i32 = 1;
 /// Rows with a balance that are needed to tell whether it runs.
 const BALANCE_PAIRS_MIN: usize = 4;
 
@@ -43,6 +49,20 @@ pub(super) fn balance_runs(listed: &[Listed]) -> bool {
         down += usize::from(differs(second, first, a.sketch.money.amount()));
     }
     pairs >= BALANCE_PAIRS_MIN && up.max(down) * 10 >= pairs * 8
+}
+
+/// The days in which a row can have been lost between two pages. Where one list ends and another begins, nothing moves.
+pub(super) fn edges(listed: &[Listed]) -> Vec<RangeInclusive<Date>> {
+    let pages: Vec<&[Listed]> = listed.chunk_by(|a, b| a.page == b.page).collect();
+    let is_of = |page: &[Listed], status: Status| page.iter().all(|row| row.sketch.status == status);
+    let lists = |(a, b): (&[Listed], &[Listed])| is_of(a, Status::Booked) && is_of(b, Status::Pending);
+    let pairs = pages.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    let meet = |(a, b): (&[Listed], &[Listed])| {
+        let (last, first) = (a.last()?.sketch.booked_day()?, b.first()?.sketch.booked_day()?);
+        let slack = Span::new().days(EDGE_SLACK_DAYS);
+        Some(last.min(first).saturating_sub(slack)..=last.max(first).saturating_add(slack))
+    };
+    pairs.filter(|pair| !lists(*pair)).filter_map(meet).collect()
 }
 
 /// The rows at the beginning of a page that stood at the end of the page before.
