@@ -20,6 +20,7 @@ mod products;
 mod replay;
 mod serve;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,6 +102,12 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read has read enough: `tributary banks list | head`.
+        Err(error)
+            if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("tributary: {error:#}");
             ExitCode::FAILURE
@@ -151,11 +158,8 @@ fn settings(command: &ConfigCommand) -> anyhow::Result<()> {
     print(&text)
 }
 
-/// Writes to standard output; a reader that went away is no error.
+/// Writes to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
