@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use domain::ids::InstitutionId;
 use domain::rules::{DecimalMark, Rules, SignRule};
@@ -137,6 +138,8 @@ tables! {
         /// Form of a dynamic registration: `json`, `jose` or `jwt`. Absent: the profile's.
         #[serde(default, deserialize_with = "registration")]
         registration: Option<RegistrationForm>,
+        /// Longest life of a pushed request's reference that is believed, in seconds. Absent: the profile's.
+        request_uri_seconds_max: Option<NonZeroU32>,
         /// Scopes asked at every authorisation, beside the consent's. Optional.
         #[serde(default)]
         scopes: Vec<String>,
@@ -532,6 +535,9 @@ impl Profile {
             id_token_encryption: own.id_token_encryption.unwrap_or(base.id_token_encryption),
             token_delivery: own.token_delivery.unwrap_or(base.token_delivery),
             registration: own.registration.unwrap_or(base.registration),
+            request_uri_seconds_max: own
+                .request_uri_seconds_max
+                .map_or(base.request_uri_seconds_max, |seconds| seconds.get().into()),
             ..base
         }
     }

@@ -86,7 +86,8 @@ fn each_field_of_the_security_profile_can_be_the_banks_own() {
 fn an_ecosystem_is_written_as_fields_of_the_security_profile() {
     let own = "issuer_parameter = \"if_announced\"\nacr_values = [\"a\", \"b\"]\nacr_required = true\n\
                intent_claim = \"i\"\narrangement_claim = \"c\"\nduration_claim = \"d\"\ngranted_scope = \"any\"\n\
-               id_token_encryption = \"required\"\ntoken_delivery = \"ping\"\nregistration = \"jwt\"\n[consent]";
+               id_token_encryption = \"required\"\ntoken_delivery = \"ping\"\nregistration = \"jwt\"\n\
+               request_uri_seconds_max = 90\n[consent]";
     let security = Profile::parse(FILE, &TEXT.replace("[consent]", own)).unwrap().security();
     let base = Profile::parse(FILE, TEXT).unwrap().security();
     let expected = Security {
@@ -100,6 +101,7 @@ fn an_ecosystem_is_written_as_fields_of_the_security_profile() {
         id_token_encryption: IdTokenEncryption::Required,
         token_delivery: TokenDelivery::Ping,
         registration: RegistrationForm::Jwt,
+        request_uri_seconds_max: 90,
         ..base
     };
     assert_eq!(security, expected);
