@@ -8,6 +8,10 @@ use server::config::Config;
 use server::services::replay::{self, Wanted};
 use tests::world::TestClock;
 
+/// As in the product.
+#[global_allocator]
+static FORGETFUL: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1);

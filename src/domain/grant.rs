@@ -20,7 +20,7 @@ pub enum State {
     Ending,
     /// Over, and the bank proved it or said so.
     Ended(Ended),
-    /// We stopped, and the bank has not proved that it did (72 hours of trying).
+    /// We stopped, and the bank has not proved that it did. It is still asked, until 72 hours have passed.
     Unconfirmed,
 }
 
@@ -83,7 +83,7 @@ pub enum Event {
     End,
     /// The bank proved that it is gone.
     EndProven,
-    /// The capsule's time is over without proof.
+    /// The bank refused without proof or stayed silent, or the capsule's time is over.
     EndGivenUp,
 }
 

@@ -34,6 +34,9 @@ pub const ROWS_PER_READING_MAX: usize = 100_000;
 pub const ROWS_PER_QUERY_MAX: u32 = 500;
 /// Rows of a page where a product does not say.
 pub const ROWS_PER_QUERY_DEFAULT: u32 = 100;
+/// For so long what was read under a consent may be handed out, in seconds, counted from before the look at the consent. A
+/// node that is cut off from the database in between hands out nothing later than that after a withdrawal elsewhere.
+pub const READ_SECONDS_MAX: u64 = 5;
 /// Lifetime of a link that is handed to a user, in seconds.
 pub const LINK_SECONDS: i64 = 24 * 60 * 60;
 /// How long further signers of a consent are waited for, in seconds: two weeks, longer than most banks wait.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,11 +23,38 @@ impl Hash {
 
     /// SHA-256 of the parts one after the other.
     pub(crate) fn of(parts: &[&[u8]]) -> Self {
+        // Most of what is hashed here is short, and to hash it in one piece is twice as fast as in several.
+        let mut short = [0; SHORT_BYTES];
+        let mut end = 0;
+        for part in parts {
+            match short.get_mut(end..end + part.len()) {
+                Some(room) => room.copy_from_slice(part),
+                None => return Self::of_long(parts),
+            }
+            end += part.len();
+        }
+        Self::from_digest(&digest(&SHA256, &short[..end]))
+    }
+
+    fn of_long(parts: &[&[u8]]) -> Self {
         let mut context = Context::new(&SHA256);
         parts.iter().for_each(|part| context.update(part));
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(context.finish().as_ref());
-        Self(bytes)
+        Self::from_digest(&context.finish())
+    }
+
+    fn from_digest(digest: &Digest) -> Self {
+        // The digest of SHA-256 has 32 bytes.
+        Self(digest.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+
+    /// Reads the base64 of 32 bytes.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        // The decoder wants room for what the length of the text may hold at most.
+        let mut bytes = [0; 33];
+        match STANDARD.decode_slice(text, &mut bytes) {
+            Ok(32) => bytes.first_chunk().copied().map(Self),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// The bytes, for a database.
@@ -36,6 +63,8 @@ impl Hash {
     }
 }
 
+/// Up to so many bytes are put together before they are hashed.
+const SHORT_BYTES: usize = 1024;
 /// Length of a hash in base64.
 const TEXT_BYTES: usize = 44;
 
@@ -65,12 +94,7 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        // The decoder wants room for what the length of the text may hold at most.
-        let mut bytes = [0; 33];
-        match STANDARD.decode_slice(text, &mut bytes) {
-            Ok(32) => bytes.first_chunk().copied().map(Self).ok_or(HashError),
-            Ok(_) | Err(_) => Err(HashError),
-        }
+        Self::read(text.as_bytes()).ok_or(HashError)
     }
 }
 

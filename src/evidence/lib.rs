@@ -16,6 +16,7 @@ mod hash;
 pub mod log;
 pub mod note;
 mod page;
+mod quick;
 mod receipt;
 mod report;
 mod statement;

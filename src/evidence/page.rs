@@ -6,7 +6,7 @@ use std::fmt;
 use askama::Template;
 use serde_json::Value;
 
-use crate::receipt::{BankAnswer, BankOutcome, ProductAcknowledgement, Receipt, Scope};
+use crate::receipt::{BankAnswer, BankOutcome, Receipt, Scope};
 use crate::report::{Line, Report};
 use crate::statement::Statement;
 
@@ -48,8 +48,8 @@ impl Report {
 
     fn row(&self, line: &Line) -> Row {
         let held = self.outside.is_some_and(|size| line.index < size);
-        let (at, what) = match &line.statement {
-            Some(statement) => (statement.at.to_string(), in_words(statement)),
+        let (at, what) = match line.statement() {
+            Some(statement) => (statement.at.to_string(), in_words(&statement)),
             None => (String::new(), "What it said is gone: its retention has ended. Its place is proven.".to_owned()),
         };
         Row { index: line.index, at, what, held }
@@ -80,9 +80,14 @@ impl Report {
             };
             facts.push(("The bank", format!("{said}, {} ({})", answer.answered_at, answer.basis)));
         }
-        for done in self.bodies::<ProductAcknowledgement>().filter(|done| done.deletion == receipt.deletion) {
-            facts.push(("The product", format!("deleted its copies, it says: {}", done.acknowledged_at)));
-        }
+        let product = match (self.acknowledgement(receipt), self.unacknowledged(receipt)) {
+            (Some(done), _) => format!("deleted its copies, it says: {}", done.acknowledged_at),
+            (None, Some(at)) => {
+                format!("has not confirmed that it deleted its copies; reminded for the last time {at}")
+            }
+            (None, None) => "has not said yet that it deleted its copies".to_owned(),
+        };
+        facts.push(("The product", product));
         Deletion {
             id: receipt.deletion.to_string(),
             title: format!("{scope}, because {}", receipt.trigger.in_words()),

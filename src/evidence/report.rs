@@ -3,19 +3,46 @@
 use std::fmt;
 
 use domain::ids::ConsentId;
+use jiff::Timestamp;
 
 use crate::checkpoint::Checkpoint;
 use crate::note::Seen;
 use crate::receipt::{BankAnswer, BankOutcome, EpochDestroyed, ProductAcknowledgement, Receipt, Scope};
 use crate::statement::Statement;
 
-/// One entry of the log extract.
+/// Kind of the statement that a product has not confirmed and is not reminded any more; its body has the deletion's id as
+/// `deletion_id`.
+const UNACKNOWLEDGED: &str = "deletion.unacknowledged";
+
+/// One entry of the log extract. Of very many, few are ever read: what was checked is kept as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Leaf index.
     pub index: u64,
+    /// The statement, canonical; `None` when its retention has ended.
+    text: Option<String>,
+}
+
+impl Line {
+    /// An entry whose statement was checked.
+    pub(crate) fn shown(index: u64, statement: &str) -> Self {
+        Self { index, text: Some(statement.to_owned()) }
+    }
+
+    /// An entry whose statement is gone.
+    pub(crate) const fn expired(index: u64) -> Self {
+        Self { index, text: None }
+    }
+
     /// The statement; `None` when its retention has ended.
-    pub statement: Option<Statement>,
+    pub fn statement(&self) -> Option<Statement> {
+        Statement::read(self.text.as_deref()?).ok()
+    }
+
+    /// What kind it is of, without reading all of it.
+    pub fn kind(&self) -> Option<&str> {
+        Statement::kind_in(self.text.as_deref()?)
+    }
 }
 
 /// What a bundle proves. Made by [`verify`](crate::verify) alone; `Display` is the readable page.
@@ -42,12 +69,26 @@ impl Report {
     }
 
     pub(crate) fn bodies<B: crate::Body>(&self) -> impl Iterator<Item = B> {
-        self.lines.iter().filter_map(|line| line.statement.as_ref()?.body()?.ok())
+        let lines = self.lines.iter().filter(|line| line.kind() == Some(B::KIND));
+        lines.filter_map(|line| line.statement()?.body()?.ok())
     }
 
     /// Whether every epoch key that could open a copy of what this receipt is about is proven to be destroyed.
     pub fn is_unreadable_everywhere(&self, receipt: &Receipt) -> bool {
         receipt.accounts.iter().all(|erased| self.epochs.iter().any(|(_, gone)| gone.epoch == erased.key_epoch))
+    }
+
+    /// The product's word that its own copies are gone.
+    pub(crate) fn acknowledgement(&self, receipt: &Receipt) -> Option<ProductAcknowledgement> {
+        self.bodies::<ProductAcknowledgement>().find(|done| done.deletion == receipt.deletion)
+    }
+
+    /// When the product was reminded in vain for the last time.
+    pub(crate) fn unacknowledged(&self, receipt: &Receipt) -> Option<Timestamp> {
+        let id = receipt.deletion.to_string();
+        let given_up = self.lines.iter().filter(|line| line.kind() == Some(UNACKNOWLEDGED));
+        let mut given_up = given_up.filter_map(Line::statement);
+        given_up.find(|statement| statement.body.get("deletion_id") == Some(&id.as_str().into())).map(|found| found.at)
     }
 
     fn write_time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,7 +115,7 @@ impl Report {
         writeln!(f, "\nWhat happened")?;
         for line in &self.lines {
             let mark = if self.outside.is_some_and(|size| line.index < size) { '*' } else { ' ' };
-            match &line.statement {
+            match line.statement() {
                 Some(statement) => {
                     writeln!(f, " {mark}{:>7}  {}  {}", line.index, statement.at, statement.kind)?;
                 }
@@ -126,10 +167,17 @@ impl Report {
         if !answered {
             writeln!(f, "  the bank                no answer on record in this bundle")?;
         }
-        for done in self.bodies::<ProductAcknowledgement>().filter(|done| done.deletion == receipt.deletion) {
-            writeln!(f, "  {} has confirmed that it deleted its copies, {}", done.product, done.acknowledged_at)?;
+        if let Some(done) = self.acknowledgement(receipt) {
+            return writeln!(
+                f,
+                "  {} has confirmed that it deleted its copies, {}",
+                done.product, done.acknowledged_at
+            );
         }
-        Ok(())
+        match self.unacknowledged(receipt) {
+            Some(at) => writeln!(f, "  the product             has not confirmed, reminded for the last time {at}"),
+            None => writeln!(f, "  the product             no word on record that it deleted its copies"),
+        }
     }
 }
 

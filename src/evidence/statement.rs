@@ -16,6 +16,9 @@ use crate::receipt::{BankAnswer, EpochDestroyed, ProductAcknowledgement, Receipt
 use crate::time::instant;
 
 const FORMAT: &str = "tributary.statement/1";
+/// What stands behind the kind, but for which ids it names.
+const BEHIND_KIND: &str = "\",\"subject\":\"cns_00000000-0000-0000-0000-000000000000\",\
+    \"tenant\":\"ten_00000000-0000-0000-0000-000000000000\"}";
 
 /// What a statement is about, and whose evidence key seals it. The statements of one subject form a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,9 +120,20 @@ impl Statement {
     }
 
     fn checked(self) -> Result<Self, NotCanonical> {
+        if self.format == FORMAT && Self::is_kind(&self.kind) { Ok(self) } else { Err(NotCanonical::Form) }
+    }
+
+    /// Whether a text can be a kind.
+    pub(crate) fn is_kind(text: &str) -> bool {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'_' | b'.');
-        let fits = self.format == FORMAT && !self.kind.is_empty() && self.kind.bytes().all(plain);
-        if fits { Ok(self) } else { Err(NotCanonical::Form) }
+        !text.is_empty() && text.bytes().all(plain)
+    }
+
+    /// The kind of a canonical statement, found where it must stand: a kind has no quotes, and behind it are two ids, which
+    /// are all of one length.
+    pub(crate) fn kind_in(canonical: &str) -> Option<&str> {
+        let end = canonical.len().checked_sub(BEHIND_KIND.len())?;
+        canonical.get(..end)?.rsplit('"').next()
     }
 
     /// The body in its own shape; `None` when the statement is of another kind.
@@ -130,8 +144,11 @@ impl Statement {
     /// Whether statements of this kind carry a signature of their own beside being logged: receipts and addenda, which
     /// leave the system one by one.
     pub fn is_signed(&self) -> bool {
-        [Receipt::KIND, BankAnswer::KIND, ProductAcknowledgement::KIND, EpochDestroyed::KIND]
-            .contains(&self.kind.as_str())
+        Self::is_signed_kind(&self.kind)
+    }
+
+    pub(crate) fn is_signed_kind(kind: &str) -> bool {
+        [Receipt::KIND, BankAnswer::KIND, ProductAcknowledgement::KIND, EpochDestroyed::KIND].contains(&kind)
     }
 
     /// The signature line over the canonical bytes and a newline: with them and a blank line it makes a signed note.

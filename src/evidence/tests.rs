@@ -375,6 +375,17 @@ const TAMPERINGS: &[(&str, &str, Tamper)] = &[
         let line = format!("\n\n{}", log.entries[6].signature);
         sign_with(&mut b.entries[4], line);
     }),
+    ("a forged receipt, signed by somebody who calls himself the same", "entries[4].key", |log, b| {
+        let forger = Log::of(log.tenant, 66);
+        let statement = Statement::read(&log.entries[6].text).unwrap();
+        sign_with(&mut b.entries[4], statement.sign(&forger.signer()).unwrap());
+    }),
+    ("another consent's proof", "entries[4].inclusion", |log, b| {
+        b.entries[4].proof = log.item(&log.entries[7]).proof;
+    }),
+    ("another consent's receipt in the place of ours", "entries[4].chain", |log, b| {
+        b.entries[4] = log.item(&log.entries[7]);
+    }),
     ("another consent's receipt", "entries[5].chain", |log, b| b.entries.insert(5, log.item(&log.entries[7]))),
     ("another consent's entries", "entries[0].subject", |log, b| {
         b.entries = log.bundle(consent(2)).entries;
@@ -616,7 +627,7 @@ fn proofs_stay_valid_when_statements_expire() {
         bundle.entries[i].content = Content::Expired { commitment: commitment(salt, statement) };
     }
     let report = verify(&bundle.to_canonical().unwrap(), &log.keys(), Some(&log.checkpoint(6))).unwrap();
-    assert_eq!(report.lines.iter().filter(|line| line.statement.is_none()).count(), 3);
+    assert_eq!(report.lines.iter().filter(|line| line.statement().is_none()).count(), 3);
     assert_eq!(report.receipts(), [], "an expired receipt is not guessed");
     assert!(report.to_string().contains("payload expired"));
     bundle.entries.remove(2);

@@ -174,62 +174,74 @@ pub fn verify_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash], root:
 }
 
 /// Checks inclusion proofs of one tree, one after the other. Where a proof meets the way of the one before it, the same
-/// rest leads to the same root and is compared instead of hashed: leaves that stand near each other cost a few hashes.
+/// rest leads to the same root and is not hashed again: leaves that stand near each other cost a few hashes.
 #[derive(Debug)]
 pub struct Inclusions {
     size: u64,
     root: Hash,
-    /// The last proof that held.
+    /// The last proof that held, from the root to the leaf.
     proof: Vec<Hash>,
-    /// Where its way stood before each of its hashes: position, last position of that level, hash.
+    /// Where its way stood before each of its hashes, in the same order: position, last position of that level, hash.
     way: Vec<(u64, u64, Hash)>,
+    /// The way that is being walked, from the leaf.
+    steps: Vec<(u64, u64, Hash)>,
 }
 
 impl Inclusions {
     /// The tree of `size` leaves with this root.
     pub const fn of(size: u64, root: Hash) -> Self {
-        Self { size, root, proof: Vec::new(), way: Vec::new() }
+        Self { size, root, proof: Vec::new(), way: Vec::new(), steps: Vec::new() }
     }
 
     /// As [`verify_inclusion`].
     pub fn holds(&mut self, index: u64, leaf: Hash, proof: &[Hash]) -> bool {
-        if index >= self.size {
+        let shared = proof.iter().rev().zip(&self.proof).take_while(|(one, other)| one == other).count();
+        self.goes_on(index, leaf, &proof[..proof.len() - shared], shared)
+    }
+
+    /// The same of a proof that begins with `fresh` and ends with as many hashes as `shared` says of the last one that held.
+    pub(crate) fn goes_on(&mut self, index: u64, leaf: Hash, fresh: &[Hash], shared: usize) -> bool {
+        if index >= self.size || shared > self.proof.len() {
             return false;
         }
         let (mut at, mut last, mut hash) = (index, self.size - 1, leaf);
-        let mut way = Vec::with_capacity(proof.len());
-        for (i, sibling) in proof.iter().enumerate() {
+        self.steps.clear();
+        for left in (1..=fresh.len() + shared).rev() {
             if last == 0 {
                 return false;
             }
-            // What is left of both proofs is as long where they meet.
-            if let Some(met) = (self.proof.len() + i).checked_sub(proof.len())
-                && self.way.get(met) == Some(&(at, last, hash))
-                && self.proof[met..] == proof[i..]
-            {
-                self.way.splice(..met, way);
-                self.proof.splice(..met, proof[..i].iter().copied());
+            if left <= shared && self.way.get(left - 1) == Some(&(at, last, hash)) {
+                self.keep(fresh, shared, left);
                 return true;
             }
-            way.push((at, last, hash));
+            self.steps.push((at, last, hash));
+            let sibling = if left > shared { fresh[fresh.len() + shared - left] } else { self.proof[left - 1] };
             if at & 1 == 1 || at == last {
-                hash = node_hash(*sibling, hash);
+                hash = node_hash(sibling, hash);
                 // On the right edge, levels at which the edge has no sibling are passed over.
                 while at & 1 == 0 && at != 0 {
                     at >>= 1;
                     last >>= 1;
                 }
             } else {
-                hash = node_hash(hash, *sibling);
+                hash = node_hash(hash, sibling);
             }
             at >>= 1;
             last >>= 1;
         }
         let holds = last == 0 && hash == self.root;
         if holds {
-            (self.way, self.proof) = (way, proof.to_vec());
+            self.keep(fresh, shared, 0);
         }
         holds
+    }
+
+    /// Keeps a proof that holds, and its way, which goes on as the last one did for its last `met` hashes.
+    fn keep(&mut self, fresh: &[Hash], shared: usize, met: usize) {
+        self.proof.truncate(shared);
+        self.proof.extend(fresh.iter().rev());
+        self.way.truncate(met);
+        self.way.extend(self.steps.iter().rev());
     }
 }
 

@@ -24,7 +24,7 @@ use crate::data::{Account, BankData, Row};
 use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Call, Latest, LogLine};
-use crate::misbehaviour::{Misbehaviour, Planned, misbehave};
+use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
 use crate::{api, dpop, front, oauth, resources};
 
 /// The simulated bank.
@@ -62,6 +62,8 @@ pub(crate) struct Inner {
     losses: Mutex<Vec<String>>,
     /// Answers that are to be spoilt.
     planned: Mutex<Vec<Planned>>,
+    /// What it does not do at all.
+    outage: Mutex<Option<Outage>>,
     /// Members that the bank states wrongly.
     lies: Mutex<Vec<(Said, String, Value)>>,
     pub(crate) clients: Vec<Client>,
@@ -193,6 +195,7 @@ impl Bank {
             calls: Latest::default(),
             losses: Mutex::default(),
             planned: Mutex::default(),
+            outage: Mutex::default(),
             lies: Mutex::default(),
             data: config.data,
             policy: config.policy,
@@ -231,6 +234,10 @@ async fn received(State(bank): State<Shared>, request: Request, next: Next) -> R
     let path = request.uri().path().to_owned();
     bank.calls.push(Call::of(&request, bank.now()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let outage = *bank.outage.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(answer) = outage.and_then(|outage| outage.answer(&uri)) {
+        return answer;
+    }
     let answer = next.run(request).await;
     let planned = {
         let mut planned = bank.planned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -345,6 +352,11 @@ impl Running {
     /// Spoils nothing any more.
     pub fn behave(&self) {
         self.inner.planned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// From now on the interface does nothing of a kind; `None`: everything again.
+    pub fn fail(&self, outage: Option<Outage>) {
+        *self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     }
 
     /// From now on the bank states a member wrongly; `null` leaves it away. What it does stays right.

@@ -42,5 +42,5 @@ pub use ecosystem::{
     OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
-pub use misbehaviour::Misbehaviour;
+pub use misbehaviour::{Misbehaviour, Outage};
 pub use visit::{Decision, VisitError};

@@ -4,6 +4,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::Limited;
 use serde_json::{Value, json};
 
 /// A class of misbehaviour of an answer.
@@ -37,6 +38,28 @@ pub enum Misbehaviour {
     EndlessPages,
     /// A link to another host.
     ForeignLink,
+}
+
+/// What an interface does not do at all, for as long as a test wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Anything: every connection breaks without an answer.
+    Everything,
+    /// Let anybody near a consent: 403 without a word.
+    Consents,
+}
+
+impl Outage {
+    /// The answer to a request that it concerns.
+    pub(crate) fn answer(self, uri: &Uri) -> Option<Response> {
+        match self {
+            Self::Everything => Some(Response::new(Body::new(Limited::new(Body::from("nothing"), 0)))),
+            Self::Consents if uri.path().contains("/consents/") => {
+                Some((StatusCode::FORBIDDEN, Body::empty()).into_response())
+            }
+            Self::Consents => None,
+        }
+    }
 }
 
 /// The answer as a misbehaving bank gives it. `uri` is what was asked for; `nth` counts such answers.

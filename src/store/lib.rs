@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod backup;
 pub mod balances;
 pub mod bank_health;
+mod bench;
 pub mod budgets;
 pub mod capsules;
 pub mod consent_texts;

@@ -6,6 +6,7 @@
 #![expect(clippy::float_arithmetic, reason = "figures are measured durations and their ratios, not money")]
 
 mod enrich;
+mod erase;
 mod login;
 mod normalize;
 mod page;
@@ -27,19 +28,20 @@ type Measure = fn(usize) -> anyhow::Result<Vec<Figure>>;
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
-const BENCHES: [(&str, Measure); 5] = [
+const BENCHES: [(&str, Measure); 6] = [
     ("parse", parse::measure),
     ("normalize", normalize::measure),
     ("enrich", enrich::measure),
     ("login", login::measure),
     ("verify", verify::measure),
+    ("erase", erase::measure),
 ];
 
 /// Measures and compares with the goals. Build with --release: a debug build says nothing about speed. Ends well when it
 /// has measured, whether a goal is met or not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which bench: parse, normalize, enrich, login, verify; all without it
+    /// Which bench: parse, normalize, enrich, login, verify, erase; all without it
     #[arg(value_name = "NAME", value_parser = BENCHES.map(|(name, _)| name))]
     name: Option<String>,
     /// JSON, with the machine's name, in place of a table
@@ -193,6 +195,11 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// Of times that were taken elsewhere, in turn.
+    pub(crate) fn of(ours: Vec<Duration>, limit: Vec<Duration>) -> Self {
+        Self { ours: median(ours), limit: median(limit) }
+    }
+
     /// Ours as a multiple of the limit.
     pub(crate) fn ratio(self) -> f64 {
         self.ours.micros() / self.limit.micros()
@@ -222,6 +229,14 @@ fn once<A>(work: &mut impl FnMut() -> A) -> Duration {
     let begin = Instant::now();
     black_box(work());
     begin.elapsed()
+}
+
+/// Measures what waits for somebody else.
+#[expect(clippy::disallowed_methods, reason = "measures the machine itself")]
+pub(crate) async fn waited<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    black_box(work.await?);
+    Ok(begin.elapsed())
 }
 
 fn median(mut times: Vec<Duration>) -> Spent {

@@ -28,6 +28,11 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use server::config::Config;
 
+/// What is freed is overwritten: bank data and keys pass through strings and buffers of libraries that know nothing of
+/// secrecy, and a core dump or a swapped page must not hold them longer than they were used.
+#[global_allocator]
+static FORGETFUL: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Open banking in one binary: consent, bank data, one schema, deletion with proof.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, about, propagate_version = true, arg_required_else_help = true)]

@@ -58,15 +58,36 @@ impl Node {
         Self::logging(program, world, fault, "info")
     }
 
+    /// Starts one that reaches the world's database by another way.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn behind(program: &str, world: &World, database: &str) -> Self {
+        Self::made(
+            program,
+            world,
+            Fault::None,
+            &[("TRIBUTARY_LOG__FILTER", "info"), ("TRIBUTARY_DATABASE__URL", database)],
+        )
+    }
+
     /// The same, with directives of tracing's `EnvFilter` for what it says.
     ///
     /// # Panics
     /// When the program cannot be run.
     pub fn logging(program: &str, world: &World, fault: Fault, filter: &str) -> Self {
+        Self::made(program, world, fault, &[("TRIBUTARY_LOG__FILTER", filter)])
+    }
+
+    fn made(program: &str, world: &World, fault: Fault, settings: &[(&str, &str)]) -> Self {
         let release = world.dir.path().join("release");
         let _ = std::fs::remove_file(&release);
+        // Whatever it may put aside lies among the files of the world.
+        let aside = world.dir.path().join("tmp");
+        std::fs::create_dir_all(&aside).expect("a folder");
         let mut command = Command::new(program);
-        command.arg(world.config_file()).env("NO_COLOR", "1").env("TRIBUTARY_LOG__FILTER", filter);
+        command.env("TMPDIR", &aside);
+        command.arg(world.config_file()).env("NO_COLOR", "1").envs(settings.iter().copied());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         match fault {
             Fault::None => {}
@@ -104,28 +125,23 @@ impl Node {
         found.unwrap_or_else(|| panic!("the node never said `{words}`; it said:\n{}", *self.log.borrow()))
     }
 
+    /// Where it listens, once it does.
+    ///
+    /// # Panics
+    /// When it never says so.
+    pub async fn address(&mut self) -> SocketAddr {
+        let line = self.said("serving address=").await;
+        let address = line.split("serving address=").nth(1).and_then(|rest| rest.trim().parse().ok());
+        address.unwrap_or_else(|| panic!("no address in `{line}`"))
+    }
+
     /// Sends a request to the node's API as a product, and gives status and body. `None`: it died without an answer.
     ///
     /// # Panics
     /// When the node does not listen.
     pub async fn request(&mut self, method: &str, path: &str, key: &SecretString) -> Option<(u16, String)> {
-        let line = self.said("serving address=").await;
-        let address: SocketAddr = line
-            .split("serving address=")
-            .nth(1)
-            .and_then(|rest| rest.trim().parse().ok())
-            .unwrap_or_else(|| panic!("no address in `{line}`"));
-        let mut connection = TcpStream::connect(address).await.expect("it listens");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
-            key.expose_secret()
-        );
-        connection.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        connection.read_to_end(&mut answer).await.ok()?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        let address = self.address().await;
+        request(address, method, path, key).await
     }
 
     /// Lets a held task go on.
@@ -162,8 +178,34 @@ impl Node {
         self.ended().await
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn process(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// What it said so far.
     pub fn log(&self) -> String {
         self.log.borrow().clone()
     }
+}
+
+/// Sends a request to a node's API; see [`Node::request`].
+///
+/// # Panics
+/// When the node does not listen.
+pub async fn request(address: SocketAddr, method: &str, path: &str, key: &SecretString) -> Option<(u16, String)> {
+    let mut connection = TcpStream::connect(address).await.expect("it listens");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        key.expose_secret()
+    );
+    connection.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.ok()?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }

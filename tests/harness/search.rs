@@ -3,6 +3,7 @@
 //! The forms: text in any case, UTF-16 in both orders, hexadecimal, base64 at every offset; account numbers in groups of
 //! four; amounts as integers of minor units, as floats, and as PostgreSQL's `numeric`.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use aho_corasick::AhoCorasick;
@@ -73,6 +74,53 @@ impl Search {
             }
         }
         searched
+    }
+}
+
+/// Memory that a process has written to is read in parts of this size, each with the end of the one before.
+const PART_BYTES: usize = 1 << 20;
+
+/// Looks through the memory of a process: all that it has written to and not given back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Bytes that were read.
+    pub bytes: usize,
+    /// Words, each once.
+    pub found: std::collections::BTreeSet<String>,
+}
+
+impl Search {
+    /// Looks through the memory of a process of ours (Linux, `/proc`).
+    ///
+    /// # Panics
+    /// When it is not ours, or has ended.
+    pub fn memory(&self, process: u32) -> Remembered {
+        let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).expect("a process that runs");
+        let memory = std::fs::File::open(format!("/proc/{process}/mem")).expect("a process of ours");
+        let mut remembered = Remembered::default();
+        for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|may| may.starts_with("rw"))) {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
+            let [from, until] = [range.0, range.1].map(|at| u64::from_str_radix(at, 16).expect("an address"));
+            self.region(&memory, from..until, &mut remembered);
+        }
+        remembered
+    }
+
+    fn region(&self, memory: &std::fs::File, range: std::ops::Range<u64>, remembered: &mut Remembered) {
+        let (mut at, mut part, mut kept) = (range.start, vec![0; PART_BYTES], 0);
+        let overlap = self.forms.max_pattern_len();
+        while at < range.end {
+            let room = (PART_BYTES - kept).min(usize::try_from(range.end - at).unwrap_or(PART_BYTES));
+            // What was unmapped meanwhile cannot be read, and is not there any more.
+            let Ok(read @ 1..) = memory.read_at(&mut part[kept..kept + room], at) else { return };
+            let filled = &part[..kept + read];
+            let names = self.forms.find_iter(filled).map(|found| self.names[found.pattern().as_usize()].clone());
+            remembered.found.extend(names);
+            (at, remembered.bytes) = (at + read as u64, remembered.bytes + read);
+            let end = filled.len();
+            kept = overlap.min(end);
+            part.copy_within(end - kept..end, 0);
+        }
     }
 }
 
@@ -162,6 +210,14 @@ mod tests {
         let numeric: Vec<u8> = [7391_u16, 5206, 4800].into_iter().flat_map(u16::to_le_bytes).collect();
         assert!(finds(amount, &numeric));
         assert!(!finds(amount, b"73915206.49"));
+    }
+
+    #[test]
+    fn memory_is_looked_through_and_what_is_in_it_is_found() {
+        // Made at run time, so that the searcher's own copy is another.
+        let held: String = "92 fohnedniL".chars().rev().collect();
+        let remembered = Search::new(&[held.as_str()]).memory(std::process::id());
+        assert!(remembered.bytes > 100_000 && remembered.found.contains("Lindenhof 29 (text)"), "{remembered:?}");
     }
 
     #[test]

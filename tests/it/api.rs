@@ -435,7 +435,7 @@ async fn check_receipt(world: &World, product: &Caller, erasure: &str) -> eviden
     let report = evidence::verify(&answer.text(), &keys, None).unwrap();
     let tampered = answer.text().replacen("\"erased_at", "\"erased-at", 1);
     assert!(evidence::verify(&tampered.replacen("erased_at", "erased-at", 1), &keys, None).is_err());
-    let told = report.lines.iter().filter_map(|line| line.statement.as_ref());
+    let told = report.lines.iter().filter_map(evidence::Line::statement);
     let rows: u64 = told.filter(|one| one.kind == "data.disclosed").map(|one| one.body["rows"].as_u64().unwrap()).sum();
     assert!(rows >= 2, "every read is on record: {rows}");
     report.receipts().into_iter().find(|receipt| receipt.deletion == id).unwrap()

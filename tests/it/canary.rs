@@ -3,6 +3,8 @@
 //!
 //! Canaries are words that nothing else contains, planted in the bank's books of one customer; a neighbour has his own.
 
+mod planted;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,13 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::consent::{DataState, RevokedBy, State};
 use domain::ids::{ConsentId, LineId};
-use domain::money::Money;
 use domain::world::Clock as _;
 use evidence::{Bundle, Check, Content, Origin, Receipt, Refusal, Scope, VerifierKey};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span};
-use rust_decimal::Decimal;
-use sandbox::{BankData, Psu};
+use jiff::SignedDuration;
+use planted::{JONAS, MARA, iban};
+use sandbox::BankData;
 use secrecy::SecretString;
 use serde_json::Value;
 use server::services::{consents as moves, deletion, fetch, revocation};
@@ -29,81 +29,14 @@ use store::deletions::Deletion;
 use store::transactions::{Query, Transaction};
 use store::{Store, StoreConfig, StoreError, balances, capsules, consents, deletions, lines, transactions};
 use tests::node::{Fault, Node};
+use tests::receiver::Receiver;
 use tests::search::Search;
-use tests::world::{CUSTOMER, NEIGHBOUR, TestClock, World};
+use tests::site::Caller;
+use tests::world::{CUSTOMER, NEIGHBOUR, World};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use vault::{FileProvider, KeyError, KeyProvider as _, SystemEntropy, Wrapped};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node");
-
-/// What is planted in one customer's books.
-struct Canary {
-    owner: &'static str,
-    account: &'static str,
-    /// Number of the account, and of the other side's.
-    numbers: [u64; 2],
-    transaction: &'static str,
-    remittance: &'static str,
-    counterparty: &'static str,
-    reference: &'static str,
-    amount: &'static str,
-}
-
-const MARA: Canary = Canary {
-    owner: "Philomena Kanarienvogel",
-    account: "Kasse Zwitscherlied",
-    numbers: [7_319_264_805, 2_846_013_577],
-    transaction: "KANARIE-TX-55017",
-    remittance: "Rechnung KANARIE 4F9C1E7A",
-    counterparty: "Zeisig Manufaktur 7731",
-    reference: "E2E-KANARIE-9127",
-    amount: "73915206.48",
-};
-
-const JONAS: Canary = Canary {
-    owner: "Tobias Nachtigallen",
-    account: "Konto Abendgesang",
-    numbers: [6_620_917_438, 5_190_384_262],
-    transaction: "NACHTIGALL-TX-81942",
-    remittance: "Honorar NACHTIGALL B07D22E5",
-    counterparty: "Sprosser Verlagshaus 4409",
-    reference: "E2E-NACHTIGALL-3356",
-    amount: "20486139.75",
-};
-
-impl Canary {
-    /// Plants it in the first account of a customer. Gives all its words, the balance that follows from it included.
-    fn plant(&self, psu: &mut Psu) -> Vec<String> {
-        let today = TestClock::default().now().to_zoned(TimeZone::UTC).date();
-        let day = |days: i32| today.saturating_add(Span::new().days(days));
-        for account in &mut psu.accounts {
-            self.owner.clone_into(&mut account.owner_name);
-            account.rows.retain(|row| row.entered >= day(-100));
-        }
-        let [own, other] = self.numbers.map(iban);
-        let account = &mut psu.accounts[0];
-        (account.iban, account.name) = (own.clone(), self.account.to_owned());
-        let mut row = account.rows[0].clone();
-        (row.entered, row.booked) = (day(-2), day(-2));
-        row.money = Money::new(-self.amount.parse::<Decimal>().unwrap(), account.opening.currency());
-        row.exchange = None;
-        row.transaction_id = self.transaction.to_owned();
-        row.remittance = self.remittance.to_owned();
-        (row.counterparty, row.counterparty_iban) = (Some(self.counterparty.to_owned()), Some(other.clone()));
-        row.end_to_end_id = Some(self.reference.to_owned());
-        account.rows.push(row);
-        let balance = account.balances(today).booked.amount().abs().to_string();
-        let texts = [self.owner, self.account, self.transaction, self.remittance, self.counterparty, self.reference];
-        texts.into_iter().chain([self.amount]).map(str::to_owned).chain([own, other, balance]).collect()
-    }
-}
-
-/// A German account number with its check digits (ISO 13616), at a bank that no bank is.
-fn iban(number: u64) -> String {
-    let account = format!("99900099{number:010}");
-    let remainder = format!("{account}131400").parse::<u128>().unwrap() % 97;
-    format!("DE{:02}{account}", 98 - remainder)
-}
 
 /// A world with canaries, and what it takes to look for them.
 struct Scene {
@@ -149,6 +82,15 @@ impl Scene {
         file
     }
 
+    /// A copy of the database's files while it runs, as PostgreSQL's own `pg_basebackup` makes it.
+    async fn base_backup(&mut self, name: &str) -> PathBuf {
+        let folder = self.outside.path().join(name);
+        self.owner.execute("select pg_backup_start('canary', true)").await.unwrap();
+        run(Command::new("cp").arg("-r").arg(self.world.dir.path().join("postgres").join("cluster")).arg(&folder));
+        self.owner.execute("select pg_backup_stop(false)").await.unwrap();
+        folder
+    }
+
     /// Restores a dump into a database of its own, and opens it.
     async fn restore(&mut self, dump: &Path, name: &str) -> Store {
         self.owner.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
@@ -171,6 +113,12 @@ impl Scene {
         assert!(searched.files > 1000 && searched.bytes > 20_000_000, "{} files", searched.files);
         let dump = std::fs::read(self.dump("search.sql")).unwrap();
         assert_eq!(search.first_in(&dump), None, "{when}, in a dump");
+        let backup = self.base_backup("base").await;
+        let searched = search.below(&backup);
+        assert_eq!(searched.found, [], "{when}, in a base backup");
+        let logged = search.below(&backup.join("pg_wal"));
+        assert!(searched.bytes > 20_000_000 && logged.bytes >= 16 << 20, "{searched:?}, {logged:?}");
+        std::fs::remove_dir_all(backup).unwrap();
         // What is not sealed is found: the thief can read.
         let control = Search::new(&["Test product"]);
         assert!(
@@ -346,8 +294,12 @@ async fn whoever_leaves_is_found_nowhere_and_an_old_dump_opens_until_its_epochs_
     drop(listening);
 
     let mut node = Node::logging(NODE, &scene.world, Fault::None, "trace");
+    let receiver = Receiver::start().await;
+    let product = Caller::new(&scene.world, &format!("http://{}", node.address().await), Some(&scene.world.api_key));
+    let endpoint = serde_json::json!({ "url": receiver.url("canary"), "types": [] });
+    assert_eq!(product.post("/v1/webhook-endpoints", &endpoint).await.status.as_u16(), 201);
     scene.wait_for_rest(&node).await;
-    read_as_a_product(&scene, &mut node, mara).await;
+    let exports = read_as_a_product(&scene, &mut node, mara).await;
     let live = &scene.world.app.store;
     assert_holds(&scene.opened(live, mara).await.unwrap(), &scene.mara);
     assert_holds(&scene.opened(live, jonas).await.unwrap(), &scene.jonas);
@@ -360,6 +312,13 @@ async fn whoever_leaves_is_found_nowhere_and_an_old_dump_opens_until_its_epochs_
     let (status, _) = node.request("DELETE", &format!("/v1/consents/{mara}"), &scene.world.api_key).await.unwrap();
     assert_eq!(status, 202);
     scene.wait_for_rest(&node).await;
+    for export in exports {
+        assert_eq!(product.get(&export).await.status.as_u16(), 404, "{export}");
+    }
+    heard(&scene, &receiver).await;
+    forgotten(&scene, &node);
+    drop(product);
+    receiver.end().await;
     let ended = node.stop().await;
     assert!(ended.status.success() && ended.log.contains("TRACE") && ended.log.contains("serving address="));
     for (whose, log) in [("the node", ended.log.as_bytes()), ("this process", &said.bytes())] {
@@ -383,16 +342,18 @@ async fn whoever_leaves_is_found_nowhere_and_an_old_dump_opens_until_its_epochs_
     scene.end().await;
 }
 
-/// The control of everything that follows: what is planted arrives.
-async fn read_as_a_product(scene: &Scene, node: &mut Node, consent: ConsentId) {
+/// The control of everything that follows: what is planted arrives. Gives the addresses of the exports.
+async fn read_as_a_product(scene: &Scene, node: &mut Node, consent: ConsentId) -> Vec<String> {
     let key = &scene.world.api_key;
     let accounts = get(node, &format!("/v1/accounts?consent_id={consent}"), key).await;
     let listed: Value = serde_json::from_str(&accounts).unwrap();
-    let mut text = accounts.clone();
+    let (mut text, mut exported, mut exports) = (accounts.clone(), String::new(), Vec::new());
     for account in listed["data"].as_array().unwrap() {
         let id = account["id"].as_str().unwrap();
         text += &get(node, &format!("/v1/accounts/{id}/transactions?limit=500"), key).await;
         text += &get(node, &format!("/v1/accounts/{id}/balances"), key).await;
+        exports.push(format!("/v1/accounts/{id}/transactions/export"));
+        exported += &get(node, exports.last().unwrap(), key).await;
     }
     let shown = scene.mara.iter().filter(|word| !text.contains(word.as_str())).collect::<Vec<_>>();
     // A product sees no bank's reference and no owner's name; all else is for it.
@@ -400,6 +361,31 @@ async fn read_as_a_product(scene: &Scene, node: &mut Node, consent: ConsentId) {
         shown.iter().all(|word| [MARA.owner, MARA.transaction, MARA.reference].contains(&word.as_str())),
         "{shown:?}"
     );
+    assert!(exported.contains(MARA.remittance) && exported.contains(MARA.amount), "an export has what there is");
+    exports
+}
+
+/// What the product was sent of its own accord names no more than ids.
+async fn heard(scene: &Scene, receiver: &Receiver) {
+    let last =
+        |all: &[tests::receiver::Received]| all.iter().any(|sent| sent.json()["type"] == "deletion.receipt.issued");
+    let mut many = 1;
+    while !last(&receiver.received()) {
+        receiver.until(many).await;
+        many = receiver.received().len() + 1;
+    }
+    let search = Search::new(&scene.words());
+    for sent in receiver.received() {
+        assert_eq!(search.first_in(&sent.body), None, "{}", String::from_utf8_lossy(&sent.body));
+    }
+}
+
+/// The node that fetched, served and erased has nothing of it in its memory, freed memory included.
+fn forgotten(scene: &Scene, node: &Node) {
+    let remembered = Search::new(&scene.mara).memory(node.process());
+    assert!(remembered.found.is_empty(), "{remembered:?}");
+    let control = Search::new(&["Test TPP"]).memory(node.process());
+    assert!(control.bytes > 1_000_000 && !control.found.is_empty(), "what it does remember is found: {control:?}");
 }
 
 /// Zero rows in every table, and no canary in any file.

@@ -116,7 +116,7 @@ async fn refusals(world: &World, consent: ConsentId) -> Vec<String> {
     let bundle = evidence_log::bundle(&world.app, world.about(consent), None).await.unwrap().unwrap();
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(&world.app).unwrap()).unwrap();
     let report = evidence::verify(&bundle, &keys, None).unwrap();
-    let statements = report.lines.into_iter().filter_map(|line| line.statement);
+    let statements = report.lines.iter().filter_map(evidence::Line::statement);
     let refused = statements.filter(|statement| statement.kind == "login.refused");
     refused.map(|statement| statement.body["code"].as_str().unwrap().to_owned()).collect()
 }

@@ -5,6 +5,7 @@
 mod api;
 mod canary;
 mod crash;
+mod cut_off;
 mod defence;
 mod doctor;
 mod gocardless;
@@ -29,6 +30,7 @@ mod rights;
 mod rotation;
 mod signers;
 mod standards;
+mod stubborn;
 mod visits;
 mod webhooks;
 mod witness;

@@ -104,17 +104,18 @@ async fn evidence(world: &World, consent: ConsentId, kind: &str) -> Vec<serde_js
     let bundle = evidence_log::bundle(&world.app, world.about(consent), None).await.unwrap().unwrap();
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(&world.app).unwrap()).unwrap();
     let report = evidence::verify(&bundle, &keys, None).unwrap();
-    let statements = report.lines.into_iter().filter_map(|line| line.statement);
+    let statements = report.lines.iter().filter_map(evidence::Line::statement);
     statements.filter(|statement| statement.kind == kind).map(|statement| statement.body).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_need_a_token_renew_it_once() {
     let (world, consent) = connected(NO_GRACE).await;
-    // Rows that two of them write at once may deadlock in the database; a worker would try again, and so do they.
+    // Rows that two of them write at once may deadlock in the database, and an account be there already; a worker would try
+    // again, and so do they.
     let one = async || loop {
         match fetch::run(&world.app, world.about(consent)).await {
-            Err(ServiceError::Store(StoreError::Raced)) => {}
+            Err(ServiceError::Store(StoreError::Raced | StoreError::Exists { .. })) => {}
             verdict => break verdict.unwrap(),
         }
     };

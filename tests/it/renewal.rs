@@ -91,7 +91,7 @@ async fn continuity(world: &World, id: ConsentId) -> [usize; 3] {
     let bundle = evidence_log::bundle(&world.app, world.about(id), None).await.unwrap().unwrap();
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(&world.app).unwrap()).unwrap();
     let report = evidence::verify(&bundle, &keys, None).unwrap();
-    let mut statements = report.lines.into_iter().filter_map(|line| line.statement);
+    let mut statements = report.lines.iter().filter_map(evidence::Line::statement);
     let body = statements.find(|statement| statement.kind == "consent.continuity").expect("a report").body;
     ["accounts_kept", "accounts_new", "accounts_lost"].map(|name| body[name].as_array().unwrap().len())
 }

@@ -99,6 +99,23 @@ fn both(cases: &[Case]) -> Vec<String> {
 }
 
 #[test]
+fn an_honest_bundle_goes_the_quick_way_and_both_ways_say_the_same() {
+    let log = honest();
+    for text in [1, 2].map(|n| log.bundle(consent(n)).to_canonical().unwrap()) {
+        let (frame, entries) = crate::quick::apart(&text).unwrap();
+        let whole: Bundle = serde_json::from_str(&text).unwrap();
+        assert!(frame.entries.is_empty() && entries.len() > 1000);
+        let of = |bundle: &Bundle, quick: bool| {
+            crate::verify::judge(bundle, &log.keys(), Some(&log.checkpoint(6)), |verifier| {
+                if quick { Ok(crate::quick::lines(verifier, entries).unwrap()) } else { verifier.entries() }
+            })
+        };
+        assert_eq!(of(&frame, true), of(&whole, false));
+        assert!(of(&frame, true).is_ok());
+    }
+}
+
+#[test]
 fn both_refuse_every_attack_by_the_same_check() {
     let log = honest();
     let (mut cases, mut expected) = (Vec::new(), Vec::new());

@@ -69,7 +69,7 @@ pub async fn person(
         ended: false,
     };
     let parts = futures_util::stream::try_unfold(export, |mut export| async move {
-        let part = export.next().await.map_err(|error| {
+        let part = super::part_in_time(export.next()).await.map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "an export broke off");
             IoError::other("the export broke off")
         })?;

@@ -27,10 +27,13 @@ pub mod webhook_body;
 pub mod webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use domain::limits;
 use serde::de::DeserializeOwned;
+use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -39,6 +42,9 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
 use crate::problem::ApiError;
+
+/// How long a read may take.
+const READ_MAX: Duration = Duration::from_secs(limits::READ_SECONDS_MAX);
 
 /// What the document says beside its paths.
 #[derive(OpenApi)]
@@ -68,22 +74,13 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::read))
         .routes(routes!(institutions::status))
-        .routes(routes!(accounts::list))
-        .routes(routes!(accounts::read))
-        .routes(routes!(accounts::read_balances))
-        .routes(routes!(accounts::read_transactions))
-        .routes(routes!(accounts::read_changes))
-        .routes(routes!(transaction_export::read))
-        .routes(routes!(cash_flow::read))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::remove))
         .routes(routes!(oauth::token))
         .routes(routes!(notices::list))
         .routes(routes!(notices::settle))
         .routes(routes!(deletions::acknowledge))
-        .routes(routes!(export::person))
         .routes(routes!(psus::erase))
-        .routes(routes!(recurring::read))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
         .routes(routes!(webhooks::create, webhooks::list))
@@ -101,6 +98,32 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(banks::status_changed))
         .routes(routes!(banks::event_notified))
         .routes(routes!(banks::arrangement_ended))
+        .merge(reads())
+}
+
+/// What hands out bank data.
+fn reads() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::read))
+        .routes(routes!(accounts::read_balances))
+        .routes(routes!(accounts::read_transactions))
+        .routes(routes!(accounts::read_changes))
+        .routes(routes!(transaction_export::read))
+        .routes(routes!(cash_flow::read))
+        .routes(routes!(export::person))
+        .routes(routes!(recurring::read))
+        .layer(in_time())
+}
+
+/// Around every read of bank data: an answer in time, or none. See [`limits::READ_SECONDS_MAX`].
+pub(crate) fn in_time() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, READ_MAX)
+}
+
+/// The same for each part of a stream.
+async fn part_in_time<T>(part: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    tokio::time::timeout(READ_MAX, part).await.unwrap_or(Err(ApiError::TimedOut))
 }
 
 /// The OpenAPI 3.1 document.

@@ -59,7 +59,7 @@ pub async fn read(
         if export.ended {
             return Ok(None);
         }
-        match export.part().await {
+        match super::part_in_time(export.part()).await {
             Ok(part) => Ok(Some((Bytes::from(part), export))),
             Err(error) => {
                 tracing::info!(code = error.problem().code, "an export broke off");

@@ -33,6 +33,7 @@ pub(crate) const BASE: &str = "/api/v2";
 
 /// Every route, with a slash at its end and without.
 pub(crate) fn router() -> Router<Arc<App>> {
+    let read = |methods: MethodRouter<Arc<App>>| methods.layer(crate::api::in_time());
     let routes: [(&str, MethodRouter<Arc<App>>); 17] = [
         ("token/new", post(token::obtain)),
         ("token/refresh", post(token::refresh)),
@@ -44,13 +45,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
         ("agreements/enduser/{id}/reconfirm", get(agreements::reconfirm).post(agreements::reconfirm)),
         ("requisitions", get(requisitions::list).post(requisitions::create)),
         ("requisitions/{id}", get(requisitions::read).delete(requisitions::remove)),
-        ("accounts/{id}", get(accounts::read)),
-        ("accounts/{id}/details", get(accounts::details)),
-        ("accounts/{id}/balances", get(accounts::balances)),
-        ("accounts/{id}/transactions", get(accounts::transactions)),
-        ("accounts/premium/{id}/details", get(accounts::details)),
-        ("accounts/premium/{id}/balances", get(accounts::balances)),
-        ("accounts/premium/{id}/transactions", get(accounts::transactions)),
+        ("accounts/{id}", read(get(accounts::read))),
+        ("accounts/{id}/details", read(get(accounts::details))),
+        ("accounts/{id}/balances", read(get(accounts::balances))),
+        ("accounts/{id}/transactions", read(get(accounts::transactions))),
+        ("accounts/premium/{id}/details", read(get(accounts::details))),
+        ("accounts/premium/{id}/balances", read(get(accounts::balances))),
+        ("accounts/premium/{id}/transactions", read(get(accounts::transactions))),
     ];
     routes.into_iter().fold(Router::new(), |router, (path, methods)| {
         router.route(&format!("{BASE}/{path}"), methods.clone()).route(&format!("{BASE}/{path}/"), methods)

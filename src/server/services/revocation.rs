@@ -1,5 +1,8 @@
 //! Ending a grant at the bank: what the revoker needs moves into a capsule in the transaction that stops everything else,
 //! and the capsule is destroyed when the bank has confirmed or after 72 hours.
+//!
+//! A bank that refuses without proof, or is silent for a day, is put down as unconfirmed, aloud and signed; it is tried
+//! more and more slowly all the same, and what it says later is added.
 
 use anyhow::Context as _;
 use bank_adapters::answer::{ConsentState, Ended};
@@ -32,8 +35,11 @@ use crate::services::events::emit;
 use crate::services::fetch::Verdict;
 use crate::services::{ServiceError, logins};
 
-/// Between two tries to tell the bank.
-const PAUSE_SECONDS: i64 = 60;
+/// Between two tries to tell the bank, in seconds: at first, and at last. Between them it is a quarter of the time since
+/// the end, so that a bank that is down for days is asked some forty times and not thousands of times.
+const PAUSE_SECONDS: (i64, i64) = (60, 6 * 60 * 60);
+/// For so long a bank may be silent before its silence is put down as unconfirmed, in seconds.
+const SILENCE_SECONDS: i64 = 24 * 60 * 60;
 /// How long the bank hears nothing of a login that brought no tokens: a check of ours may have refused its answer, and after
 /// a refusal nothing is sent for a while (client modules of the OpenID conformance suite).
 const QUIET_SECONDS: i64 = 5;
@@ -156,27 +162,54 @@ pub async fn run(app: &App, tenant: TenantId, capsule: Uuid) -> Result<Verdict, 
     tx.commit().await?;
     let now = app.clock.now();
     if now >= capsule.expires_at {
-        settle(app, tenant, &capsule, BankOutcome::Unconfirmed, "given_up").await?;
+        settle(app, tenant, &capsule, Answer { outcome: BankOutcome::Unconfirmed, basis: "given_up", last: true })
+            .await?;
         return Ok(Verdict::Done);
     }
-    let again = now.saturating_add(SignedDuration::from_secs(PAUSE_SECONDS)).unwrap_or(now).min(capsule.expires_at);
-    match tell(app, tenant, &capsule).await {
-        Ok(Some(basis)) => {
+    let refused = match tell(app, tenant, &capsule).await {
+        Ok(Said::Proof(basis)) => {
             fault::point("revocation.bank_told");
-            settle(app, tenant, &capsule, BankOutcome::Confirmed, basis).await?;
-            Ok(Verdict::Done)
+            settle(app, tenant, &capsule, Answer { outcome: BankOutcome::Confirmed, basis, last: true }).await?;
+            return Ok(Verdict::Done);
         }
-        Ok(None) => Ok(Verdict::Again(again)),
+        Ok(Said::NotYet) => false,
+        Ok(Said::Refusal) => true,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
             tracing::warn!(bank.registration = %capsule.registration, code = error.code(), "the bank could not be told");
-            Ok(Verdict::Again(again))
+            false
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    let waited = now.duration_since(capsule.created_at).as_secs();
+    if refused || waited >= SILENCE_SECONDS {
+        let basis = if refused { "refused" } else { "silent" };
+        settle(app, tenant, &capsule, Answer { outcome: BankOutcome::Unconfirmed, basis, last: false }).await?;
     }
+    let pause = SignedDuration::from_secs((waited / 4).clamp(PAUSE_SECONDS.0, PAUSE_SECONDS.1));
+    Ok(Verdict::Again(now.saturating_add(pause).unwrap_or(now).min(capsule.expires_at)))
 }
 
-/// Ends consent and tokens. Gives on what the proof rests; `None` when there is none yet.
-async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&'static str>, ServiceError> {
+/// What a bank said when it was told.
+enum Said {
+    /// That it is over, and on what that rests.
+    Proof(&'static str),
+    /// That it has taken the request.
+    NotYet,
+    /// Something that proves nothing, and its status says that the consent lives.
+    Refusal,
+}
+
+/// What is put down of the bank's side.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    outcome: BankOutcome,
+    basis: &'a str,
+    /// Whether the bank is left alone from then on and the capsule destroyed.
+    last: bool,
+}
+
+/// Ends consent and tokens.
+async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, ServiceError> {
     let connection = logins::connection(app, &capsule.registration)?;
     let about = About { tenant, consent: capsule.consent };
     let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
@@ -186,26 +219,33 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Option<&
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
     let Some(consents) = connection.bank.consents() else {
-        return end_authorisation(app, &occasion, &metadata, &content).await.map(Some);
+        return end_authorisation(app, &occasion, &metadata, &content).await.map(Said::Proof);
     };
     let tokens = logins::client_tokens(app, &occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = consents.end(&consent, &context);
     let ended = bank_calls::to_bank(app, &occasion, "end_consent", &context, call).await?;
-    let basis = match ended {
-        Ended::Gone => Some("gone"),
+    let refused = matches!(ended, Ended::Unproven(_));
+    let said = match ended {
+        Ended::Gone => Said::Proof("gone"),
         // A 401 or 403 proves nothing, a 202 not yet: the status tells.
         Ended::Accepted | Ended::Unproven(_) => {
             let context = occasion.context(tokens.as_ref(), None, &app.world());
             let call = consents.status(&consent, &context);
-            let state: ConsentState = bank_calls::to_bank(app, &occasion, "consent_status", &context, call).await?;
-            state.is_terminal().then_some("status_terminal")
+            match bank_calls::to_bank::<ConsentState>(app, &occasion, "consent_status", &context, call).await {
+                Ok(state) if state.is_terminal() => Said::Proof("status_terminal"),
+                Ok(_) if refused => Said::Refusal,
+                Ok(_) => Said::NotYet,
+                // Whoever refuses both says nothing about the consent.
+                Err(CallError::Bank(_)) if refused => Said::Refusal,
+                Err(error) => return Err(error.into()),
+            }
         }
     };
-    if basis.is_some() {
+    if matches!(said, Said::Proof(_)) {
         revoke_tokens(app, &occasion, &metadata, &content).await?;
     }
-    Ok(basis)
+    Ok(said)
 }
 
 /// Ends an authorisation at a bank that keeps no consents: its arrangement, where it has one, else every token of it, the
@@ -257,31 +297,33 @@ async fn revoke_tokens(
     Ok(())
 }
 
-/// Writes down what the bank said and destroys the capsule.
-async fn settle(
-    app: &App,
-    tenant: TenantId,
-    capsule: &Capsule,
-    outcome: BankOutcome,
-    basis: &str,
-) -> Result<(), ServiceError> {
+/// Writes down where the bank's side stands, and destroys the capsule with the last word. That it has not confirmed yet is
+/// said once.
+async fn settle(app: &App, tenant: TenantId, capsule: &Capsule, said: Answer<'_>) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let before = grants::lock(&mut tx, capsule.grant).await?;
-    let event = match outcome {
+    // The sweep of an abandoned renewal says nothing about the grant that the consent stood on.
+    let stood_on = consents::get(&mut tx, capsule.consent).await?.grant == Some(capsule.grant);
+    let told: Vec<_> = if stood_on { deletions::of_consent(&mut tx, capsule.consent).await? } else { Vec::new() };
+    let open = |bank: Bank| bank == Bank::Pending || said.last && bank == Bank::Unconfirmed;
+    let told: Vec<_> = told.iter().filter(|deletion| open(deletion.bank)).collect();
+    if told.is_empty() && !said.last {
+        return Ok(());
+    }
+    let event = match said.outcome {
         BankOutcome::Confirmed => GrantEvent::EndProven,
         BankOutcome::Unconfirmed => GrantEvent::EndGivenUp,
     };
     // A grant that had been given up, or that ended otherwise, stays what it was.
     let state = grant::step(before.state, event).unwrap_or(before.state);
     grants::save(&mut tx, &before, &Grant { state, ..before.clone() }).await?;
-    // The sweep of an abandoned renewal says nothing about the grant that the consent stood on.
-    let stood_on = consents::get(&mut tx, capsule.consent).await?.grant == Some(capsule.grant);
-    let told: Vec<_> = if stood_on { deletions::of_consent(&mut tx, capsule.consent).await? } else { Vec::new() };
-    for deletion in told.iter().filter(|deletion| deletion.bank == Bank::Pending) {
-        answer(app, &mut tx, &world, capsule, deletion.id, outcome, basis).await?;
+    for deletion in told {
+        answer(app, &mut tx, &world, capsule, deletion.id, said).await?;
     }
-    capsules::destroy(&mut tx, capsule.id, world.now).await?;
+    if said.last {
+        capsules::destroy(&mut tx, capsule.id, world.now).await?;
+    }
     fault::point("revocation.before_commit");
     tx.commit().await?;
     fault::point("revocation.settled");
@@ -294,17 +336,25 @@ async fn answer(
     world: &World<'_>,
     capsule: &Capsule,
     deletion: domain::ids::DeletionId,
-    outcome: BankOutcome,
-    basis: &str,
+    said: Answer<'_>,
 ) -> Result<(), ServiceError> {
+    let Answer { outcome, basis, last } = said;
     let body = BankAnswer { deletion, outcome, basis: basis.to_owned(), answered_at: world.now };
     let note = evidence_log::state(app, tx, world, Subject::Consent(capsule.consent), &body).await?;
+    let product = consents::get(tx, capsule.consent).await?.product;
+    let mut told = json!({ "deletion_id": deletion.to_string(), "basis": basis });
     let (bank, kind) = match outcome {
         BankOutcome::Confirmed => (Bank::Confirmed, EventType::RevocationConfirmed),
-        BankOutcome::Unconfirmed => (Bank::Unconfirmed, EventType::RevocationUnconfirmed),
+        BankOutcome::Unconfirmed => {
+            if !last {
+                told["tried_until"] = capsule.expires_at.to_string().into();
+            }
+            // Nobody else will look: the person is gone, and the product cannot reach the bank.
+            tracing::error!(bank.registration = %capsule.registration, %deletion, basis, last,
+                "a bank has not confirmed the end of a consent");
+            (Bank::Unconfirmed, EventType::RevocationUnconfirmed)
+        }
     };
-    let product = consents::get(tx, capsule.consent).await?.product;
-    let told = json!({ "deletion_id": deletion.to_string(), "basis": basis });
     emit(tx, world, product, kind, Some(capsule.consent), told).await?;
     deletions::bank_settled(tx, deletion, bank, world.now).await?;
     add(tx, deletion, "deletion.bank_answer", note, world.now).await

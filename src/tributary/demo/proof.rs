@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use anyhow::{Context as _, ensure};
-use evidence::{BankAnswer, Origin, Receipt, Report, Statement, VerifierKey};
+use evidence::{BankAnswer, Line, Origin, Receipt, Report, Statement, VerifierKey};
 use http::StatusCode;
 use tokio::process::Command;
 
@@ -61,21 +61,21 @@ impl Proof {
 
     /// What the bank said to the end of the consent, once it is on record.
     pub(super) fn bank_answer(&self) -> Option<BankAnswer> {
-        let bodies = self.report.lines.iter().filter_map(|line| line.statement.as_ref()?.body::<BankAnswer>()?.ok());
+        let bodies = self.report.lines.iter().filter_map(|line| line.statement()?.body::<BankAnswer>()?.ok());
         bodies.into_iter().find(|answer| answer.deletion == self.receipt.deletion)
     }
 
     /// What the log says happened after access had stopped and does not belong to its end: nothing, if all is well.
-    pub(super) fn after_the_end(&self) -> Vec<&str> {
-        let end = |statement: &&Statement| statement.kind == "deletion.begun";
-        let statements = self.report.lines.iter().filter_map(|line| line.statement.as_ref());
+    pub(super) fn after_the_end(&self) -> Vec<String> {
+        let end = |statement: &Statement| statement.kind == "deletion.begun";
+        let statements = self.report.lines.iter().filter_map(Line::statement);
         let after = statements.skip_while(|statement| !end(statement));
-        let belongs = |statement: &&Statement| match statement.kind.as_str() {
+        let belongs = |statement: &Statement| match statement.kind.as_str() {
             "bank.call" => basis(statement) == "revocation",
             // A person whose consent ended is told so in writing.
             kind => kind.starts_with("deletion.") || kind.starts_with("notice.") || kind == "consent.moved",
         };
-        after.filter(|statement| !belongs(statement)).map(|statement| statement.kind.as_str()).collect()
+        after.filter(|statement| !belongs(statement)).map(|statement| statement.kind).collect()
     }
 
     /// Calls to the bank on record, by the ground on which they were made.
@@ -98,9 +98,9 @@ pub(super) async fn calls_of(world: &World, consent: &str) -> anyhow::Result<BTr
 
 fn calls(report: &Report) -> BTreeMap<String, usize> {
     let mut calls = BTreeMap::new();
-    let statements = report.lines.iter().filter_map(|line| line.statement.as_ref());
-    for statement in statements.filter(|statement| statement.kind == "bank.call") {
-        *calls.entry(basis(statement).to_owned()).or_default() += 1;
+    let made = report.lines.iter().filter(|line| line.kind() == Some("bank.call"));
+    for statement in made.filter_map(Line::statement) {
+        *calls.entry(basis(&statement).to_owned()).or_default() += 1;
     }
     calls
 }
