@@ -159,6 +159,11 @@ fn an_acr_of_the_servers_choice_is_asked_for_elsewhere_too() {
     let claims = inside(&play).1;
     assert_eq!(claims["claims"], json!({ "id_token": { "acr": { "essential": true } } }));
     assert!(!claims.contains_key("acr_values"));
+    let values = Cow::Owned(vec!["urn:a".to_owned()]);
+    let valued = crate::testing::play(Security { acr_required: true, acr_values: values, ..FAPI1_ADVANCED });
+    begin(&valued, &asked(), accepted()).unwrap();
+    let claims = inside(&valued).1;
+    assert_eq!((claims.get("claims"), &claims["acr_values"]), (None, &json!("urn:a")), "values have a parameter");
     assert_eq!(run(&play, |jwt| jwt.without("acr")).unwrap_err().code, "id_token.acr.missing");
 }
 

@@ -26,6 +26,8 @@
 //!   exactly that wrong.
 //! * A [`Refusal`] ends the step. Nothing is repeated here; a call that must be repeated is asked for anew, with a fresh
 //!   client assertion. One exception is no verdict: a server may want a nonce in a proof ([`call::Call::challenged`]).
+//! * Codes, pending logins and tokens know the server and the client that they belong to, and go to no other. A refresh whose
+//!   answer is refused still gives the refresh token to keep ([`token::Unusable`]).
 //! * Secrets and codes never reach `Debug`, an error or a URL. What must be stored between two steps is written as bytes
 //!   ([`login::PendingLogin::to_bytes`], [`token::Tokens::to_bytes`]) that the caller seals.
 //! * The caller ties the pending login to the browser, sends bound tokens over the certificate they were fetched with,
