@@ -3,12 +3,12 @@
 //! The tables are data (`data/*.csv`); the first evidence that decides wins. What no code decides stays open.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use domain::records::{Parsed, Provenance};
+use rustc_hash::FxHashMap;
 
-type Table = HashMap<&'static str, &'static str>;
+type Table = FxHashMap<&'static str, &'static str>;
 
 static PURPOSES: LazyLock<Table> = LazyLock::new(|| table(include_str!("data/iso20022_purpose_to_category.csv")));
 static BANK_CODES: LazyLock<Table> = LazyLock::new(|| table(include_str!("data/iso20022_btc_to_category.csv")));
@@ -54,7 +54,9 @@ fn by_prefix(code: &str) -> Option<&'static str> {
 
 /// The category of a merchant category code (ISO 18245).
 pub(crate) fn of_merchant_code(code: &str) -> Option<&'static str> {
-    MERCHANT_CODES.get(code.trim()).or_else(|| MERCHANT_CODES.get(format!("{:0>4}", code.trim()).as_str())).copied()
+    let code = code.trim();
+    let found = MERCHANT_CODES.get(code).copied();
+    found.or_else(|| MERCHANT_CODES.get(format!("{code:0>4}").as_str()).copied().filter(|_| code.len() < 4))
 }
 
 /// The category of an ISO 20022 bank transaction code.

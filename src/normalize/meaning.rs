@@ -4,12 +4,12 @@
 //! names what it was told by.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
 use domain::records::{Holder, Operation, Parsed, Party, Provenance, Text};
 use domain::rules::Rules;
+use rustc_hash::FxHashMap;
 
 use crate::amount::{Direction, same_account};
 use crate::category;
@@ -36,7 +36,7 @@ const INTERMEDIARIES: [&str; 12] = [
 ];
 
 /// German business transaction codes (Geschäftsvorfallcodes of DK's DFÜ agreement, annex 3): operation and category.
-static GERMAN_CODES: LazyLock<HashMap<&'static str, (Operation, &'static str)>> = LazyLock::new(|| {
+static GERMAN_CODES: LazyLock<FxHashMap<&'static str, (Operation, &'static str)>> = LazyLock::new(|| {
     let rows = include_str!("data/gvc.csv").lines().skip(1).filter_map(|line| {
         let (code, rest) = line.split_once(',')?;
         let (operation, category) = rest.split_once(',')?;

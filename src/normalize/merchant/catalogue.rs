@@ -1,12 +1,10 @@
 //! The tables behind recognition, built once from the data files.
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::words::{Word, key, spaced, words};
+use super::words::{SHORT_KEY, Words, is_short, words};
 
 /// Letters from which on a name of our own list is known well enough, even where it is also somebody's surname.
 const LONG_NAME: usize = 8;
@@ -14,8 +12,12 @@ const LONG_NAME: usize = 8;
 /// Bytes by which open ends are found; none is shorter.
 const OPEN_LETTERS: usize = 3;
 
-/// Longest run of words that is looked up.
+/// Longest run of words that is looked up, and longest run that names a place.
 pub(super) const RUN_MAX: usize = 6;
+pub(super) const PLACE_RUN_MAX: usize = 3;
+
+/// Letters by which names are found that were cut; none shorter is known by its beginning.
+pub(super) const CUT_LETTERS: usize = 8;
 
 pub(super) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::load);
 
@@ -66,20 +68,29 @@ pub(super) struct Sense {
     pub(super) incoming: Option<bool>,
 }
 
+/// What a word is, and what it may begin. Most words of a row begin nothing, so one look tells that they need no other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// How many words the longest phrase has that begins with it, and the longest place; zero where none does.
+    pub(super) phrase: u8,
+    pub(super) place: u8,
+    pub(super) is_given_name: bool,
+}
+
 pub(super) struct Catalogue {
     brands: Vec<Brand>,
     names: FxHashMap<Box<str>, Vec<Name>>,
-    /// Keys of names that are long enough to be known when they are cut, in order.
-    long_names: BTreeSet<Box<str>>,
+    /// The first letters of all names that are no shorter.
+    name_heads: FxHashSet<[u8; SHORT_KEY]>,
+    /// Names that are long enough to be known when they are cut, by their first letters.
+    long_names: FxHashMap<[u8; CUT_LETTERS], Vec<Box<str>>>,
     phrases: FxHashMap<Box<str>, Vec<Sense>>,
-    /// How many words the longest phrase has that begins with a word.
-    longest: FxHashMap<Box<str>, usize>,
+    facts: FxHashMap<Box<str>, Facts>,
     /// Open ends: (letters, open at the end, sense).
     open: Vec<(String, bool, Sense)>,
     /// Where in `open` to look for a word: by its first letters for those open at the end, by its last for the others.
     open_heads: FxHashMap<[u8; OPEN_LETTERS], Vec<usize>>,
     open_tails: FxHashMap<[u8; OPEN_LETTERS], Vec<usize>>,
-    given_names: FxHashSet<&'static str>,
     places: FxHashSet<&'static str>,
 }
 
@@ -88,21 +99,46 @@ impl Catalogue {
         let mut catalogue = Self {
             brands: Vec::new(),
             names: FxHashMap::with_capacity_and_hasher(64 * 1024, rustc_hash::FxBuildHasher),
-            long_names: BTreeSet::new(),
+            name_heads: FxHashSet::default(),
+            long_names: FxHashMap::default(),
             phrases: FxHashMap::with_capacity_and_hasher(8 * 1024, rustc_hash::FxBuildHasher),
-            longest: FxHashMap::with_capacity_and_hasher(8 * 1024, rustc_hash::FxBuildHasher),
+            facts: FxHashMap::with_capacity_and_hasher(32 * 1024, rustc_hash::FxBuildHasher),
             open: Vec::new(),
             open_heads: FxHashMap::default(),
             open_tails: FxHashMap::default(),
-            given_names: include_str!("../data/given_names.txt").lines().collect(),
             places: include_str!("../data/places.txt").lines().collect(),
         };
+        catalogue.load_words();
         catalogue.load_phrases(include_str!("../data/phrases.txt"));
         catalogue.load_own(include_str!("../data/brands_own.txt"));
         catalogue.load_open(include_str!("../data/brands_open.txt"));
         catalogue.adopt_ids();
-        catalogue.long_names = catalogue.names.keys().filter(|key| key.len() > LONG_NAME).cloned().collect();
+        catalogue.index_heads();
         catalogue
+    }
+
+    fn load_words(&mut self) {
+        for name in include_str!("../data/given_names.txt").lines() {
+            self.facts.entry(name.into()).or_default().is_given_name = true;
+        }
+        for place in include_str!("../data/places.txt").lines() {
+            let first = place.split(' ').next().unwrap_or_default();
+            let count = place.split(' ').count();
+            if let Some(count) = u8::try_from(count).ok().filter(|_| count <= PLACE_RUN_MAX) {
+                let facts = self.facts.entry(first.into()).or_default();
+                facts.place = facts.place.max(count);
+            }
+        }
+    }
+
+    fn index_heads(&mut self) {
+        for key in self.names.keys() {
+            self.name_heads.extend(key.as_bytes().first_chunk().filter(|_| !is_short(key)));
+            if let Some(head) = key.as_bytes().first_chunk().filter(|_| key.len() > LONG_NAME) {
+                self.long_names.entry(*head).or_default().push(key.clone());
+            }
+        }
+        self.long_names.values_mut().for_each(|names| names.sort_unstable());
     }
 
     fn load_phrases(&mut self, text: &'static str) {
@@ -121,25 +157,26 @@ impl Catalogue {
 
     fn add_phrase(&mut self, phrase: &str, sense: Sense) {
         let cut = words(phrase);
-        let mut text = String::new();
-        spaced(&cut, &mut text);
-        if text.is_empty() || cut.len() > RUN_MAX {
+        if cut.is_empty() || cut.len() > RUN_MAX {
             return;
         }
+        let text = cut.spaced(0..cut.len());
         let open = phrase.ends_with('*') && !phrase.ends_with(" *");
         if cut.len() == 1 && (open || phrase.starts_with('*')) {
             let ends = if open {
-                (&mut self.open_heads, first_letters(&text))
+                (&mut self.open_heads, first_letters(text))
             } else {
-                (&mut self.open_tails, last_letters(&text))
+                (&mut self.open_tails, last_letters(text))
             };
             if let (index, Some(letters)) = ends {
                 index.entry(letters).or_default().push(self.open.len());
             }
-            self.open.push((text, open, sense));
+            self.open.push((text.to_owned(), open, sense));
         } else {
-            let longest = self.longest.entry(cut[0].text.as_str().into()).or_default();
-            *longest = cut.len().max(*longest);
+            if let Ok(count) = u8::try_from(cut.len()) {
+                let facts = self.facts.entry(cut.text(0).into()).or_default();
+                facts.phrase = facts.phrase.max(count);
+            }
             self.phrases.entry(text.into()).or_default().push(sense);
         }
     }
@@ -184,16 +221,14 @@ impl Catalogue {
     fn add_brand(&mut self, brand: Brand, names: impl Iterator<Item = (&'static str, bool)>, own: bool) {
         let Ok(number) = u32::try_from(self.brands.len()) else { return };
         self.brands.push(brand);
-        let mut text = String::new();
         for (name, marked) in names {
             for variant in variants(name) {
                 let cut = words(&variant);
                 if cut.is_empty() || cut.len() > RUN_MAX {
                     continue;
                 }
-                key(&cut, &mut text);
                 let ordinary = marked || self.is_ordinary(&cut);
-                let known = self.names.entry(text.as_str().into()).or_default();
+                let known = self.names.entry(cut.key(0..cut.len()).into()).or_default();
                 if known.iter().all(|name| name.brand != number) {
                     known.push(Name { brand: number, ordinary, own });
                 }
@@ -202,25 +237,26 @@ impl Catalogue {
     }
 
     /// Short names, first names, places and words that say something else on rows.
-    fn is_ordinary(&self, name: &[Word]) -> bool {
-        let [word] = name else { return false };
-        let word = word.text.as_str();
+    fn is_ordinary(&self, name: &Words) -> bool {
+        if name.len() != 1 {
+            return false;
+        }
+        let word = name.text(0);
         word.chars().count() < 4
             || word.bytes().all(|b| b.is_ascii_digit())
-            || self.given_names.contains(word)
+            || self.facts(word).is_given_name
             || self.is_place(word)
             || self.phrases.contains_key(word)
     }
 
     /// Gives a brand of our own list the Wikidata id of the one brand of the open catalogue that has its name.
     fn adopt_ids(&mut self) {
-        let mut text = String::new();
         for number in 0..self.brands.len() {
             if self.brands[number].wikidata.is_some() {
                 continue;
             }
-            key(&words(self.brands[number].name), &mut text);
-            let same = self.names.get(text.as_str()).into_iter().flatten().filter(|name| !name.own);
+            let cut = words(self.brands[number].name);
+            let same = self.names.get(cut.key(0..cut.len())).into_iter().flatten().filter(|name| !name.own);
             let mut ids = same.filter_map(|name| {
                 let open = &self.brands[name.brand as usize];
                 (open.category == self.brands[number].category).then_some(open.wikidata).flatten()
@@ -245,17 +281,26 @@ impl Catalogue {
         self.names.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Names that begin with a key of at least so many letters and go on behind it.
-    pub(super) fn begun_by(&self, key: &str, least: usize) -> impl Iterator<Item = (&str, &[Name])> {
-        let range: (Bound<&str>, Bound<&str>) = (Bound::Excluded(key), Bound::Unbounded);
-        let begun = self.long_names.range::<str, _>(range).take_while(move |name| name.starts_with(key));
-        let enough = key.chars().count() >= least && key.is_ascii();
-        begun.filter(move |_| enough).map(|name| (&**name, self.names(name)))
+    /// Whether the name of a brand may begin with these letters, or be all of them.
+    pub(super) fn begins_name(&self, letters: &str) -> bool {
+        letters.as_bytes().first_chunk().is_none_or(|head| self.name_heads.contains(head))
     }
 
-    /// How many words the longest phrase has that begins with this word; zero where none does.
-    pub(super) fn longest_phrase(&self, first: &str) -> usize {
-        self.longest.get(first).copied().unwrap_or_default()
+    /// Names that begin with a key and go on behind it; of short keys there are none.
+    pub(super) fn begun_by(&self, key: &str) -> impl Iterator<Item = (&str, &[Name])> {
+        let head = key.as_bytes().first_chunk().filter(|_| key.is_ascii());
+        let alike = head.and_then(|head| self.long_names.get(head)).map_or(&[][..], Vec::as_slice);
+        let begun = alike.iter().filter(move |name| name.len() > key.len() && name.starts_with(key));
+        begun.map(|name| (&**name, self.names(name)))
+    }
+
+    /// What a word is. An umlaut that is written as two letters may begin a place as well.
+    pub(super) fn facts(&self, word: &str) -> Facts {
+        let mut facts = self.facts.get(word).copied().unwrap_or_default();
+        if let Some(plain) = without_umlauts(word) {
+            facts.place = facts.place.max(self.facts.get(plain.as_str()).map_or(0, |plain| plain.place));
+        }
+        facts
     }
 
     /// The senses of a phrase that hold for the direction.
@@ -285,16 +330,17 @@ impl Catalogue {
         Some(self.open[first].2)
     }
 
-    pub(super) fn is_given_name(&self, word: &str) -> bool {
-        self.given_names.contains(word)
-    }
-
     /// Whether words name a town, also where an umlaut is written as two letters.
     pub(super) fn is_place(&self, words: &str) -> bool {
-        self.places.contains(words)
-            || (["ae", "oe", "ue"].iter().any(|pair| words.contains(pair))
-                && self.places.contains(words.replace("ae", "a").replace("oe", "o").replace("ue", "u").as_str()))
+        self.places.contains(words) || without_umlauts(words).is_some_and(|plain| self.places.contains(plain.as_str()))
     }
+}
+
+/// Words whose umlauts are written as two letters, without the second; nothing where there are none.
+fn without_umlauts(words: &str) -> Option<String> {
+    let bytes = words.as_bytes();
+    let has_pair = bytes.windows(2).any(|pair| matches!(pair, b"ae" | b"oe" | b"ue"));
+    has_pair.then(|| words.replace("ae", "a").replace("oe", "o").replace("ue", "u"))
 }
 
 fn first_letters(word: &str) -> Option<[u8; OPEN_LETTERS]> {

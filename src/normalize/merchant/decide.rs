@@ -1,7 +1,7 @@
 //! Which brand a row names, if any, and what it was for: the evidence weighed in one fixed order.
 
-use super::catalogue::{Brand, CATALOGUE, Class, Name, RUN_MAX, Sense};
-use super::words::{Word, key, spaced, words};
+use super::catalogue::{Brand, CATALOGUE, Class, Facts, Name, PLACE_RUN_MAX, RUN_MAX, Sense};
+use super::words::{Words, is_short, words};
 use super::{Descriptor, Enriched, Evidence};
 use crate::category;
 
@@ -38,8 +38,7 @@ const WALLETS: [&str; 12] = [
     "vipps",
 ];
 
-/// Fewest letters of a name that was cut, and the part of the whole name that must be left, in percent.
-const CUT_LETTERS: usize = 8;
+/// The part of a name that must be left where it was cut, in percent.
 const CUT_PERCENT: usize = 60;
 
 /// A phrase that stands in the row.
@@ -60,7 +59,10 @@ struct Hit {
 /// One descriptor with its words and what each of them is.
 pub(super) struct Row<'a> {
     given: &'a Descriptor<'a>,
-    words: Vec<Word>,
+    words: Words,
+    facts: Vec<Facts>,
+    /// The category that the merchant category code tells.
+    mcc_category: Option<&'static str>,
     found: Vec<Found>,
     /// Words that name nobody: banks' words, numbers, legal forms, places.
     dull: Vec<bool>,
@@ -69,7 +71,10 @@ pub(super) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(super) fn new(given: &'a Descriptor<'a>) -> Self {
         let words = words(given.text);
-        let mut row = Self { given, dull: words.iter().map(Word::is_code).collect(), words, found: Vec::new() };
+        let facts = (0..words.len()).map(|at| CATALOGUE.facts(words.text(at))).collect();
+        let dull = words.iter().map(|word| word.is_code).collect();
+        let mcc_category = given.mcc.and_then(category::of_merchant_code);
+        let mut row = Self { given, words, facts, mcc_category, found: Vec::with_capacity(8), dull };
         row.find_phrases();
         row.find_currencies();
         row.find_places();
@@ -77,16 +82,12 @@ impl<'a> Row<'a> {
     }
 
     fn find_phrases(&mut self) {
-        let mut text = String::new();
         let mut at = 0;
         while at < self.words.len() {
-            let most = CATALOGUE.longest_phrase(&self.words[at].text).min(self.words.len() - at);
-            let longest = (1..=most).rev().find(|len| {
-                spaced(&self.words[at..at + len], &mut text);
-                self.add_senses(&text, at, *len)
-            });
+            let most = usize::from(self.facts[at].phrase).min(self.words.len() - at);
+            let longest = (1..=most).rev().find(|len| self.add_senses(at, *len));
             if longest.is_none()
-                && let Some(sense) = CATALOGUE.open_sense(&self.words[at].text, self.given.incoming)
+                && let Some(sense) = CATALOGUE.open_sense(self.words.text(at), self.given.incoming)
             {
                 self.found.push(Found { at, len: 1, sense });
             }
@@ -94,8 +95,9 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn add_senses(&mut self, text: &str, at: usize, len: usize) -> bool {
+    fn add_senses(&mut self, at: usize, len: usize) -> bool {
         let before = self.found.len();
+        let text = self.words.spaced(at..at + len);
         let country = self.given.country.unwrap_or_default();
         for sense in CATALOGUE.senses(text, self.given.incoming) {
             // A legal form in Italy, a bath elsewhere.
@@ -114,10 +116,8 @@ impl<'a> Row<'a> {
     fn find_currencies(&mut self) {
         for at in 0..self.words.len() {
             let is_number =
-                |at: usize| self.words.get(at).is_some_and(|word| word.text.bytes().all(|b| b.is_ascii_digit()));
-            if CURRENCIES.contains(&self.words[at].text.as_str())
-                && (is_number(at + 1) || (at > 0 && is_number(at - 1)))
-            {
+                |at: usize| at < self.words.len() && self.words.text(at).bytes().all(|b| b.is_ascii_digit());
+            if CURRENCIES.contains(&self.words.text(at)) && (is_number(at + 1) || (at > 0 && is_number(at - 1))) {
                 self.dull[at] = true;
             }
         }
@@ -125,13 +125,14 @@ impl<'a> Row<'a> {
 
     /// Places count as such behind the first word, where towns and streets stand.
     fn find_places(&mut self) {
-        let mut text = String::new();
         let first = self.dull.iter().position(|dull| !dull).unwrap_or_default();
         for at in first + 1..self.words.len() {
-            for len in 1..=3.min(self.words.len() - at) {
-                spaced(&self.words[at..at + len], &mut text);
-                let short = text.len() == 2 || COUNTRIES.contains(&text.as_str());
-                if CATALOGUE.is_place(&text) || (len == 1 && short && at + 2 >= self.words.len()) {
+            let word = self.words.text(at);
+            if at + 2 >= self.words.len() && (word.len() == 2 || COUNTRIES.contains(&word)) {
+                self.dull[at] = true;
+            }
+            for len in 1..=PLACE_RUN_MAX.min(usize::from(self.facts[at].place)).min(self.words.len() - at) {
+                if CATALOGUE.is_place(self.words.spaced(at..at + len)) {
                     self.dull[at..at + len].fill(true);
                 }
             }
@@ -146,10 +147,6 @@ impl<'a> Row<'a> {
     /// The longest phrase of a class, the first of equals.
     fn longest(&self, class: Class) -> Option<&Found> {
         self.of(class).reduce(longer)
-    }
-
-    fn mcc_category(&self) -> Option<&'static str> {
-        category::of_merchant_code(self.given.mcc?)
     }
 
     pub(super) fn decide(self) -> Enriched {
@@ -196,12 +193,12 @@ impl<'a> Row<'a> {
             .find(|found| found.at == first || (found.at <= first && found.at + found.len > first))?;
         let next = via.at + via.len;
         let behind = self.words.get(next)?;
-        let long = self.words[via.at].text.len() > 3;
+        let long = self.words.text(via.at).len() > 3;
         let rest = self.dull[next..].iter().any(|dull| !dull);
         let marked =
             matches!(behind.before, '*' | '_') || self.given.text[self.words[next - 1].to..behind.from].contains('*');
         let name = self.given.text.get(self.words[via.at].from..self.words[next - 1].to)?;
-        (rest && (marked || long || matches!(self.words[via.at].text.as_str(), "sq" | "ls" | "iz" | "pp" | "tst")))
+        (rest && (marked || long || matches!(self.words.text(via.at), "sq" | "ls" | "iz" | "pp" | "tst")))
             .then(|| (next, name.to_owned()))
     }
 
@@ -226,27 +223,27 @@ impl<'a> Row<'a> {
         if let Some(weak) = self.longest(Class::Weak) {
             return Some(weak.sense.category);
         }
-        let named: Vec<&Word> =
-            (start..self.words.len()).filter(|at| !self.dull[*at]).map(|at| &self.words[at]).collect();
+        let named = || (start..self.words.len()).filter(|at| !self.dull[*at]);
         // Wallets also move money between friends; whoever takes cards is a shop.
-        let wallet = |via: &Found| WALLETS.contains(&self.words[via.at].text.as_str());
+        let wallet = |via: &Found| WALLETS.contains(&self.words.text(via.at));
         let plain = self.of(Class::Hint).next().is_none()
             && self.of(Class::Line).next().is_none()
             && self.given.mcc.is_none()
             && (start == 0 || self.of(Class::Via).any(wallet));
-        let person = (2..=3).contains(&named.len()) && named.iter().any(|word| CATALOGUE.is_given_name(&word.text));
+        let person = (2..=3).contains(&named().count()) && named().any(|at| self.facts[at].is_given_name);
         (plain && person).then_some("")
     }
 
     /// The first brand that stands, refined by a later line of business of the same brand.
     fn best(&self, start: usize) -> Option<Hit> {
         let mut best: Option<Hit> = None;
-        let mut text = String::new();
         let mut at = start;
         while at < self.words.len() {
+            let may_be_long = CATALOGUE.begins_name(self.words.rest(at));
             let hit = (1..=RUN_MAX.min(self.words.len() - at)).rev().find_map(|len| {
-                key(&self.words[at..at + len], &mut text);
-                self.stands(CATALOGUE.names(&text), at, len)
+                let possible = may_be_long || is_short(self.words.joined(at..at + len));
+                let names = if possible { CATALOGUE.names(self.words.key(at..at + len)) } else { &[] };
+                self.stands(names, at, len)
             });
             at += hit.as_ref().map_or(1, |hit| hit.len);
             best = match (best, hit) {
@@ -265,11 +262,10 @@ impl<'a> Row<'a> {
     fn cut_short(&self, start: usize) -> Option<Hit> {
         let at = (start..self.words.len()).find(|at| !self.dull[*at])?;
         let end = (at..self.words.len()).find(|at| self.dull[*at]).unwrap_or(self.words.len());
-        let mut text = String::new();
-        key(&self.words[at..end], &mut text);
+        let text = self.words.key(at..end);
         let country = self.given.country.unwrap_or_default();
         let mut begun = None;
-        for (whole, names) in CATALOGUE.begun_by(&text, CUT_LETTERS) {
+        for (whole, names) in CATALOGUE.begun_by(text) {
             let here = names.iter().filter(|name| CATALOGUE.brand(**name).is_in(country));
             for name in here.filter(|_| text.len() * 100 >= whole.len() * CUT_PERCENT) {
                 let brand = CATALOGUE.brand(*name);
@@ -301,7 +297,7 @@ impl<'a> Row<'a> {
             .find(local)
             .or_else(|| names.iter().filter(|name| name.own).find(here));
         let name = name.or_else(|| names.iter().find(local)).or_else(|| names.iter().find(here));
-        let letters: usize = self.words[at..at + len].iter().map(|word| word.text.len()).sum();
+        let letters = self.words.joined(at..at + len).len();
         let (name, abroad) = match name {
             Some(name) => (*name, false),
             None if letters >= 7 && !names[0].ordinary && !(at..at + len).any(|at| self.says_something(at)) => {
@@ -315,7 +311,7 @@ impl<'a> Row<'a> {
         let contradicted = self.contradicts(brand, at, len);
         let confirmed = self.agrees(brand, at, len);
         let unknown = (at + len..self.words.len())
-            .take_while(|at| !self.words[*at].is_code())
+            .take_while(|at| !self.words[*at].is_code)
             .filter(|at| !self.dull[*at] && !self.says_something(*at))
             .count();
         let dull = (at..at + len).all(|at| self.dull[at]);
@@ -346,19 +342,19 @@ impl<'a> Row<'a> {
                 && self.words[at + len - 1].to + 1 == word.from
                 && !self.dull[at + len]
                 && len == 1
-                && word.text.len() > 3
+                && self.words.text(at + len).len() > 3
         });
         let initial = at > 0
-            && self.words[at - 1].text.len() == 1
+            && self.words.text(at - 1).len() == 1
             && len == 1
-            && self.words[at - 1].text.bytes().all(|b| b.is_ascii_alphabetic())
+            && self.words.text(at - 1).bytes().all(|b| b.is_ascii_alphabetic())
             && self.words[at].before == ' '
             && (0..at - 1).all(|at| self.dull[at]);
         let first_name = len == 1
             && behind.is_some_and(|word| {
                 word.before == ' '
-                    && CATALOGUE.is_given_name(&word.text)
-                    && !CATALOGUE.is_place(&word.text)
+                    && self.facts[at + len].is_given_name
+                    && !CATALOGUE.is_place(self.words.text(at + len))
                     && !self.dull[at + len]
                     && (at + 2..self.words.len()).all(|at| self.dull[at])
                     && self.given.mcc.is_none()
@@ -375,14 +371,14 @@ impl<'a> Row<'a> {
         let some = hints.peek().is_some();
         let near = |hint: &Found| hint.at + hint.len <= at || (at + len..=at + len + 1).contains(&hint.at);
         let words = some && !hints.any(fits) && self.of(Class::Hint).any(near);
-        words || self.mcc_category().is_some_and(|category| !related(category, brand.category))
+        words || self.mcc_category.is_some_and(|category| !related(category, brand.category))
     }
 
     /// Whether a word of no meaning and then another kind of business follow: a name of its own (`Penny Lane Café`).
     fn goes_on(&self, brand: &Brand, at: usize, len: usize) -> bool {
         let next = at + len;
         let unknown =
-            self.words.get(next).is_some_and(|word| !word.is_code()) && !self.dull[next] && !self.says_something(next);
+            self.words.get(next).is_some_and(|word| !word.is_code) && !self.dull[next] && !self.says_something(next);
         unknown
             && self
                 .of(Class::Hint)
@@ -412,7 +408,7 @@ impl<'a> Row<'a> {
             .filter(|hint| outside(hint))
             .any(|hint| primary(hint.sense.category) == primary(brand.category))
             || self.of(Class::Line).filter(|found| outside(found)).any(line)
-            || self.mcc_category().is_some_and(|category| primary(category) == primary(brand.category))
+            || self.mcc_category.is_some_and(|category| primary(category) == primary(brand.category))
     }
 
     /// The line of business that is meant: a bank's mortgage, an insurer's car policy, a supermarket's petrol.
@@ -457,7 +453,7 @@ impl<'a> Row<'a> {
     /// A merchant without identity: the cleaned name, and what codes and words say.
     fn local(&self, code: Option<&'static str>, start: usize, via: Option<String>) -> Enriched {
         let hint = self.of(Class::Line).chain(self.of(Class::Hint)).reduce(longer).map(|found| found.sense.category);
-        let (category, evidence, confidence) = match (code, self.mcc_category(), hint) {
+        let (category, evidence, confidence) = match (code, self.mcc_category, hint) {
             (Some(category), ..) => (category, Evidence::Code, 0.8),
             (_, Some(category), Some(finer)) if primary(category) == primary(finer) => (finer, Evidence::Words, 0.9),
             (_, Some(category), _) => (category, Evidence::MerchantCode, 0.85),
@@ -479,9 +475,8 @@ impl<'a> Row<'a> {
     fn name(&self, start: usize) -> Option<String> {
         let is_name = |at: &usize| !self.dull[*at];
         let first = (start..self.words.len()).find(is_name)?;
-        let article =
-            first.checked_sub(1).filter(|at| *at >= start && ARTICLES.contains(&self.words[*at].text.as_str()));
-        let last = (first..self.words.len()).take_while(|at| !self.words[*at].is_code()).filter(is_name).last()?;
+        let article = first.checked_sub(1).filter(|at| *at >= start && ARTICLES.contains(&self.words.text(*at)));
+        let last = (first..self.words.len()).take_while(|at| !self.words[*at].is_code).filter(is_name).last()?;
         let text = self.given.text.get(self.words[article.unwrap_or(first)].from..self.words[last].to)?;
         let mut name = String::with_capacity(text.len());
         for word in text.split_whitespace() {
@@ -498,13 +493,8 @@ impl<'a> Row<'a> {
 /// else is meant; a further name of a brand (`Pharmacie Costco`) is not known by its beginning.
 fn is_cut(name: &str, whole: &str, letters: usize) -> bool {
     let words = words(name);
-    let mut text = String::new();
-    key(&words, &mut text);
-    let ends = words.iter().scan(0, |end, word| {
-        *end += word.text.len();
-        Some(*end)
-    });
-    text == whole && ends.into_iter().all(|end| end != letters)
+    let mut ends = (1..=words.len()).map(|end| words.joined(0..end).len());
+    words.key(0..words.len()) == whole && ends.all(|end| end != letters)
 }
 
 /// The longer of two phrases, the first of equals.
