@@ -57,7 +57,7 @@ struct Work<'a> {
 pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<Normalized, Vec<Issue>> {
     let mut work = Work::new(parsed, rules);
     let reading = text::read(parsed, &rules.grammars);
-    if reading.statement && work.is_line_of_statement() {
+    if reading.is_statement() && work.is_line_of_statement() {
         work.doubt("row.statement_line", "the row tells a balance and is no movement of money");
         return Err(work.issues);
     }
@@ -65,7 +65,8 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         (Some(status), Some(value), Some(currency)) => (status, value, currency),
         _ => return Err(work.issues),
     };
-    let is_purchase = matches!(reading.kind, Some("card" | "purchase"));
+    let kind = reading.kind();
+    let is_purchase = matches!(kind, Some("card" | "purchase"));
     let hints = Hints { holder, pending_purchase: status == Status::Pending && is_purchase };
     let money = work.money(value, currency, &hints);
     let booking_date = work.day(parsed.booking_date.as_ref(), "booking_date");
@@ -73,8 +74,7 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
     let transaction_date = work.purchase_day(&reading, booking_date.or(value_date));
     work.check_days(status, booking_date, value_date);
     let direction = if money.amount().is_sign_negative() { Direction::Out } else { Direction::In };
-    let kind = reading.kind;
-    let row = party::Row { parsed, direction, reading, holder, rules };
+    let row = party::Row { parsed, direction, reading: &reading, holder, rules };
     let (counterparty, origin) = row.counterparty(&mut work.issues);
     work.provenance.extend(origin);
     let exchange = exchange::read(parsed, &money, rules, &mut work.provenance, &mut work.issues);
@@ -288,16 +288,16 @@ impl<'a> Work<'a> {
     }
 
     /// The field, else the day in the text.
-    fn purchase_day(&mut self, reading: &text::Reading, anchor: Option<Date>) -> Option<Date> {
+    fn purchase_day(&mut self, reading: &text::Reading<'_>, anchor: Option<Date>) -> Option<Date> {
         if let Some(date) = self.day(self.parsed.transaction_date.as_ref(), "transaction_date") {
             return Some(date);
         }
-        let day = reading.day.as_ref()?;
+        let day = reading.day()?;
         let Some(date) = day.date(anchor) else {
             self.doubt("transaction_date.no_year", "the text has a day without a year and no booking day is near it");
             return None;
         };
-        self.provenance.push(Provenance { field: "transaction_date", path: day.path.clone(), rule: day.rule });
+        self.provenance.push(Provenance { field: "transaction_date", path: day.path, rule: day.rule });
         Some(date)
     }
 

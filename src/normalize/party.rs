@@ -7,7 +7,7 @@ use domain::rules::Rules;
 
 use crate::amount::{Direction, same_account};
 use crate::names;
-use crate::text::{Found, Reading, bare_name};
+use crate::text::{Found, Reading};
 
 /// Families of ISO 20022 bank transaction codes that are credit transfers: received, issued, and both in real time.
 const CREDIT_TRANSFERS: [&str; 4] = ["PMNT-RCDT", "PMNT-ICDT", "PMNT-RRCT", "PMNT-IRCT"];
@@ -16,7 +16,7 @@ const CREDIT_TRANSFERS: [&str; 4] = ["PMNT-RCDT", "PMNT-ICDT", "PMNT-RRCT", "PMN
 pub(crate) struct Row<'a> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) direction: Direction,
-    pub(crate) reading: Reading,
+    pub(crate) reading: &'a Reading<'a>,
     pub(crate) holder: &'a Holder,
     pub(crate) rules: &'a Rules,
 }
@@ -36,7 +36,7 @@ enum Not {
 
 impl Row<'_> {
     /// The other side and where it was found. Names that were passed over for a reason are issues.
-    pub(crate) fn counterparty(mut self, issues: &mut Vec<Issue>) -> (Counterparty, Vec<Provenance>) {
+    pub(crate) fn counterparty(self, issues: &mut Vec<Issue>) -> (Counterparty, Vec<Provenance>) {
         let other = match self.direction {
             Direction::Out => &self.parsed.creditor,
             Direction::In => &self.parsed.debtor,
@@ -64,9 +64,12 @@ impl Row<'_> {
         party.account.as_ref().filter(|account| !is_own(&account.value))
     }
 
-    fn name(&mut self, other: &Party, issues: &mut Vec<Issue>) -> Option<Named> {
-        if self.reading.name.as_ref().is_some_and(|found| found.over_names)
-            && let Some(named) = self.by_text(issues)
+    fn name(&self, other: &Party, issues: &mut Vec<Issue>) -> Option<Named> {
+        // What the text says costs more than a look at the fields, which most rows have.
+        let mut said = self.reading.may_be_over_names().then(|| self.reading.said());
+        if let Some(said) = &mut said
+            && let Some(found) = said.name.take_if(|found| found.over_names)
+            && let Some(named) = self.found(found, issues)
         {
             return Some(named);
         }
@@ -81,25 +84,21 @@ impl Row<'_> {
         if named.is_some() {
             return named;
         }
-        if self.reading.nobody.is_some() {
+        let said = said.unwrap_or_else(|| self.reading.said());
+        if said.is_nobody {
             return None;
         }
-        self.by_text(issues).or_else(|| self.by_other_role(issues)).or_else(|| self.by_label(issues))
+        let by_text = said.name.and_then(|found| self.found(found, issues));
+        by_text.or_else(|| self.by_other_role(issues)).or_else(|| self.by_label(said.label?, issues))
     }
 
     fn by_field(&self, field: &Text, rule: &'static str, issues: &mut Vec<Issue>) -> Option<Named> {
-        let (bare, cut) = bare_name(&field.value, &self.rules.grammars);
+        let (bare, cut) = self.reading.bare_name(&field.value);
         self.accept(names::collapse(&bare), field.path.clone(), cut.unwrap_or(rule), issues)
     }
 
-    fn by_text(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
-        let found = self.reading.name.take()?;
-        self.found(found, issues)
-    }
-
     /// The row's only text. Of a credit transfer it is what the payer wrote and no name.
-    fn by_label(&mut self, issues: &mut Vec<Issue>) -> Option<Named> {
-        let found = self.reading.label.take()?;
+    fn by_label(&self, found: Found, issues: &mut Vec<Issue>) -> Option<Named> {
         let code = self.parsed.bank_transaction_code.as_ref().map_or("", |code| &code.value);
         if CREDIT_TRANSFERS.iter().any(|family| code.starts_with(family)) {
             return None;

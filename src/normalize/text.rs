@@ -1,17 +1,22 @@
 //! Remittance text by grammars: named rules, kept as data (`data/grammars.toml`), chosen by the text's own shape.
 //!
-//! Each line is matched once against all patterns together; the rule that stands first in the file wins over all lines, so
-//! the order in which a bank sends its lines does not matter. Patterns are automata without backtracking: time is linear
-//! in the text.
+//! Each line is matched against the patterns that its letters leave ([`sieve`]); the rule that stands first in the file wins
+//! over all lines, so the order in which a bank sends its lines does not matter. Patterns are automata without backtracking:
+//! time is linear in the text. What a pattern captures is read when somebody asks for it: most rows have their name and
+//! their day in fields.
+
+mod sieve;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use domain::records::{Parsed, Text};
 use jiff::civil::Date;
-use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
+use regex::{Captures, Regex};
 use serde::Deserialize;
 
+use self::sieve::{Set, Sieve};
 use crate::dates::with_year_near;
 use crate::names;
 
@@ -19,9 +24,6 @@ use crate::names;
 const LINES_MAX: usize = 64;
 /// Bytes of one line that are read.
 const LINE_BYTES_MAX: usize = 2_000;
-/// Memory that the automaton of all patterns may fill, in bytes for each thread that reads. It grows as texts come.
-const AUTOMATON_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 static GRAMMARS: LazyLock<Grammars> = LazyLock::new(|| {
     Grammars::load(include_str!("data/grammars.toml")).expect("the built-in grammars are checked by a test")
 });
@@ -48,6 +50,9 @@ enum Source {
     Additional,
     Name,
 }
+
+/// Places where a line can stand.
+const SOURCES: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,18 +103,42 @@ struct Rule {
 
 struct Grammars {
     rules: Vec<Rule>,
-    set: RegexSet,
+    sieve: Sieve,
+    /// Rules without a grammar, which hold everywhere, and those of each grammar.
+    everywhere: Held,
+    by_grammar: BTreeMap<String, Held>,
+}
+
+/// The rules that hold for a row, by where a line stands.
+#[derive(Clone, Copy, Default)]
+struct Held([Set; SOURCES]);
+
+impl Held {
+    fn insert(&mut self, number: usize, rule: &RuleEntry) {
+        rule.on.iter().for_each(|source| self.0[*source as usize].insert(number));
+    }
+
+    fn or(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, other)| *mine = mine.or(other));
+        self
+    }
 }
 
 impl Grammars {
     fn load(toml: &str) -> Result<Self, Box<dyn std::error::Error>> {
         let mut file: RuleFile = toml::from_str(toml)?;
-        for entry in &mut file.rule {
+        let (mut everywhere, mut by_grammar) = (Held::default(), BTreeMap::<String, Held>::new());
+        for (number, entry) in file.rule.iter_mut().enumerate() {
             // A boundary of Unicode words cannot be told by an automaton without memory of characters.
             entry.pattern = entry.pattern.replace(r"\b", r"(?-u:\b)").replace(r"\d", "[0-9]");
+            let held = match &entry.grammar {
+                Some(grammar) => by_grammar.entry(grammar.clone()).or_default(),
+                None => &mut everywhere,
+            };
+            held.insert(number, entry);
         }
-        let patterns = file.rule.iter().map(|entry| &entry.pattern);
-        let set = RegexSetBuilder::new(patterns).case_insensitive(true).dfa_size_limit(AUTOMATON_BYTES_MAX).build()?;
+        let patterns = file.rule.iter().map(|entry| entry.pattern.as_str());
+        let sieve = Sieve::new(patterns).ok_or("a pattern cannot be read, or there are too many")?;
         let rules = file
             .rule
             .into_iter()
@@ -119,20 +148,24 @@ impl Grammars {
                 Ok(Rule { entry, pattern, dated })
             })
             .collect::<Result<_, regex::Error>>()?;
-        Ok(Self { rules, set })
+        Ok(Self { rules, sieve, everywhere, by_grammar })
     }
-}
 
-impl Rule {
-    fn holds(&self, source: Source, switched_on: &[String]) -> bool {
-        self.entry.on.contains(&source)
-            && self.entry.grammar.as_ref().is_none_or(|grammar| switched_on.iter().any(|on| on == grammar))
+    /// The rules that hold where these grammars are switched on.
+    fn held(&self, switched_on: &[String]) -> Held {
+        let named = switched_on.iter().filter_map(|grammar| self.by_grammar.get(grammar));
+        named.fold(self.everywhere, Held::or)
+    }
+
+    /// The rules that a text may match, in the order of the file.
+    fn candidates(&self, text: &str, source: Source, held: &Held) -> impl Iterator<Item = (usize, &Rule)> {
+        self.sieve.candidates(text, held.0[source as usize]).map(|number| (number, &self.rules[number]))
     }
 }
 
 /// Whether a grammar of this name can be switched on by a profile.
 pub fn is_grammar(name: &str) -> bool {
-    GRAMMARS.rules.iter().any(|rule| rule.entry.grammar.as_deref() == Some(name))
+    GRAMMARS.by_grammar.contains_key(name)
 }
 
 /// Every kind of operation that a grammar tells, for the test that each is known.
@@ -173,21 +206,26 @@ impl Day {
     }
 }
 
-/// What the text of a row says.
+/// What the text of a row says of the other side.
 #[derive(Default)]
-pub(crate) struct Reading {
-    /// The other side, by a rule whose shape names it.
+pub(crate) struct Said {
+    /// Its name, by a rule whose shape names it.
     pub(crate) name: Option<Found>,
     /// The only line there is, if it looks like a name.
     pub(crate) label: Option<Found>,
-    /// The rule that says that the row names nobody.
-    pub(crate) nobody: Option<&'static str>,
-    /// Kind of operation: `card`, `transfer`, `direct_debit`, `cash`, `fee`, `interest`, `loan`, `pocket` …
-    pub(crate) kind: Option<&'static str>,
-    /// The day of purchase.
-    pub(crate) day: Option<Day>,
-    /// A line that tells a balance, as statements have them.
-    pub(crate) statement: bool,
+    /// Whether a rule says that the row names nobody.
+    pub(crate) is_nobody: bool,
+    kind: Option<&'static str>,
+}
+
+/// The text of a row with the rules that its lines match.
+pub(crate) struct Reading<'a> {
+    held: Held,
+    lines: Vec<Line<'a>>,
+    /// Rules that speak of parties and their lines, in the order of the file.
+    speaking: Vec<(usize, usize)>,
+    /// Rules that read a day, the text and where it stood, in the order of the file.
+    dated: Vec<(usize, &'a str, &'a Cow<'static, str>)>,
 }
 
 struct Line<'a> {
@@ -204,10 +242,9 @@ struct Line<'a> {
 }
 
 /// Reads the text of a row.
-pub(crate) fn read(parsed: &Parsed, switched_on: &[String]) -> Reading {
-    let mut reading = Reading::default();
-    let mut lines = Vec::with_capacity(8);
-    let mut days: Option<(usize, Day)> = None;
+pub(crate) fn read<'a>(parsed: &'a Parsed, switched_on: &[String]) -> Reading<'a> {
+    let held = GRAMMARS.held(switched_on);
+    let mut reading = Reading { held, lines: Vec::with_capacity(4), speaking: Vec::new(), dated: Vec::new() };
     let sources = [
         (Source::Lines, &parsed.remittance),
         (Source::Structured, &parsed.remittance_structured),
@@ -216,19 +253,17 @@ pub(crate) fn read(parsed: &Parsed, switched_on: &[String]) -> Reading {
     for (source, texts) in sources {
         for field in texts {
             for text in physical_lines(&field.value) {
-                if lines.len() == LINES_MAX {
+                if reading.lines.len() == LINES_MAX {
                     break;
                 }
-                lines.push(match_line(text, field, source, switched_on, &mut days));
+                reading.add(text, field, source);
             }
         }
     }
-    reading.day = days.map(|(_, day)| day);
-    reading.statement = lines.iter().any(|line| line.statement);
-    choose(&mut reading, &lines);
-    if reading.name.is_none() && reading.nobody.is_none() {
-        reading.label = only_label(&lines);
-    }
+    let speaking = reading.lines.iter().enumerate().filter_map(|(at, line)| line.rule.map(|rule| (rule, at)));
+    reading.speaking.extend(speaking);
+    reading.speaking.sort_unstable();
+    reading.dated.sort_by_key(|(rule, ..)| *rule);
     reading
 }
 
@@ -238,49 +273,131 @@ fn physical_lines(text: &str) -> impl Iterator<Item = &str> {
     text[..end].split('\n').flat_map(|line| line.split("%nl%")).map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn match_line<'a>(
-    text: &'a str,
-    field: &'a Text,
-    source: Source,
-    switched_on: &[String],
-    days: &mut Option<(usize, Day)>,
-) -> Line<'a> {
-    let mut line =
-        Line { text, path: &field.path, source, rule: None, noise: false, statement: false, unwrapped: false };
-    // A wrapper is taken off once; wrappers do not nest.
-    for _ in 0..2 {
-        let mut unwrapped = None;
-        for index in GRAMMARS.set.matches(line.text) {
-            let rule = &GRAMMARS.rules[index];
-            if !rule.holds(source, switched_on) {
+impl<'a> Reading<'a> {
+    fn add(&mut self, text: &'a str, field: &'a Text, source: Source) {
+        let path = &field.path;
+        let mut line = Line { text, path, source, rule: None, noise: false, statement: false, unwrapped: false };
+        // A wrapper is taken off once; wrappers do not nest.
+        for _ in 0..2 {
+            let Some(rest) = self.match_rules(&mut line) else { break };
+            line = Line { text: rest, rule: None, noise: rest.is_empty(), unwrapped: true, ..line };
+        }
+        self.lines.push(line);
+    }
+
+    /// Tells a line what it is; what a wrapper holds, where it is one.
+    fn match_rules(&mut self, line: &mut Line<'a>) -> Option<&'a str> {
+        for (number, rule) in GRAMMARS.candidates(line.text, line.source, &self.held) {
+            if !rule.pattern.is_match(line.text) {
                 continue;
             }
             match rule.entry.says {
                 Says::Rest => {
-                    unwrapped = rule
-                        .pattern
-                        .captures(line.text)
-                        .and_then(|found| found.name("rest"))
-                        .map(|m| m.as_str().trim());
-                    break;
+                    let found = rule.pattern.captures(line.text);
+                    return found.and_then(|found| found.name("rest")).map(|rest| rest.as_str().trim());
                 }
                 Says::Noise | Says::Date => line.noise = true,
                 Says::Statement => (line.noise, line.statement) = (true, true),
-                Says::Name | Says::OtherLine | Says::Nobody => line.rule = line.rule.or(Some(index)),
+                Says::Name | Says::OtherLine | Says::Nobody => line.rule = line.rule.or(Some(number)),
             }
-            if rule.dated
-                && days.as_ref().is_none_or(|(best, _)| index < *best)
-                && let Some(written) = rule.pattern.captures(line.text).and_then(|found| written_day(&found))
-            {
-                *days = Some((index, Day { written, path: field.path.clone(), rule: &rule.entry.name }));
+            if rule.dated {
+                self.dated.push((number, line.text, line.path));
             }
         }
-        match unwrapped {
-            Some(rest) => line = Line { text: rest, rule: None, noise: rest.is_empty(), unwrapped: true, ..line },
-            None => break,
+        None
+    }
+
+    /// Whether a line tells a balance, as statements have them.
+    pub(crate) fn is_statement(&self) -> bool {
+        self.lines.iter().any(|line| line.statement)
+    }
+
+    /// Kind of operation: `card`, `transfer`, `direct_debit`, `cash`, `fee`, `interest`, `loan`, `pocket` …
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        match self.speaking[..] {
+            [] => None,
+            // Whether it holds what it promises makes no difference where no other rule could speak.
+            [(rule, _)] => GRAMMARS.rules[rule].entry.kind.as_deref(),
+            _ => self.choose().kind,
         }
     }
-    line
+
+    /// The day of purchase: of the first rule of the file that reads one.
+    pub(crate) fn day(&self) -> Option<Day> {
+        self.dated.iter().find_map(|(rule, text, path)| {
+            let rule = &GRAMMARS.rules[*rule];
+            let written = written_day(&rule.pattern.captures(text)?)?;
+            Some(Day { written, path: (*path).clone(), rule: &rule.entry.name })
+        })
+    }
+
+    /// Whether the text may name the other side better than the name fields do, since those of this bank cannot be trusted.
+    pub(crate) fn may_be_over_names(&self) -> bool {
+        self.speaking.iter().any(|(rule, _)| GRAMMARS.rules[*rule].entry.over_names)
+    }
+
+    /// What is said of the other side.
+    pub(crate) fn said(&self) -> Said {
+        let mut said = self.choose();
+        if said.name.is_none() && !said.is_nobody {
+            said.label = self.only_label();
+        }
+        said
+    }
+
+    /// The first rule of the file that matched any line, and that holds what it promises.
+    fn choose(&self) -> Said {
+        let mut said = Said::default();
+        for (index, at) in &self.speaking {
+            let (rule, line) = (&GRAMMARS.rules[*index], &self.lines[*at]);
+            let name = match rule.entry.says {
+                Says::Nobody => return Said { is_nobody: true, kind: rule.entry.kind.as_deref(), ..said },
+                Says::OtherLine => self.other_line(*at).or_else(|| captured(rule, line)),
+                _ => captured(rule, line),
+            };
+            said.kind = said.kind.or(rule.entry.kind.as_deref());
+            if let Some((name, path)) = name {
+                let found = Found { name, path, rule: &rule.entry.name, over_names: rule.entry.over_names };
+                return Said { name: Some(found), ..said };
+            }
+            if rule.entry.says == Says::OtherLine {
+                return Said { is_nobody: true, ..said };
+            }
+        }
+        said
+    }
+
+    /// The first other unstructured line that says something.
+    fn other_line(&self, at: usize) -> Option<(String, Cow<'static, str>)> {
+        let others = self.lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| line);
+        let speaking = others.filter(|line| line.source == Source::Lines && !line.noise);
+        speaking.map(|line| (names::from_text(line.text), line.path.clone())).find(|(name, _)| !name.is_empty())
+    }
+
+    /// The only line that says anything, if it looks like a name: unstructured text, else additional information.
+    fn only_label(&self) -> Option<Found> {
+        let has_lines = self.lines.iter().any(|line| line.source == Source::Lines);
+        let source = if has_lines { Source::Lines } else { Source::Additional };
+        let mut speaking = self.lines.iter().filter(|line| line.source == source && !line.noise);
+        let line = speaking.next()?;
+        let name = names::from_text(line.text);
+        (speaking.next().is_none() && !line.unwrapped && names::looks_like_one(&name)).then(|| Found {
+            name,
+            path: line.path.clone(),
+            rule: "label.only_line",
+            over_names: false,
+        })
+    }
+
+    /// A name field without what the bank wrote around the name (`POS05JUN SHOP`), and the rule that took it off.
+    pub(crate) fn bare_name<'n>(&self, name: &'n str) -> (Cow<'n, str>, Option<&'static str>) {
+        for (_, rule) in GRAMMARS.candidates(name, Source::Name, &self.held) {
+            if let Some(bare) = rule.pattern.captures(name).and_then(|found| found.name("name").map(|m| m.as_str())) {
+                return (Cow::Owned(names::from_text(bare)), Some(&rule.entry.name));
+            }
+        }
+        (Cow::Borrowed(name), None)
+    }
 }
 
 fn written_day(found: &Captures<'_>) -> Option<Written> {
@@ -305,75 +422,10 @@ fn month_of(name: &str) -> Option<i8> {
     (1..).zip(months).find(|(_, month)| month.eq_ignore_ascii_case(name)).map(|(number, _)| number)
 }
 
-/// The first rule of the file that matched any line, and that holds what it promises.
-fn choose(reading: &mut Reading, lines: &[Line<'_>]) {
-    let mut order: Vec<(usize, usize)> =
-        lines.iter().enumerate().filter_map(|(at, line)| line.rule.map(|rule| (rule, at))).collect();
-    order.sort_unstable();
-    for (index, at) in order {
-        let (rule, line) = (&GRAMMARS.rules[index], &lines[at]);
-        let name = match rule.entry.says {
-            Says::Nobody => {
-                reading.nobody = Some(&rule.entry.name);
-                reading.kind = rule.entry.kind.as_deref();
-                return;
-            }
-            Says::OtherLine => other_line(lines, at).or_else(|| captured(rule, line)),
-            _ => captured(rule, line),
-        };
-        reading.kind = reading.kind.or(rule.entry.kind.as_deref());
-        if let Some((name, path)) = name {
-            reading.name = Some(Found { name, path, rule: &rule.entry.name, over_names: rule.entry.over_names });
-            return;
-        }
-        if rule.entry.says == Says::OtherLine {
-            reading.nobody = Some(&rule.entry.name);
-            return;
-        }
-    }
-}
-
 fn captured(rule: &Rule, line: &Line<'_>) -> Option<(String, Cow<'static, str>)> {
     let found = rule.pattern.captures(line.text)?;
     let name = names::from_text(found.name("name")?.as_str());
     (!name.is_empty() && (!rule.entry.weak || names::looks_like_one(&name))).then(|| (name, line.path.clone()))
-}
-
-/// The first other unstructured line that says something.
-fn other_line(lines: &[Line<'_>], at: usize) -> Option<(String, Cow<'static, str>)> {
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(other, line)| *other != at && line.source == Source::Lines && !line.noise)
-        .map(|(_, line)| (names::from_text(line.text), line.path.clone()))
-        .find(|(name, _)| !name.is_empty())
-}
-
-/// The only line that says anything, if it looks like a name: unstructured text, else additional information.
-fn only_label(lines: &[Line<'_>]) -> Option<Found> {
-    let source = if lines.iter().any(|line| line.source == Source::Lines) { Source::Lines } else { Source::Additional };
-    let mut speaking = lines.iter().filter(|line| line.source == source && !line.noise);
-    let line = speaking.next()?;
-    let name = names::from_text(line.text);
-    (speaking.next().is_none() && !line.unwrapped && names::looks_like_one(&name)).then(|| Found {
-        name,
-        path: line.path.clone(),
-        rule: "label.only_line",
-        over_names: false,
-    })
-}
-
-/// A name field without what the bank wrote around the name (`POS05JUN SHOP`), and the rule that took it off.
-pub(crate) fn bare_name<'n>(name: &'n str, switched_on: &[String]) -> (Cow<'n, str>, Option<&'static str>) {
-    for index in GRAMMARS.set.matches(name) {
-        let rule = &GRAMMARS.rules[index];
-        if rule.holds(Source::Name, switched_on)
-            && let Some(bare) = rule.pattern.captures(name).and_then(|found| found.name("name").map(|m| m.as_str()))
-        {
-            return (Cow::Owned(names::from_text(bare)), Some(&rule.entry.name));
-        }
-    }
-    (Cow::Borrowed(name), None)
 }
 
 #[cfg(test)]
@@ -418,11 +470,12 @@ mod tests {
                 let mine: Vec<String> = rule.entry.grammar.iter().cloned().collect();
                 for example in &rule.entry.examples {
                     let source = rule.entry.on[0];
-                    let first = GRAMMARS.set.matches(&example.text).into_iter().find(|&other| {
-                        let other = &GRAMMARS.rules[other];
-                        other.holds(source, &mine)
-                            && matches!(other.entry.says, Says::Name | Says::OtherLine | Says::Nobody)
+                    let held = GRAMMARS.held(&mine);
+                    let mut speaking = GRAMMARS.candidates(&example.text, source, &held).filter(|(_, other)| {
+                        matches!(other.entry.says, Says::Name | Says::OtherLine | Says::Nobody)
+                            && other.pattern.is_match(&example.text)
                     });
+                    let first = speaking.next().map(|(number, _)| number);
                     if first != Some(index) {
                         let first = first.map(|first| &GRAMMARS.rules[first].entry.name);
                         hidden.push(format!("{} by {first:?} on {:?}", rule.entry.name, example.text));
@@ -448,7 +501,7 @@ mod tests {
     }
 
     fn name_in(lines: &[&str]) -> Option<String> {
-        read(&row(lines), &[]).name.map(|found| found.name)
+        read(&row(lines), &[]).said().name.map(|found| found.name)
     }
 
     #[test]
@@ -473,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_lone_label_is_a_name_only_if_it_looks_like_one() {
-        let label = |lines: &[&str]| read(&row(lines), &[]).label.map(|found| found.name);
+        let label = |lines: &[&str]| read(&row(lines), &[]).said().label.map(|found| found.name);
         assert_eq!(label(&["Buchhandlung Kurz"]).as_deref(), Some("Buchhandlung Kurz"));
         for lines in [
             &["Invoice 2031-7"][..],
@@ -492,7 +545,7 @@ mod tests {
 
     #[test]
     fn days_are_read_with_and_without_a_year() {
-        let day = |line: &str| read(&row(&[line]), &[]).day.and_then(|day| day.date(Some(date(2031, 1, 3))));
+        let day = |line: &str| read(&row(&[line]), &[]).day().and_then(|day| day.date(Some(date(2031, 1, 3))));
         assert_eq!(day("EC 1 30.12/18.02UHR"), Some(date(2030, 12, 30)));
         assert_eq!(day("CARTE 05/06/29 LIBRAIRIE"), Some(date(2029, 6, 5)));
         assert_eq!(day("KAUFUMSATZ 41.90"), None);
@@ -501,18 +554,20 @@ mod tests {
 
     #[test]
     fn banks_words_around_a_name_field_come_off() {
-        assert_eq!(bare_name("POS05JUN BOOKSHOP", &[]).0, "BOOKSHOP");
-        assert_eq!(bare_name("VISA BOOKSHOP", &[]).0, "VISA BOOKSHOP");
-        assert_eq!(bare_name("VISA BOOKSHOP", &all_grammars()).0, "BOOKSHOP");
-        assert_eq!(bare_name("Sumup  *Bookshop", &[]).0, "Sumup  *Bookshop");
+        let none = row(&[]);
+        let bare_name = |name: &str, grammars: &[String]| read(&none, grammars).bare_name(name).0.into_owned();
+        assert_eq!(bare_name("POS05JUN BOOKSHOP", &[]), "BOOKSHOP");
+        assert_eq!(bare_name("VISA BOOKSHOP", &[]), "VISA BOOKSHOP");
+        assert_eq!(bare_name("VISA BOOKSHOP", &all_grammars()), "BOOKSHOP");
+        assert_eq!(bare_name("Sumup  *Bookshop", &[]), "Sumup  *Bookshop");
     }
 
     proptest! {
         #[test]
         fn no_text_panics(lines in proptest::collection::vec("\\PC{0,80}", 0..6)) {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            let reading = read(&row(&lines), &all_grammars());
-            prop_assert!(reading.name.is_none_or(|found| !found.name.trim().is_empty()));
+            let said = read(&row(&lines), &all_grammars()).said();
+            prop_assert!(said.name.is_none_or(|found| !found.name.trim().is_empty()));
         }
     }
 }
