@@ -1,8 +1,40 @@
 //! Where the fields of rows stand in one format, as data: every standard has a value of each of these.
 
-/// Dotted paths of one field, the preferred one first. In a list, `[0]` takes an element by its place and `[name=value]` the
-/// first one with this member.
-pub(crate) type Paths = &'static [&'static str];
+/// Dotted paths of one field, the preferred one first.
+pub(crate) type Paths = &'static [Path<'static>];
+
+/// A dotted path. In a list, `[0]` takes an element by its place and `[name=value]` the first one with this member. Every row
+/// is asked for every path, so where its first name ends is found out once, by the compiler.
+#[derive(Clone, Copy)]
+pub(crate) struct Path<'p> {
+    pub(crate) text: &'p str,
+    /// Bytes of the first name, and its mark.
+    pub(crate) head: usize,
+    pub(crate) mark: u64,
+}
+
+impl<'p> Path<'p> {
+    pub(crate) const fn new(text: &'p str) -> Self {
+        let bytes = text.as_bytes();
+        let mut head = 0;
+        while head < bytes.len() && bytes[head] != b'.' && bytes[head] != b'[' {
+            head += 1;
+        }
+        Self { text, head, mark: mark(bytes, head) }
+    }
+}
+
+/// One bit for a name of so many bytes, by its length and its last letter.
+pub(crate) const fn mark(bytes: &[u8], len: usize) -> u64 {
+    let last = if len == 0 { 0 } else { bytes[len - 1] };
+    1 << ((len * 11 + last as usize) % 64)
+}
+
+/// Paths of a layout, written as texts.
+macro_rules! paths {
+    ($($path:literal),+ $(,)?) => { &[$($crate::standards::layout::Path::new($path)),+] };
+}
+pub(crate) use paths;
 
 /// Where a party's fields stand.
 #[derive(Clone, Copy)]

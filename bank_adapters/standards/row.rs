@@ -11,10 +11,14 @@ use domain::records::{Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedE
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(crate) use super::layout::{AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, Paths};
+pub(crate) use super::layout::{AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, paths};
+use super::layout::{Path, Paths, mark};
 
 /// Levels of nesting that are read. The standards use four; anything deeper is somebody's attack or accident.
 const DEPTH_MAX: usize = 8;
+
+/// Members that a row has, as a rule. An allocator is quicker with a kilobyte than with more.
+const ROW_MEMBERS: usize = 18;
 
 /// A JSON value whose numbers are still text.
 #[cfg_attr(test, derive(Debug, PartialEq))]
@@ -43,23 +47,18 @@ impl<'a> Members<'a> {
     }
 
     fn push(&mut self, key: Cow<'a, str>, value: Node<'a>) {
-        self.marks |= mark(&key);
+        self.marks |= mark(key.as_bytes(), key.len());
         self.entries.push((key, value));
     }
 
-    /// The value of the last member of this name.
-    fn get(&self, key: &str) -> Option<&Node<'a>> {
-        if self.marks & mark(key) == 0 {
+    /// The value of the last member that a path begins with.
+    fn get(&self, path: &Path<'_>) -> Option<&Node<'a>> {
+        if self.marks & path.mark == 0 {
             return None;
         }
-        self.entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+        let name = &path.text[..path.head];
+        self.entries.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
-}
-
-/// One bit for a name, by its length and its last letter.
-fn mark(key: &str) -> u64 {
-    let last = key.as_bytes().last().copied().unwrap_or_default();
-    1 << ((key.len() * 11 + usize::from(last)) % 64)
 }
 
 impl<'a> Node<'a> {
@@ -96,21 +95,28 @@ impl<'a> Node<'a> {
     }
 
     /// The member at a dotted path. Of repeated keys the last counts, as in every common JSON reader.
-    fn at(&self, path: &str) -> Option<&Self> {
+    fn at(&self, path: &Path<'_>) -> Option<&Self> {
         let Self::Object(members) = self else { return None };
-        let Some(end) = path.bytes().position(|byte| matches!(byte, b'.' | b'[')) else { return members.get(path) };
-        let (value, rest) = (members.get(&path[..end])?, &path[end + 1..]);
-        if path.as_bytes()[end] == b'.' {
-            return value.at(rest);
+        let value = members.get(path)?;
+        let rest = &path.text[path.head..];
+        if rest.is_empty() { Some(value) } else { value.behind(rest) }
+    }
+
+    /// What stands behind a name in a path: a further member, or an element and what may follow it.
+    fn behind(&self, rest: &str) -> Option<&Self> {
+        if let Some(path) = rest.strip_prefix('.') {
+            return self.at(&Path::new(path));
         }
-        let (Self::List(items), (selector, rest)) = (value, rest.split_once(']')?) else { return None };
+        let Self::List(items) = self else { return None };
+        let (selector, rest) = rest.strip_prefix('[')?.split_once(']')?;
         let item = match selector.split_once('=') {
             Some((name, wanted)) => {
-                items.iter().find(|item| item.at(name).is_some_and(|member| member.says(wanted)))?
+                let path = Path::new(name);
+                items.iter().find(|item| item.at(&path).is_some_and(|member| member.says(wanted)))?
             }
             None => items.get(selector.parse::<usize>().ok()?)?,
         };
-        rest.strip_prefix('.').map_or(Some(item), |rest| item.at(rest))
+        if rest.is_empty() { Some(item) } else { item.behind(rest) }
     }
 
     /// Whether it is this text, or this truth value.
@@ -177,7 +183,7 @@ impl<'de> Visitor<'de> for OnePass {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Node::Unreadable);
         }
-        let mut members = Members::with_capacity(if self.depth == 0 { 24 } else { 4 });
+        let mut members = Members::with_capacity(if self.depth == 0 { ROW_MEMBERS } else { 4 });
         while let Some(key) = map.next_key::<Borrowed<'de>>()? {
             let value = map.next_value_seed(Self { depth: self.depth + 1 })?;
             members.push(key.0, value);
@@ -284,7 +290,7 @@ impl<'a> Reader<'a> {
     }
 
     fn scalar(&mut self, paths: Paths, absent: impl Fn(&str) -> bool) -> Option<(Text, bool)> {
-        for &path in paths {
+        for path in paths {
             let (text, is_number) = match self.root.at(path) {
                 None | Some(Node::Null) => continue,
                 Some(Node::Text(text)) => (text.trim(), false),
@@ -296,12 +302,12 @@ impl<'a> Reader<'a> {
                 // One format's object can be another's value: `amount: {amount, currency}` beside `amount.amount`.
                 Some(Node::Object(_)) if paths.len() > 1 => continue,
                 Some(Node::Bool(_) | Node::Object(_) | Node::Unreadable) => {
-                    self.issues.push(Issue::new("field.type", format!("{path} is neither text nor number")));
+                    self.issues.push(Issue::new("field.type", format!("{} is neither text nor number", path.text)));
                     continue;
                 }
             };
             if !absent(text) {
-                return Some((Text::new(text.to_owned(), path), is_number));
+                return Some((Text::new(text.to_owned(), path.text), is_number));
             }
         }
         None
@@ -310,20 +316,20 @@ impl<'a> Reader<'a> {
     /// Every text at every path: strings, arrays of strings, structured references, arrays of them.
     fn texts(&mut self, paths: Paths) -> Vec<Text> {
         let mut texts = Vec::new();
-        for &path in paths {
+        for path in paths {
             match self.root.at(path) {
                 None | Some(Node::Null) => {}
                 Some(Node::List(items)) => {
                     for (index, item) in items.iter().enumerate() {
                         if let Some(text) = line_of(item) {
-                            texts.push(Text::new(text.to_owned(), format!("{path}.{index}")));
+                            texts.push(Text::new(text.to_owned(), format!("{}.{index}", path.text)));
                         }
                     }
                 }
                 Some(node) => match line_of(node) {
-                    Some(text) => texts.push(Text::new(text.to_owned(), path)),
+                    Some(text) => texts.push(Text::new(text.to_owned(), path.text)),
                     None if matches!(node, Node::Bool(_) | Node::Unreadable) => {
-                        self.issues.push(Issue::new("field.type", format!("{path} is not text")));
+                        self.issues.push(Issue::new("field.type", format!("{} is not text", path.text)));
                     }
                     None => {}
                 },
@@ -368,21 +374,23 @@ impl<'a> Reader<'a> {
 
     fn exchanges(&self, layout: &Layout) -> Vec<ParsedExchange> {
         let mut found = Vec::new();
-        for &path in layout.exchange {
+        for path in layout.exchange {
             match self.root.at(path) {
-                Some(node @ Node::Object(_)) => found.push(exchange(node, path, &layout.exchange_fields)),
-                Some(Node::List(items)) => found.extend(
-                    items
-                        .iter()
-                        .enumerate()
-                        .map(|(index, item)| exchange(item, &format!("{path}.{index}"), &layout.exchange_fields)),
-                ),
+                Some(node @ Node::Object(_)) => found.push(exchange(node, path.text, &layout.exchange_fields)),
+                Some(Node::List(items)) => {
+                    found.extend(items.iter().enumerate().map(|(index, item)| {
+                        exchange(item, &format!("{}.{index}", path.text), &layout.exchange_fields)
+                    }))
+                }
                 _ => {}
             }
         }
         found
     }
 }
+
+/// Where a structured reference has its text (NextGenPSD2 §14).
+const REFERENCE: Path<'static> = Path::new("reference");
 
 fn first_text<'n>(items: &'n [Node<'_>]) -> Option<&'n str> {
     items.iter().find_map(line_of)
@@ -393,7 +401,7 @@ fn line_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     let text = match node {
         Node::Text(text) => text.trim(),
         Node::Number(token) => token,
-        Node::Object(_) => match node.at("reference") {
+        Node::Object(_) => match node.at(&REFERENCE) {
             Some(Node::Text(text)) => text.trim(),
             _ => return None,
         },
@@ -410,7 +418,7 @@ fn exchange(node: &Node<'_>, at: &str, layout: &ExchangeLayout) -> ParsedExchang
                 Node::Number(token) => token,
                 _ => return None,
             };
-            (!is_filler(text)).then(|| Text::new(text.to_owned(), format!("{at}.{path}")))
+            (!is_filler(text)).then(|| Text::new(text.to_owned(), format!("{at}.{}", path.text)))
         })
     };
     ParsedExchange {
@@ -487,7 +495,7 @@ pub(crate) fn account(raw: &RawValue, layout: &AccountLayout, balances: &Balance
 
 fn inner_balances(mut row: Reader<'_>, layout: &AccountLayout, balances: &BalanceLayout) -> Vec<ParsedBalance> {
     let found = layout.balances.iter().find_map(|path| match row.root.at(path) {
-        Some(Node::List(_)) => Some(*path),
+        Some(Node::List(_)) => Some(path.text),
         _ => None,
     });
     let Some(path) = found else { return Vec::new() };

@@ -36,6 +36,9 @@ pub use crate::text::is_grammar;
 /// Longest time between booking and value day that passes without a remark, in days.
 const DAYS_APART_MAX: i32 = 366;
 
+/// Fields whose origin a row tells, as a rule.
+const FIELDS: usize = 18;
+
 /// The currency code of "no currency" (ISO 4217), which a row keeps when its bank names none.
 const NO_CURRENCY: &str = "XXX";
 
@@ -109,7 +112,7 @@ impl<'a> Work<'a> {
     fn new(parsed: &'a Parsed, rules: &'a Rules) -> Self {
         let mut issues = parsed.issues.clone();
         let zone = zone(rules, &mut issues);
-        Self { parsed, rules, zone, provenance: Vec::with_capacity(12), issues }
+        Self { parsed, rules, zone, provenance: Vec::with_capacity(FIELDS), issues }
     }
 
     fn came_from(&mut self, field: &'static str, from: &Text, rule: &'static str) {

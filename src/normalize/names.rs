@@ -1,8 +1,8 @@
 //! Names of parties: cleaned, compared, and told from text that is no name.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
 /// Longest text that is taken for a name without a rule that says so, in characters and in words.
@@ -16,9 +16,9 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Words {
-    about_payments: HashSet<String>,
-    intermediaries: HashSet<String>,
-    legal_forms: HashSet<String>,
+    about_payments: FxHashSet<String>,
+    intermediaries: FxHashSet<String>,
+    legal_forms: FxHashSet<String>,
 }
 
 /// Blanks collapsed, ends trimmed.
@@ -55,9 +55,22 @@ pub(crate) fn looks_like_one(text: &str) -> bool {
         && !tokens(text).any(|word| WORDS.about_payments.contains(&word))
 }
 
+/// Words without punctuation, as they are written.
+fn written(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
 /// Lower-case words without punctuation.
 fn tokens(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    written(text).map(str::to_lowercase)
+}
+
+/// Whether a text has a word, in any case.
+fn has(text: &str, word: &str) -> bool {
+    written(text).any(|other| match (other.is_ascii(), word.is_ascii()) {
+        (true, true) => other.eq_ignore_ascii_case(word),
+        _ => other.to_lowercase() == word.to_lowercase(),
+    })
 }
 
 /// A name as a key: its words in order without numbers and legal forms, so that `ACME 4711 LTD` and `Acme Ltd` are one.
@@ -94,21 +107,24 @@ pub(crate) fn same(left: &str, right: &str) -> bool {
 
 /// Whether a text has all words of a name of at least two words.
 pub(crate) fn contains(text: &str, name: &str) -> bool {
-    let within: HashSet<String> = tokens(text).collect();
-    tokens(name).count() >= 2 && tokens(name).all(|word| within.contains(&word))
+    written(name).count() >= 2 && written(name).all(|word| has(text, word))
 }
 
 /// Whether a name is the bank's own: the same words but for legal forms and "bank".
 pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
-    let core = |text: &str| sorted_tokens(text, |word| !WORDS.legal_forms.contains(word));
+    let says_nothing = |word: &str| WORDS.legal_forms.contains(word);
+    // The first word of most names is not the bank's.
+    if !written(name).all(|word| has(bank, word) || says_nothing(&word.to_lowercase())) {
+        return false;
+    }
+    let core = |text: &str| sorted_tokens(text, |word| !says_nothing(word));
     let (name, bank) = (core(name), core(bank));
     !bank.is_empty() && name == bank
 }
 
 /// Whether two names share a word, so that they may be one person.
 pub(crate) fn share_a_word(left: &str, right: &str) -> bool {
-    let left: HashSet<String> = tokens(left).filter(|word| word.chars().count() > 1).collect();
-    tokens(right).any(|word| left.contains(&word))
+    written(left).filter(|word| word.to_lowercase().chars().count() > 1).any(|word| has(right, word))
 }
 
 #[cfg(test)]

@@ -3,46 +3,46 @@
 use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
 use serde_json::value::RawValue;
 
-use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout};
+use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
 
 const LAYOUT: Layout = Layout {
-    status: &["status"],
-    amount: &["amount"],
-    currency: &["currency"],
-    booking_date: &["postingDateTime"],
-    value_date: &["valueDateTime"],
-    transaction_date: &["executionDateTime"],
-    counterparty: PartyLayout { name: &["billerName"], ..PartyLayout::NONE },
-    remittance_string: &["description"],
-    remittance_structured: &["reference"],
-    transaction_id: &["transactionId"],
-    creditor_id: &["billerCode"],
-    proprietary_code: &["type"],
-    mcc: &["merchantCategoryCode"],
-    merchant_name: &["merchantName"],
+    status: paths!["status"],
+    amount: paths!["amount"],
+    currency: paths!["currency"],
+    booking_date: paths!["postingDateTime"],
+    value_date: paths!["valueDateTime"],
+    transaction_date: paths!["executionDateTime"],
+    counterparty: PartyLayout { name: paths!["billerName"], ..PartyLayout::NONE },
+    remittance_string: paths!["description"],
+    remittance_structured: paths!["reference"],
+    transaction_id: paths!["transactionId"],
+    creditor_id: paths!["billerCode"],
+    proprietary_code: paths!["type"],
+    mcc: paths!["merchantCategoryCode"],
+    merchant_name: paths!["merchantName"],
     ..Layout::NONE
 };
 
 const CURRENT: BalanceLayout =
-    BalanceLayout { amount: &["currentBalance"], currency: &["currency"], ..BalanceLayout::NONE };
+    BalanceLayout { amount: paths!["currentBalance"], currency: paths!["currency"], ..BalanceLayout::NONE };
 
 const AVAILABLE: BalanceLayout =
-    BalanceLayout { amount: &["availableBalance"], currency: &["currency"], ..BalanceLayout::NONE };
+    BalanceLayout { amount: paths!["availableBalance"], currency: paths!["currency"], ..BalanceLayout::NONE };
 
-const CREDIT: BalanceLayout = BalanceLayout { amount: &["creditLimit"], ..BalanceLayout::NONE };
+const CREDIT: BalanceLayout = BalanceLayout { amount: paths!["creditLimit"], ..BalanceLayout::NONE };
 
 /// The list of accounts shows a masked number; what names an account for good is the id, which the bank makes for us.
 const ACCOUNT: AccountLayout = AccountLayout {
-    resource_id: &["accountId"],
-    masked_pan: &["maskedNumber"],
-    other: &["accountId"],
-    name: &["nickname", "displayName"],
-    product: &["productName"],
-    status: &["openStatus"],
+    resource_id: paths!["accountId"],
+    masked_pan: paths!["maskedNumber"],
+    other: paths!["accountId"],
+    name: paths!["nickname", "displayName"],
+    product: paths!["productName"],
+    status: paths!["openStatus"],
     ..AccountLayout::NONE
 };
 
-const CATEGORY: AccountLayout = AccountLayout { product: &["productCategory"], ..AccountLayout::NONE };
+const CATEGORY: AccountLayout = AccountLayout { product: paths!["productCategory"], ..AccountLayout::NONE };
 
 /// What the standard means where no currency is named.
 fn australian_dollar() -> Text {

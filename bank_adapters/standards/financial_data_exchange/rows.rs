@@ -6,50 +6,50 @@ use std::collections::HashMap;
 use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
 use serde_json::value::RawValue;
 
-use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout};
+use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
 
 const LAYOUT: Layout = Layout {
-    status: &["status"],
-    amount: &["amount"],
-    currency: &["currency.currencyCode", "currency"],
-    indicator: &["debitCreditMemo"],
-    booking_date: &["postedTimestamp"],
+    status: paths!["status"],
+    amount: paths!["amount"],
+    currency: paths!["currency.currencyCode", "currency"],
+    indicator: paths!["debitCreditMemo"],
+    booking_date: paths!["postedTimestamp"],
     // When the row came to the bank's systems, which says little about the purchase.
-    transaction_date: &["transactionTimestamp"],
-    counterparty: PartyLayout { name: &["transactionPayee.name", "payee"], ..PartyLayout::NONE },
-    remittance_string: &["description"],
-    additional: &["memo"],
-    transaction_id: &["transactionId"],
-    entry_reference: &["reference"],
-    check_id: &["checkNumber"],
-    proprietary_code: &["transactionType", "category"],
+    transaction_date: paths!["transactionTimestamp"],
+    counterparty: PartyLayout { name: paths!["transactionPayee.name", "payee"], ..PartyLayout::NONE },
+    remittance_string: paths!["description"],
+    additional: paths!["memo"],
+    transaction_id: paths!["transactionId"],
+    entry_reference: paths!["reference"],
+    check_id: paths!["checkNumber"],
+    proprietary_code: paths!["transactionType", "category"],
     ..Layout::NONE
 };
 
 const BALANCE: BalanceLayout = BalanceLayout {
-    currency: &["currency.currencyCode", "currency"],
-    reference_date: &["balanceAsOf"],
-    last_change: &["balanceAsOf"],
+    currency: paths!["currency.currencyCode", "currency"],
+    reference_date: paths!["balanceAsOf"],
+    last_change: paths!["balanceAsOf"],
     ..BalanceLayout::NONE
 };
 
-const CURRENT: BalanceLayout = BalanceLayout { amount: &["currentBalance", "principalBalance"], ..BALANCE };
+const CURRENT: BalanceLayout = BalanceLayout { amount: paths!["currentBalance", "principalBalance"], ..BALANCE };
 
-const AVAILABLE: BalanceLayout = BalanceLayout { amount: &["availableBalance", "availableCredit"], ..BALANCE };
+const AVAILABLE: BalanceLayout = BalanceLayout { amount: paths!["availableBalance", "availableCredit"], ..BALANCE };
 
 /// Whether the figure is owned or owed, where that is told.
 const SIDE: BalanceLayout =
-    BalanceLayout { indicator: &["balanceType"], kind: &["accountCategory"], ..BalanceLayout::NONE };
+    BalanceLayout { indicator: paths!["balanceType"], kind: paths!["accountCategory"], ..BalanceLayout::NONE };
 
 const ACCOUNT: AccountLayout = AccountLayout {
-    resource_id: &["accountId"],
-    masked_pan: &["accountNumberDisplay"],
-    other: &["accountId"],
-    currency: &["currency.currencyCode", "currency"],
-    name: &["nickname", "productName"],
-    product: &["productName"],
-    cash_account_type: &["accountType"],
-    status: &["status"],
+    resource_id: paths!["accountId"],
+    masked_pan: paths!["accountNumberDisplay"],
+    other: paths!["accountId"],
+    currency: paths!["currency.currencyCode", "currency"],
+    name: paths!["nickname", "productName"],
+    product: paths!["productName"],
+    cash_account_type: paths!["accountType"],
+    status: paths!["status"],
     ..AccountLayout::NONE
 };
 

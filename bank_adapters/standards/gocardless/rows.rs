@@ -4,9 +4,9 @@ use domain::records::{List, Parsed, ParsedAccount, ParsedBalance};
 use serde_json::value::RawValue;
 
 use crate::standards::berlin_group::rows as berlin_group;
-use crate::standards::row::{self, Layout};
+use crate::standards::row::{self, Layout, paths};
 
-const LAYOUT: Layout = Layout { internal_id: &["internalTransactionId"], ..berlin_group::LAYOUT };
+const LAYOUT: Layout = Layout { internal_id: paths!["internalTransactionId"], ..berlin_group::LAYOUT };
 
 /// One element of `booked` or `pending`. Never fails: what could not be read stands in `issues`.
 pub fn transaction(row: &RawValue, list: List) -> Parsed {

@@ -3,40 +3,48 @@
 use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
 use serde_json::value::RawValue;
 
-use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout};
+use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
 
 const LAYOUT: Layout = Layout {
-    status: &["completedAuthorisedPaymentType"],
-    amount: &["transactionAmount.amount"],
-    currency: &["transactionAmount.currency"],
-    indicator: &["creditDebitType"],
-    booking_date: &["transactionDateTime", "transactionDate"],
-    counterparty: PartyLayout { account: &["partieNumber"], agent: &["partieCompeCode"], ..PartyLayout::NONE },
-    remittance_string: &["transactionName"],
-    transaction_id: &["transactionId"],
-    proprietary_code: &["type"],
+    status: paths!["completedAuthorisedPaymentType"],
+    amount: paths!["transactionAmount.amount"],
+    currency: paths!["transactionAmount.currency"],
+    indicator: paths!["creditDebitType"],
+    booking_date: paths!["transactionDateTime", "transactionDate"],
+    counterparty: PartyLayout {
+        account: paths!["partieNumber"],
+        agent: paths!["partieCompeCode"],
+        ..PartyLayout::NONE
+    },
+    remittance_string: paths!["transactionName"],
+    transaction_id: paths!["transactionId"],
+    proprietary_code: paths!["type"],
     ..Layout::NONE
 };
 
 const BALANCE: BalanceLayout = BalanceLayout {
-    amount: &["availableAmount.amount", "availableAmount"],
-    currency: &["availableAmount.currency", "availableAmountCurrency"],
-    last_change: &["updateDateTime"],
+    amount: paths!["availableAmount.amount", "availableAmount"],
+    currency: paths!["availableAmount.currency", "availableAmountCurrency"],
+    last_change: paths!["updateDateTime"],
     ..BalanceLayout::NONE
 };
 
 const ACCOUNT: AccountLayout = AccountLayout {
-    resource_id: &["accountId"],
-    bban: &["number"],
-    currency: &["currency"],
-    name: &["brandName"],
-    product: &["type"],
+    resource_id: paths!["accountId"],
+    bban: paths!["number"],
+    currency: paths!["currency"],
+    name: paths!["brandName"],
+    product: paths!["type"],
     ..AccountLayout::NONE
 };
 
 /// Parts of an account number, from bank to check digit.
-const NUMBER: AccountLayout =
-    AccountLayout { iban: &["compeCode"], bban: &["branchCode"], other: &["checkDigit"], ..AccountLayout::NONE };
+const NUMBER: AccountLayout = AccountLayout {
+    iban: paths!["compeCode"],
+    bban: paths!["branchCode"],
+    other: paths!["checkDigit"],
+    ..AccountLayout::NONE
+};
 
 /// The one currency of the standard's accounts.
 fn real() -> Text {

@@ -33,7 +33,7 @@ proptest! {
 fn a_path_leads_to_the_last_of_repeated_members() {
     let raw: Box<RawValue> = serde_json::from_str(r#"{"a":{"b":"1"},"a":{"b":"2","c.d":"3"},"e":"4"}"#).unwrap();
     let node = Node::of(&raw);
-    let text = |path: &str| match node.at(path) {
+    let text = |path: &str| match node.at(&Path::new(path)) {
         Some(Node::Text(text)) => Some(text.to_string()),
         _ => None,
     };
@@ -46,7 +46,7 @@ fn an_element_of_a_list_is_found_by_place_or_by_a_member() {
     let json = r#"{"l":[{"k":"UK.OBIE.IBAN","v":"1"},{"k":"x","v":"2","t":true}],"s":"no list"}"#;
     let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
     let node = Node::of(&raw);
-    let text = |path: &str| match node.at(path) {
+    let text = |path: &str| match node.at(&Path::new(path)) {
         Some(Node::Text(text)) => Some(text.to_string()),
         _ => None,
     };

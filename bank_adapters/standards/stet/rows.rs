@@ -3,59 +3,59 @@
 use domain::records::{List, Parsed, ParsedAccount, ParsedBalance};
 use serde_json::value::RawValue;
 
-use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout};
+use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
 
 const LAYOUT: Layout = Layout {
-    status: &["status"],
-    amount: &["transactionAmount.amount"],
-    currency: &["transactionAmount.currency"],
-    indicator: &["creditDebitIndicator"],
-    booking_date: &["bookingDate"],
-    value_date: &["valueDate", "expectedBookingDate"],
-    transaction_date: &["transactionDate"],
+    status: paths!["status"],
+    amount: paths!["transactionAmount.amount"],
+    currency: paths!["transactionAmount.currency"],
+    indicator: paths!["creditDebitIndicator"],
+    booking_date: paths!["bookingDate"],
+    value_date: paths!["valueDate", "expectedBookingDate"],
+    transaction_date: paths!["transactionDate"],
     creditor: PartyLayout {
-        name: &["relatedParties.creditor.name"],
-        ultimate_name: &["relatedParties.ultimateCreditor.name"],
-        account: &["relatedParties.creditorAccount.iban", "relatedParties.creditorAccount.other.identification"],
-        agent: &["relatedParties.creditorAgent.bicFi"],
+        name: paths!["relatedParties.creditor.name"],
+        ultimate_name: paths!["relatedParties.ultimateCreditor.name"],
+        account: paths!["relatedParties.creditorAccount.iban", "relatedParties.creditorAccount.other.identification"],
+        agent: paths!["relatedParties.creditorAgent.bicFi"],
     },
     debtor: PartyLayout {
-        name: &["relatedParties.debtor.name"],
-        ultimate_name: &["relatedParties.ultimateDebtor.name"],
-        account: &["relatedParties.debtorAccount.iban", "relatedParties.debtorAccount.other.identification"],
-        agent: &["relatedParties.debtorAgent.bicFi"],
+        name: paths!["relatedParties.debtor.name"],
+        ultimate_name: paths!["relatedParties.ultimateDebtor.name"],
+        account: paths!["relatedParties.debtorAccount.iban", "relatedParties.debtorAccount.other.identification"],
+        agent: paths!["relatedParties.debtorAgent.bicFi"],
     },
-    remittance_lines: &["remittanceInformation.unstructured", "remittanceInformation"],
-    remittance_structured: &["remittanceInformation.structured"],
-    transaction_id: &["resourceId"],
-    entry_reference: &["entryReference"],
-    end_to_end_id: &["endToEndId"],
-    code_parts: &["bankTransactionCode.domain", "bankTransactionCode.family", "bankTransactionCode.subFamily"],
-    proprietary_code: &["bankTransactionCode.code"],
+    remittance_lines: paths!["remittanceInformation.unstructured", "remittanceInformation"],
+    remittance_structured: paths!["remittanceInformation.structured"],
+    transaction_id: paths!["resourceId"],
+    entry_reference: paths!["entryReference"],
+    end_to_end_id: paths!["endToEndId"],
+    code_parts: paths!["bankTransactionCode.domain", "bankTransactionCode.family", "bankTransactionCode.subFamily"],
+    proprietary_code: paths!["bankTransactionCode.code"],
     ..Layout::NONE
 };
 
 const BALANCE: BalanceLayout = BalanceLayout {
-    kind: &["balanceType"],
-    amount: &["balanceAmount.amount"],
-    currency: &["balanceAmount.currency"],
-    indicator: &["creditDebitIndicator"],
-    reference_date: &["referenceDate"],
-    last_change: &["lastChangeDateTime"],
+    kind: paths!["balanceType"],
+    amount: paths!["balanceAmount.amount"],
+    currency: paths!["balanceAmount.currency"],
+    indicator: paths!["creditDebitIndicator"],
+    reference_date: paths!["referenceDate"],
+    last_change: paths!["lastChangeDateTime"],
     ..BalanceLayout::NONE
 };
 
 const ACCOUNT: AccountLayout = AccountLayout {
-    resource_id: &["resourceId"],
-    iban: &["accountId.iban", "iban"],
-    masked_pan: &["accountId.other[schemeName=CPAN].identification"],
-    other: &["accountId.other.identification"],
-    currency: &["currency", "accountId.currency"],
-    name: &["name"],
-    product: &["product", "details"],
-    cash_account_type: &["cashAccountType"],
-    bic: &["bicFi"],
-    balances: &["balances"],
+    resource_id: paths!["resourceId"],
+    iban: paths!["accountId.iban", "iban"],
+    masked_pan: paths!["accountId.other[schemeName=CPAN].identification"],
+    other: paths!["accountId.other.identification"],
+    currency: paths!["currency", "accountId.currency"],
+    name: paths!["name"],
+    product: paths!["product", "details"],
+    cash_account_type: paths!["cashAccountType"],
+    bic: paths!["bicFi"],
+    balances: paths!["balances"],
     ..AccountLayout::NONE
 };
 
