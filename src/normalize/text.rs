@@ -119,7 +119,7 @@ impl Held {
     }
 
     fn or(mut self, other: &Self) -> Self {
-        self.0.iter_mut().zip(other.0).for_each(|(mine, other)| *mine = mine.or(other));
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, other)| *mine = mine.or(other));
         self
     }
 }
@@ -159,7 +159,7 @@ impl Grammars {
 
     /// The rules that a text may match, in the order of the file.
     fn candidates(&self, text: &str, source: Source, held: &Held) -> impl Iterator<Item = (usize, &Rule)> {
-        self.sieve.candidates(text, held.0[source as usize]).map(|number| (number, &self.rules[number]))
+        self.sieve.candidates(text, &held.0[source as usize]).map(|number| (number, &self.rules[number]))
     }
 }
 
