@@ -14,6 +14,8 @@ static FORGETFUL: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_all
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let ahead = std::env::var("NODE_SECONDS_AHEAD").map_or(Ok(0), |text| text.parse())?;
+    let clock = Arc::new(TestClock::ahead(ahead));
     let mut arguments = std::env::args_os().skip(1);
     let file = arguments.next().ok_or_else(|| anyhow::anyhow!("usage: node CONFIG [PROFILES]"))?;
     let config = Config::load(Some(Path::new(&file)))?;
@@ -22,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     if let Some(profiles) = arguments.next() {
-        let (database, app) = server::open(config, Arc::new(TestClock::default())).await?;
+        let (database, app) = server::open(config, clock).await?;
         let directory = app.directory.clone().overlay(Path::new(&profiles))?;
         replay::run(&app, &directory, Wanted { apply: true, ..Wanted::default() }, |_| {}).await?;
         drop(app);
@@ -32,5 +34,5 @@ async fn main() -> anyhow::Result<()> {
     let stop = async move {
         terminate.recv().await;
     };
-    server::serve(config, Arc::new(TestClock::default()), stop).await
+    server::serve(config, clock, stop).await
 }

@@ -1,5 +1,5 @@
-//! Named points at which a test may stop a node: every commit and effect boundary of a fetch, of a deletion and of a
-//! delivery.
+//! Named points at which a test may stop a node: every commit and effect boundary of a fetch, of a deletion up to
+//! the end of its keys' epochs, and of a delivery.
 //!
 //! With the feature `faults` the environment variable `TRIBUTARY_FAULT` names a point. `name` or `name:n` aborts the
 //! process the first (or n-th) time it is passed, as `kill -9` would: no destructor runs. `name:hold` holds the task that
@@ -73,6 +73,10 @@ pub const POINTS: &[&str] = &[
     "deletion.shredded",
     "deletion.receipt_before_commit",
     "deletion.receipted",
+    "epochs.rewrapped",
+    "epochs.destroyed",
+    "epochs.before_commit",
+    "epochs.recorded",
     "delivery.sent",
     "delivery.settled",
 ];

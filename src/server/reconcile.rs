@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::evidence_log;
+use crate::fault;
 use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
@@ -354,11 +355,13 @@ async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
             break;
         }
     }
+    fault::point("epochs.rewrapped");
     let oldest = app.vault.policy().oldest_kept_at(world.now);
     let destroyed = app.vault.destroy_epochs_before(tenant, oldest, world.now)?;
     if destroyed.is_empty() {
         return Ok(());
     }
+    fault::point("epochs.destroyed");
     let mut tx = app.store.tenant_tx(tenant).await?;
     let known = keys::epochs(&mut tx).await?;
     for fact in destroyed {
@@ -373,7 +376,9 @@ async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
             revocation::add(&mut tx, deletion, "epoch.destroyed", note.clone(), world.now).await?;
         }
     }
+    fault::point("epochs.before_commit");
     tx.commit().await?;
+    fault::point("epochs.recorded");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Another node of the application: a process on a world's database that a test starts, reads, holds and kills.
 //!
-//! It runs the reconcilers and the API as `serve` does, and says what it does on its standard error output, which is kept
+//! It runs the reconcilers and the API as `serve` does, in the time of its world when it started, and says what it does on its standard error output, which is kept
 //! and shown when something that was waited for does not come.
 
 use std::net::SocketAddr;
@@ -86,7 +86,7 @@ impl Node {
         let aside = world.dir.path().join("tmp");
         std::fs::create_dir_all(&aside).expect("a folder");
         let mut command = Command::new(program);
-        command.env("TMPDIR", &aside);
+        command.env("TMPDIR", &aside).env("NODE_SECONDS_AHEAD", world.clock.seconds_ahead().to_string());
         command.arg(world.config_file()).env("NO_COLOR", "1").envs(settings.iter().copied());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         match fault {

@@ -60,7 +60,7 @@ pub struct Options {
     pub regime: Option<Regime>,
     /// Days after which the bank wants its customers to authenticate again, where its profile says so.
     pub sca_days: Option<u16>,
-    /// When the world begins; none: now. Other processes live in the present, so a world of another time has none.
+    /// When the world begins; none: now.
     pub begins: Option<Timestamp>,
     /// Another country; none: Germany.
     pub place: Option<Place>,
@@ -122,6 +122,16 @@ pub struct TestClock {
 }
 
 impl TestClock {
+    /// A clock that is so many seconds ahead of the machine's.
+    pub fn ahead(seconds: i64) -> Self {
+        Self { ahead: AtomicI64::new(seconds) }
+    }
+
+    /// How many seconds it is ahead of the machine's.
+    pub fn seconds_ahead(&self) -> i64 {
+        self.ahead.load(Ordering::SeqCst)
+    }
+
     /// Moves the time forward for everybody in this world.
     pub fn advance(&self, by: SignedDuration) {
         self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);

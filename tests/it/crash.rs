@@ -474,6 +474,40 @@ async fn delete_and_die(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_while_epochs_end_the_next_start_puts_each_end_down_once() {
+    let mut stage = Stage::new(recent).await;
+    let neighbour = stage.connect("neighbour", NEIGHBOUR).await;
+    stage.work(neighbour).await;
+    let beside = stage.accounts(neighbour).await;
+    for (life, death) in deaths(&["epochs."], &[]).into_iter().enumerate() {
+        let consent = stage.connect(&format!("life {life}"), CUSTOMER).await;
+        stage.work(consent).await;
+        stage.withdraw(consent).await;
+        stage.world.clock.advance(SignedDuration::from_hours(24 * 9));
+        died(Node::start(NODE, &stage.world, Fault::Dies(death.0, death.1)).ended().await, death);
+        stage.let_leases_run_out().await;
+        let node = Node::start(NODE, &stage.world, Fault::None);
+        let open = "select count(*) + (select count(*) from evidence_entry where leaf_index is null)
+            from deletion_line l join deletion d using (tenant_id, deletion_id)
+            where d.consent_id = $1 and not exists (select 1 from deletion_addendum a
+                where a.deletion_id = d.deletion_id and a.kind = 'epoch.destroyed')";
+        stage.wait_for_none("waited for the end of the epochs", open, consent, &node).await;
+        stopped(node.stop().await);
+        let told = "select count(*) - count(distinct body) from deletion_addendum a
+            join deletion d using (tenant_id, deletion_id) where d.consent_id = $1 and a.kind = 'epoch.destroyed'";
+        assert_eq!(stage.count(told, consent).await, 0, "{death:?}");
+        let app = &stage.world.app;
+        let bundle = evidence_log::bundle(app, stage.world.about(consent), None).await.unwrap().unwrap();
+        let keys = evidence::VerifierKey::read_all(&server::verifier_key(app).unwrap()).unwrap();
+        // An end that were put down twice would be refused.
+        let report = evidence::verify(&bundle, &keys, None).unwrap();
+        assert!(report.is_unreadable_everywhere(&report.receipts()[0]), "{death:?}: {report}");
+        assert_eq!(stage.accounts(neighbour).await.keys().collect::<Vec<_>>(), beside.keys().collect::<Vec<_>>());
+    }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_that_was_held_writes_and_asks_nothing_after_the_consent_is_withdrawn() {
     let mut stage = Stage::new(recent).await;
     // Between these points and the next step no transaction is open: nothing keeps the withdrawal waiting.
