@@ -23,6 +23,9 @@ pub(crate) fn number(token: &str, mark: DecimalMark, from_json_number: bool) -> 
     if from_json_number && token.bytes().any(|byte| matches!(byte, b'e' | b'E')) {
         return Some(Number { value: Decimal::from_scientific(token).ok()?.normalize(), unusual: true });
     }
+    if is_plain(token, mark) {
+        return Some(Number { value: without_negative_zero(Decimal::from_str_exact(token).ok()?), unusual: false });
+    }
     let (negative, unsigned, plain_sign) = sign_of(token)?;
     let (whole, fraction, plain_digits) = split(unsigned, mark)?;
     if whole.is_empty() && fraction.is_empty() {
@@ -37,11 +40,23 @@ pub(crate) fn number(token: &str, mark: DecimalMark, from_json_number: bool) -> 
         text.push('.');
         text.push_str(fraction);
     }
-    let mut value = Decimal::from_str_exact(&text).ok()?;
+    let value = without_negative_zero(Decimal::from_str_exact(&text).ok()?);
+    Some(Number { value, unusual: !(plain_sign && plain_digits) || whole.is_empty() })
+}
+
+fn without_negative_zero(mut value: Decimal) -> Decimal {
     if value.is_zero() {
         value.set_sign_positive(true);
     }
-    Some(Number { value, unusual: !(plain_sign && plain_digits) || whole.is_empty() })
+    value
+}
+
+/// Whether a token is `-?digits.digits` as the standards write it, and nobody would read it in another way.
+fn is_plain(token: &str, mark: DecimalMark) -> bool {
+    let (whole, fraction) = token.strip_prefix('-').unwrap_or(token).split_once('.').unwrap_or_default();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_group = mark == DecimalMark::Comma && fraction.len() == 3;
+    digits(whole) && digits(fraction) && !is_group
 }
 
 /// The sign, what remains, and whether it was the standards' way to write it.

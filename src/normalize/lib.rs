@@ -323,7 +323,8 @@ impl<'a> Work<'a> {
             &self.parsed.remittance
         };
         let notes = self.parsed.additional.iter().filter(|note| note.value.contains(' '));
-        let mut joined = String::new();
+        let letters = lines.iter().chain(notes.clone()).map(|text| text.value.len() + 1).sum();
+        let mut joined = String::with_capacity(letters);
         for word in lines.iter().chain(notes).flat_map(|text| text.value.split_whitespace()) {
             if !joined.is_empty() {
                 joined.push(' ');

@@ -268,9 +268,16 @@ pub(crate) fn read<'a>(parsed: &'a Parsed, switched_on: &[String]) -> Reading<'a
 }
 
 /// Lines inside a text: some banks join theirs with a newline or with a literal `%nl%`.
-fn physical_lines(text: &str) -> impl Iterator<Item = &str> {
+fn physical_lines<'t>(text: &'t str) -> impl Iterator<Item = &'t str> {
     let end = (0..=LINE_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text[..end].split('\n').flat_map(|line| line.split("%nl%")).map(str::trim).filter(|line| !line.is_empty())
+    let text = &text[..end];
+    // To look for a mark is quicker than to split by it, and most texts have none.
+    let marked = text.contains('%');
+    let parted = move |line: &'t str| {
+        let parts = marked.then(|| line.split("%nl%")).into_iter().flatten();
+        (!marked).then_some(line).into_iter().chain(parts)
+    };
+    text.split('\n').flat_map(parted).map(str::trim).filter(|line| !line.is_empty())
 }
 
 impl<'a> Reading<'a> {
