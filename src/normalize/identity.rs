@@ -10,6 +10,7 @@ mod pages;
 mod record;
 mod sketch;
 mod trust;
+mod words;
 
 #[cfg(test)]
 mod cases;

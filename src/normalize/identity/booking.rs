@@ -119,7 +119,11 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                     true => edges.targets(place).len() + edges.sources(l).len() == 2,
                     false => self.is_alone(&sources, &edges, place, l),
                 };
-                if on_the_day && !amount_changed(why) || self.is_sure(&source, l, pool, why, alone) {
+                let told = on_the_day && self.is_told_by_the_day(source.sketch, l, why, alone);
+                if on_the_day && why == Evidence::Amount && !told {
+                    continue;
+                }
+                if told || self.is_sure(&source, l, pool, why, alone) {
                     used[place] = true;
                     self.book(&source, l, why);
                 } else if let Some(s) = source.stored.filter(|_| is_doubt(pool, why, lingering))
@@ -285,6 +289,14 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 | Evidence::EarlierForm
                 | Evidence::PageOverlap => false,
             }
+    }
+
+    /// Whether the day of purchase decides. Of several purchases of one amount on one day it does not: their words must.
+    fn is_told_by_the_day(&self, before: &Sketch, l: usize, why: Evidence, alone: bool) -> bool {
+        match why {
+            Evidence::Amount => alone || self.shared_words(before, &self.listed[l].sketch) > 0,
+            _ => !amount_changed(why),
+        }
     }
 
     /// Whether the evidence decides. A row that went when the other came is more than one that is still there; where
