@@ -7,7 +7,8 @@ use domain::consent::{Event, State};
 use domain::ids::{ConsentId, DeletionId, EndpointId, TenantId};
 use domain::limits;
 use evidence::{EpochDestroyed, Subject};
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan as _};
 use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
@@ -242,6 +243,7 @@ pub async fn look(app: &App) -> Result<(), ServiceError> {
         note("open intents", intents(app, tenant.id).await);
         note("acknowledgements", acknowledgement::remind(app, tenant.id).await);
         note("retention", retention(app, tenant.id).await);
+        note("records", records(app, tenant.id).await);
         note("epochs", epochs(app, tenant.id).await);
     }
     Ok(())
@@ -334,6 +336,23 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     idempotency::expire(&mut tx, now).await?;
     let measured = now.saturating_add(SignedDuration::from_hours(-24 * limits::BANK_HEALTH_DAYS)).unwrap_or(now);
     bank_health::expire(&mut tx, measured).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes what the evidence of a consent says once its record has had the years that the law wants; that something was said,
+/// and its place in the log, stay.
+async fn records(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let years = tenants::get(&mut tx).await?.regime.policy().evidence_years;
+    let before = app.clock.now().to_zoned(TimeZone::UTC).saturating_sub(years.years()).timestamp();
+    for consent in store::evidence_log::outlived(&mut tx, before, BATCH).await? {
+        match store::evidence_log::expire(&mut tx, consent.uuid()).await {
+            // The sequencer comes first.
+            Ok(_) | Err(StoreError::NotAllowed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -26,6 +26,7 @@ mod refresh;
 mod renewal;
 mod replay;
 mod restore;
+mod restriction;
 mod rights;
 mod rotation;
 mod signers;

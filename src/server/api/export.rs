@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
+use domain::consent::DataState;
 use domain::ids::{LineId, PsuId};
 use domain::limits;
 use serde::Serialize;
@@ -52,7 +53,11 @@ pub async fn person(
     let psu = psus::find(&mut tx, caller.product, &tag).await?.ok_or(ApiError::NotFound("person"))?;
     let mut first = Lines::default();
     first.add("person", &json!({ "psu_ref": reference, "generated_at": world.now }))?;
+    let mut missing = None;
     for consent in consents::of_product(&mut tx, caller.product, Some(psu), None, CONSENTS_MAX).await? {
+        if consent.machine.data == DataState::Restricted {
+            missing = Some("restricted");
+        }
         first.add("consent", &show(&consent, Vec::new()))?;
     }
     let filter = Filter { psu: Some(psu), ..Filter::default() };
@@ -64,7 +69,7 @@ pub async fn person(
         psu,
         first: Some(first),
         waiting: held.into_iter().map(|held| (held.line.id, None)).collect(),
-        complete: true,
+        missing,
         rows: 0,
         ended: false,
     };
@@ -102,7 +107,8 @@ struct Export {
     first: Option<Lines>,
     /// Accounts to come, each with the place in its transactions where the next part begins.
     waiting: VecDeque<(LineId, Option<Cursor>)>,
-    complete: bool,
+    /// Why something is not in it.
+    missing: Option<&'static str>,
     rows: usize,
     ended: bool,
 }
@@ -117,7 +123,7 @@ impl Export {
             match self.part(line, from).await {
                 Ok(part) => return Ok(Some(part)),
                 // Withdrawn, or taken out of the consent, since the export began.
-                Err(ApiError::NotFound(_) | ApiError::ConsentState) => self.complete = false,
+                Err(ApiError::NotFound(_) | ApiError::ConsentState) => self.missing = Some("consent_state"),
                 // The key is not for it, as the log says.
                 Err(ApiError::Purpose) => {}
                 Err(error) => return Err(error),
@@ -127,8 +133,8 @@ impl Export {
             return Ok(None);
         }
         let mut last = Lines::default();
-        let because = (!self.complete).then_some("consent_state");
-        last.add("end", &json!({ "complete": self.complete, "because": because, "transactions": self.rows }))?;
+        let complete = self.missing.is_none();
+        last.add("end", &json!({ "complete": complete, "because": self.missing, "transactions": self.rows }))?;
         Ok(Some(last.0.into()))
     }
 

@@ -81,6 +81,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notices::settle))
         .routes(routes!(deletions::acknowledge))
         .routes(routes!(psus::erase))
+        .routes(routes!(psus::restrict, psus::release))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
         .routes(routes!(webhooks::create, webhooks::list))

@@ -185,6 +185,7 @@ async fn tell(
         "consent_id": consent.id.to_string(),
         "state": consent.machine.state.word(),
         "reason": consent.machine.state.reason(),
+        "data_state": consent.machine.data.word(),
     });
     match consent.machine.state {
         State::ReauthPending(reason) => {

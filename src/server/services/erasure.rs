@@ -48,7 +48,8 @@ pub async fn of_person(
     Ok(all)
 }
 
-async fn all(tx: &mut TenantTx, product: ProductId, psu: PsuId) -> Result<Vec<ConsentId>, ServiceError> {
+/// Every consent of a person for a product, the newest first.
+pub(crate) async fn all(tx: &mut TenantTx, product: ProductId, psu: PsuId) -> Result<Vec<ConsentId>, ServiceError> {
     let mut found: Vec<Consent> = Vec::new();
     loop {
         let before = found.last().map(|last| last.id);

@@ -20,6 +20,7 @@ pub mod renewals;
 pub mod replay;
 pub mod restart;
 pub mod restore;
+pub mod restriction;
 pub mod revocation;
 pub mod rotation;
 pub mod signatures;

@@ -197,11 +197,17 @@ async fn end_again(
         | State::Failed(_) => None,
     };
     let mut after = before.clone();
-    for event in ended.into_iter().chain((data != DataState::Present).then_some(Event::EraseRequested)) {
+    let fate = match data {
+        DataState::Present => None,
+        DataState::Restricted => Some(Event::Restricted),
+        DataState::Erasing | DataState::Erased => Some(Event::EraseRequested),
+    };
+    for event in ended.into_iter().chain(fate) {
         after = allowed(app, tx, world, after, event).await?;
     }
     // Whatever led there: what was erased is not served again.
-    if data != DataState::Present && after.machine.data == DataState::Present {
+    let gone = matches!(data, DataState::Erasing | DataState::Erased);
+    if gone && matches!(after.machine.data, DataState::Present | DataState::Restricted) {
         after = allowed(app, tx, world, after, Event::Revoke(RevokedBy::Operator)).await?;
     }
     Ok(after.machine != before.machine)
