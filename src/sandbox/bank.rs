@@ -418,8 +418,19 @@ impl Running {
     pub fn sign_the_rest(&self) -> usize {
         let today = self.inner.today();
         let mut books = self.inner.books();
-        let waiting = books.consents.values_mut().filter(|one| one.status == ConsentStatus::PartiallyAuthorised);
-        let signed = waiting.map(|consent| consent.end(ConsentStatus::Valid, today)).count();
+        let waiting = books.consents.iter_mut().filter(|(_, one)| one.status == ConsentStatus::PartiallyAuthorised);
+        let signed: Vec<_> = waiting
+            .map(|(id, consent)| {
+                consent.end(ConsentStatus::Valid, today);
+                (id.clone(), consent.psu, consent.client_id.clone())
+            })
+            .collect();
+        for (id, psu, client) in signed.iter().filter(|_| self.inner.policy.one_recurring_consent) {
+            if let Some(psu) = psu {
+                books.replace_recurring(id, *psu, client, today);
+            }
+        }
+        let signed = signed.len();
         drop(books);
         self.inner.note("bank", "consent.signed", "the other signers authorised at the bank");
         signed

@@ -244,7 +244,7 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
     if again {
         books.revoke_tokens_of(&request.consent_id);
     }
-    if recurring && bank.policy.one_recurring_consent {
+    if recurring && bank.policy.one_recurring_consent && !others {
         books.replace_recurring(&request.consent_id, psu, &client_id, today);
     }
     let mut request = request;

@@ -3,7 +3,7 @@
 
 use domain::consent::{DataState, FailureReason, RevokedBy, State};
 use domain::grant;
-use domain::ids::ConsentId;
+use domain::ids::{ConsentId, GrantId};
 use jiff::SignedDuration;
 use sandbox::{Decision, Policy};
 use server::reconcile;
@@ -104,6 +104,68 @@ async fn a_withdrawal_while_the_others_are_waited_for_ends_it_at_the_bank_too() 
     assert_eq!(look(&world, id).await, fetch::Verdict::Done);
     assert_eq!((states(&world, id).await.0, reads(&world)), (State::Revoked(RevokedBy::Product), 0));
     swept(&world, id).await;
+    world.end().await;
+}
+
+/// A consent that everybody has signed, with its data, whose person is about to renew it and has signed the renewal.
+async fn renewal_signed_once() -> (World, ConsentId, GrantId) {
+    let (world, id) = signed_once().await;
+    assert_eq!(world.bank.sign_the_rest(), 1);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let old = consents::get(&mut tx, id).await.unwrap().grant.unwrap();
+    tx.commit().await.unwrap();
+    world.clock.advance(SignedDuration::from_hours(24 * 80));
+    let departure = world.depart(id).await;
+    let visit = world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &Decision::ApproveAll);
+    let arrival = world.arrive(&visit.await.unwrap(), &departure.browser).await;
+    assert!(matches!(arrival, Arrival::AwaitsSigners(_)), "{arrival:?}");
+    // A day or two later: the old authorisation carries it, and nobody is asked to hurry.
+    world.clock.advance(SignedDuration::from_hours(30));
+    reconcile::look(&world.app).await.unwrap();
+    assert_eq!(states(&world, id).await, (State::Active, grant::State::Granted));
+    assert!(matches!(look(&world, id).await, fetch::Verdict::Again(_)));
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)), "no gap");
+    (world, id, old)
+}
+
+async fn stands_on(world: &World, id: ConsentId) -> GrantId {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    consents::get(&mut tx, id).await.unwrap().grant.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_waits_for_the_others_without_a_gap() {
+    let (world, id, old) = renewal_signed_once().await;
+    assert_eq!(stands_on(&world, id).await, old);
+    // The last one signs, and the bank ends the old authorisation: that is no end of the consent.
+    assert_eq!(world.bank.sign_the_rest(), 1);
+    world.clock.advance(SignedDuration::from_hours(24));
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Again(_)));
+    assert_eq!(states(&world, id).await.0, State::Active);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert_eq!(states(&world, id).await, (State::Active, grant::State::Granted));
+    assert_ne!(stands_on(&world, id).await, old);
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    assert_eq!(grants::get(&mut tx, old).await.unwrap().state, grant::State::Ended(grant::Ended::Superseded));
+    drop(tx);
+    let told = told(&world).await;
+    assert_eq!(told.iter().filter(|kind| *kind == "consent.partially_authorised").count(), 2);
+    assert!(told.contains(&"consent.renewed".to_owned()));
+    assert!(!told.iter().any(|kind| kind == "consent.expired" || kind == "connection.action_required"), "{told:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_another_signer_refuses_leaves_everything_as_it_was() {
+    let (world, id, old) = renewal_signed_once().await;
+    assert_eq!(world.bank.refuse_the_rest(), 1);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert_eq!((stands_on(&world, id).await, states(&world, id).await), (old, (State::Active, grant::State::Granted)));
+    world.clock.advance(SignedDuration::from_hours(24));
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
     world.end().await;
 }
 

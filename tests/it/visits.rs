@@ -205,6 +205,32 @@ async fn a_person_renews_confirms_and_changes_the_language() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_takes_one_account_out_and_keeps_the_others() {
+    let town = Town::with(Options::default()).await;
+    let browser = Browser::start().await;
+    let (consent, link) = town.ask_for("picky", Some(BANK), BACK).await;
+    connects(&browser, &link).await;
+    browser.see_heading("Musterbank is connected").await;
+    browser.see(".lead:not([role=status])").await;
+    browser.press("a[href='/my']").await;
+    browser.see_heading("What you share").await;
+    assert_eq!(count(&browser, ".accounts li").await, 3);
+    for left in [2, 1] {
+        browser.press(".remove summary").await;
+        look(&browser, "64-remove").await;
+        browser.press(".choice input").await;
+        browser.press(".remove button.danger").await;
+        browser.see(&format!(".accounts li:nth-child({left}):last-child")).await;
+    }
+    assert_eq!(count(&browser, ".remove").await, 0, "the last one goes with the whole");
+    assert_eq!(state(&town, &consent).await, "active");
+    let listed = town.product.get("/v1/accounts").await.json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_of_several_signers_is_told_and_finds_it_done_later() {
     let habits: fn(&mut Policy) = |policy| policy.several_signers = true;
     let town = Town::with(Options { habits: Some(habits), ..Options::default() }).await;

@@ -115,6 +115,10 @@ table! { De {
     overview_stop(bank) "Nichts mehr von {bank} teilen";
     overview_stop_ask(bank, product) "{product} verliert den Zugriff sofort, und alles, was bei {bank} dafür gelesen wurde, wird gelöscht. Das lässt sich nicht rückgängig machen; Sie können später neu verbinden.";
     overview_stop_confirm() "Beenden und löschen";
+    overview_remove() "Ein Konto nicht mehr teilen";
+    overview_remove_ask(product) "{product} verliert es sofort, und was daraus gelesen wurde, wird gelöscht. Ihre anderen Konten bleiben, wie sie sind.";
+    overview_remove_which() "Welches Konto?";
+    overview_remove_confirm() "Herausnehmen und löschen";
 
     stopped_title(bank) "Sie teilen keine Daten von {bank} mehr";
     stopped_intro(product) "{product} hat keinen Zugriff mehr.";
@@ -177,7 +181,7 @@ Bitte versuchen Sie es noch einmal. Wenn Sie diese Seite zweimal sehen, sagen Si
 Auf diese Seite wartet keine Anmeldung bei einer Bank. Sie kann längst vorbei sein, oder die Adresse wurde abgeschnitten. Durch das Öffnen wurde nichts geteilt.
 Wenn Sie auf dem Weg zu Ihrer Bank waren, beginnen Sie von vorn.";
     outcome_awaits_signers(bank, product) "Andere müssen auch unterschreiben
-{bank} hat Ihre Unterschrift. Ihre Konten dort verlangen mehr als eine, deshalb wird noch nichts gelesen.
+{bank} hat Ihre Unterschrift. Ihre Konten dort verlangen mehr als eine, deshalb gilt sie noch nicht.
 Bitten Sie die anderen, im eigenen Onlinebanking bei {bank} zu unterschreiben. Wir sehen von Zeit zu Zeit nach, und {product} erfährt, wenn es so weit ist; Sie müssen hier nicht warten.";
     outcome_withdrawn(bank, product) "Diese Anfrage wurde zurückgezogen
 Sie endete, bevor {bank} sie bestätigt hatte; nichts wurde geteilt. Was bei {bank} begonnen war, wird auch dort beendet.

@@ -120,6 +120,10 @@ entries! {
     overview_stop(bank) "Stop sharing from {bank}";
     overview_stop_ask(bank, product) "{product} will lose access at once, and everything that was read from {bank} for it will be erased. This cannot be undone; you can connect again later.";
     overview_stop_confirm() "Stop and erase";
+    overview_remove() "Stop sharing one account";
+    overview_remove_ask(product) "{product} will lose it at once, and what was read from it will be erased. Your other accounts stay as they are.";
+    overview_remove_which() "Which account?";
+    overview_remove_confirm() "Remove and erase";
 
     stopped_title(bank) "You no longer share data from {bank}";
     stopped_intro(product) "{product} has lost access.";
@@ -183,7 +187,7 @@ Please try again. If you see this page twice, tell us.";
 No sign-in at a bank is waiting for this page. It may be long over, or the address was cut short. Nothing was shared by opening it.
 If you were on the way to your bank, begin again.";
     outcome_awaits_signers(bank, product) "Others have to sign as well
-{bank} has your signature. Your accounts there need more than one, so nothing is read yet.
+{bank} has your signature. Your accounts there need more than one, so it does not count yet.
 Ask the others to sign in their own online banking at {bank}. We look from time to time, and {product} is told when it is done; you need not wait here.";
     outcome_withdrawn(bank, product) "This request was withdrawn
 It ended before {bank} had confirmed it, so nothing was shared. What was begun at {bank} is ended there as well.

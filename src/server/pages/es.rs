@@ -115,6 +115,10 @@ table! { Es {
     overview_stop(bank) "Dejar de compartir de {bank}";
     overview_stop_ask(bank, product) "{product} pierde el acceso enseguida, y todo lo leído de {bank} para él se borra. No se puede deshacer; puede volver a conectar más tarde.";
     overview_stop_confirm() "Parar y borrar";
+    overview_remove() "Dejar de compartir una cuenta";
+    overview_remove_ask(product) "{product} la pierde enseguida, y lo leído de ella se borra. Sus otras cuentas siguen como están.";
+    overview_remove_which() "¿Qué cuenta?";
+    overview_remove_confirm() "Quitar y borrar";
 
     stopped_title(bank) "Ya no comparte datos de {bank}";
     stopped_intro(product) "{product} ha perdido el acceso.";
@@ -177,7 +181,7 @@ Inténtelo de nuevo. Si ve esta página dos veces, díganoslo.";
 Ningún inicio de sesión en un banco espera esta página. Puede haber terminado hace tiempo, o la dirección quedó cortada. Al abrirla no se compartió nada.
 Si iba camino de su banco, empiece de nuevo.";
     outcome_awaits_signers(bank, product) "Otros también tienen que firmar
-{bank} tiene su firma. Sus cuentas allí exigen más de una, así que todavía no se lee nada.
+{bank} tiene su firma. Sus cuentas allí exigen más de una, así que todavía no cuenta.
 Pida a los demás que firmen en su propia banca en línea de {bank}. Miramos de vez en cuando y {product} lo sabrá cuando esté hecho; no hace falta esperar aquí.";
     outcome_withdrawn(bank, product) "Esta petición se retiró
 Terminó antes de que {bank} la confirmara; no se compartió nada. Lo que se había empezado en {bank} también termina allí.

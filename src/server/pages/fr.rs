@@ -115,6 +115,10 @@ table! { Fr {
     overview_stop(bank) "Ne plus rien partager de {bank}";
     overview_stop_ask(bank, product) "{product} perd l’accès aussitôt, et tout ce qui a été lu chez {bank} pour lui est effacé. On ne peut pas revenir en arrière ; vous pourrez vous connecter à nouveau plus tard.";
     overview_stop_confirm() "Arrêter et effacer";
+    overview_remove() "Ne plus partager un compte";
+    overview_remove_ask(product) "{product} le perd aussitôt, et ce qui y a été lu est effacé. Vos autres comptes restent comme ils sont.";
+    overview_remove_which() "Quel compte ?";
+    overview_remove_confirm() "Retirer et effacer";
 
     stopped_title(bank) "Vous ne partagez plus de données de {bank}";
     stopped_intro(product) "{product} n’a plus d’accès.";
@@ -177,7 +181,7 @@ Veuillez réessayer. Si vous voyez cette page deux fois, dites-le-nous.";
 Aucune connexion à une banque n’attend cette page. Elle est peut-être finie depuis longtemps, ou l’adresse a été coupée. L’ouvrir n’a rien partagé.
 Si vous étiez en route vers votre banque, recommencez.";
     outcome_awaits_signers(bank, product) "D’autres doivent signer aussi
-{bank} a votre signature. Vos comptes en demandent plus d’une ; rien n’est donc encore lu.
+{bank} a votre signature. Vos comptes en demandent plus d’une ; elle ne compte donc pas encore.
 Demandez aux autres de signer dans leur propre banque en ligne chez {bank}. Nous regardons de temps en temps, et {product} est prévenu quand c’est fait ; inutile d’attendre ici.";
     outcome_withdrawn(bank, product) "Cette demande a été retirée
 Elle a pris fin avant que {bank} ne l’ait confirmée ; rien n’a été partagé. Ce qui était commencé chez {bank} y est terminé aussi.

@@ -32,11 +32,12 @@ fn moment() -> jiff::Zoned {
 
 fn accounts(name: &str) -> Vec<AccountLine> {
     let of = |kind: &str, ending: Option<&str>| AccountLine {
+        id: format!("acc_{kind}"),
         name: Some(format!("{kind}{name}")),
         ending: ending.map(str::to_owned),
         currency: Some("EUR".into()),
     };
-    let unnamed = AccountLine { name: None, ending: Some("1188".into()), currency: None };
+    let unnamed = AccountLine { id: "acc_1188".into(), name: None, ending: Some("1188".into()), currency: None };
     vec![of("Girokonto", Some("3000")), of("Tagesgeld", Some("7421")), of("Kreditkarte", None), unnamed]
 }
 
@@ -94,6 +95,7 @@ fn connection(name: &str, id: &str, standing: Standing) -> Connection {
         accounts: accounts(name),
         since: date(2026, 8, 23),
         last_read: (id != "c2").then(moment),
+        remove: (!matches!(standing, Standing::Ended { .. })).then(|| form("/my/c1/remove")),
         standing,
     }
 }

@@ -223,6 +223,8 @@ pub enum Next {
 
 /// One account, as little of it as tells it from another.
 pub struct AccountLine {
+    /// Our id of it.
+    pub id: String,
     /// The name the bank or the person gave it.
     pub name: Option<String>,
     /// The last characters of its number, four at most.
@@ -277,6 +279,8 @@ pub struct Connection {
     pub last_read: Option<Zoned>,
     /// How it stands.
     pub standing: Standing,
+    /// Takes out one of several accounts, named by the field `account`.
+    pub remove: Option<Form>,
 }
 
 /// How a connection stands, with what can be done about it.

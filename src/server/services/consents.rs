@@ -249,6 +249,20 @@ pub(crate) async fn tell_renewed(
     emit(tx, world, consent.product, EventType::ConsentRenewed, Some(consent.id), payload).await
 }
 
+/// Tells the product that others have to sign a renewal, too.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn tell_partly_renewed(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+) -> Result<(), ServiceError> {
+    let (state, reason) = (consent.machine.state.word(), consent.machine.state.reason());
+    let payload = json!({ "consent_id": consent.id.to_string(), "state": state, "reason": reason, "renewal": true });
+    emit(tx, world, consent.product, EventType::ConsentPartiallyAuthorised, Some(consent.id), payload).await
+}
+
 /// Tells the product which accounts came and went with a renewal.
 ///
 /// # Errors

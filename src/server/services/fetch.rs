@@ -433,6 +433,15 @@ pub(crate) async fn settle(
     if let Some(at) = meanwhile.again(now) {
         return Ok(Verdict::Again(at));
     }
+    if meanwhile == Meanwhile::Signing && matches!(error, CallError::Refused(_) | CallError::Bank(_)) {
+        // The last of the signers may have authorised the renewal, and the bank ended this authorisation for it.
+        let (about, lane) = (occasion.about, occasion.connection.id.as_str());
+        let mut tx = app.store.tenant_tx(about.tenant).await?;
+        status::ask_at(&mut tx, &app.world(), about.consent, lane, now).await?;
+        tx.commit().await?;
+        app.work.notify_waiters();
+        return Ok(Verdict::Again(pause));
+    }
     tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a fetch stopped");
     match &error {
         CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),

@@ -560,8 +560,10 @@ async fn store_tokens(
     let before = grants::lock(&mut tx, login.grant).await?;
     let renewal = renewals::of_login(&mut tx, &consent, login.grant).await?;
     let tokens = occasion.connection.bind(tokens.clone());
-    if granted.state == ConsentState::PartiallyAuthorised && renewal.is_none() {
-        status::await_signers(app, &mut tx, &world, &consent, &before, key, &tokens).await?;
+    // Under its own id a consent has only the tokens that it had.
+    let anew = renewal.is_none() || consent.grant != Some(login.grant);
+    if granted.state == ConsentState::PartiallyAuthorised && anew {
+        status::await_signers(app, &mut tx, &world, (&consent, renewal.as_ref()), &before, key, &tokens).await?;
         tx.commit().await?;
         fault::point("login.tokens_stored");
         return Ok(Arrival::AwaitsSigners(login.consent));
@@ -588,7 +590,7 @@ async fn store_tokens(
     };
     grants::save(&mut tx, &before, &after).await?;
     if let Some(renewal) = renewal {
-        renewals::complete(app, &mut tx, &world, &consent, &renewal, granted).await?;
+        renewals::complete(app, &mut tx, &world, &consent, (&renewal, world.now), granted).await?;
     } else {
         begin_life(app, &mut tx, &world, &consent, (login.grant, world.now), clocks, granted).await?;
     }

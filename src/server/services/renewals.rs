@@ -140,13 +140,37 @@ pub(crate) async fn of_login(
     Ok(renewal.filter(|renewal| renewal.state == State::Begun && renewal.grant == grant))
 }
 
+/// The grant of a renewal that its person has signed, and that waits for the others.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn signing(tx: &mut TenantTx, consent: &Consent) -> Result<Option<Grant>, ServiceError> {
+    let open = renewals::of_consent(tx, consent.id).await?.filter(|renewal| renewal.state == State::Begun);
+    let Some(renewal) = open.filter(|renewal| consent.grant != Some(renewal.grant)) else { return Ok(None) };
+    let grant = grants::get(tx, renewal.grant).await?;
+    Ok(Some(grant).filter(|grant| grant.state == grant::State::Partial))
+}
+
+/// The first signer has authorised a renewal: the consent stands on its old grant until the others have.
+pub(crate) async fn await_signers(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    renewal: &Renewal,
+    until: Timestamp,
+) -> Result<(), ServiceError> {
+    renewals::put(tx, &Renewal { authorise_by: until, ..renewal.clone() }).await?;
+    moves::tell_partly_renewed(tx, world, consent).await
+}
+
 /// Puts a consent on its new grant, whose tokens are stored in this transaction, with everybody who shared the old one.
+/// `sca_at`: when its person authenticated for it.
 pub(crate) async fn complete(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
     consent: &Consent,
-    renewal: &Renewal,
+    (renewal, sca_at): (&Renewal, Timestamp),
     granted: &Granted,
 ) -> Result<(), ServiceError> {
     let (_, registration) = consent.bank.as_ref().ok_or(StoreError::NotAllowed)?;
@@ -154,14 +178,14 @@ pub(crate) async fn complete(
     let old = consent.grant.ok_or(StoreError::NotAllowed)?;
     let agreed =
         Consent { asked_until: renewal.asked_until, accepted_at: Some(renewal.accepted_at), ..consent.clone() };
-    let clocks = logins::clocks(app, &connection, &agreed, granted, world.now);
+    let clocks = logins::clocks(app, &connection, &agreed, granted, sca_at);
     advance(app, tx, world, consent, Event::Reauthenticated(clocks), "psu", |consent| {
         consent.grant = Some(renewal.grant);
         consent.asked_until = renewal.asked_until;
         consent.text_hash = Some(renewal.text_hash);
         consent.accepted_at = Some(renewal.accepted_at);
         consent.confirmed_at = Some(renewal.accepted_at);
-        consent.sca_at = Some(world.now);
+        consent.sca_at = Some(sca_at);
     })
     .await?;
     renewals::set_state(tx, consent.id, State::Done).await?;
@@ -319,6 +343,8 @@ pub(crate) enum Meanwhile {
     Nothing,
     /// A login is under way until that moment: the bank may end the old authorisation at any time.
     UnderWay(Timestamp),
+    /// Its person has signed, and others have to: the old authorisation lives until the last of them has.
+    Signing,
     /// The consent stands on another grant by now.
     Renewed,
     /// A login broke: the end of the old authorisation is that login's doing.
@@ -331,7 +357,7 @@ impl Meanwhile {
         match self {
             Self::Renewed => Some(now),
             Self::UnderWay(until) => Some(until),
-            Self::Broken | Self::Nothing => None,
+            Self::Broken | Self::Signing | Self::Nothing => None,
         }
     }
 }
@@ -346,9 +372,13 @@ pub(crate) async fn meanwhile(
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::get(&mut tx, id).await?;
     let renewal = renewals::of_consent(&mut tx, id).await?;
+    let signing = signing(&mut tx, &consent).await?.is_some();
     tx.commit().await?;
     if consent.grant != grant {
         return Ok(Meanwhile::Renewed);
+    }
+    if signing {
+        return Ok(Meanwhile::Signing);
     }
     Ok(match renewal {
         Some(Renewal { state: State::Begun, authorise_by, .. }) => Meanwhile::UnderWay(authorise_by),

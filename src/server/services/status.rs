@@ -7,7 +7,7 @@ use bank_adapters::ask::BankConsentId;
 use bank_adapters::error::BankCode;
 use domain::consent::{Event, ReauthReason, RevokedBy, State, step};
 use domain::grant::{self, Event as GrantEvent, Observed, State as GrantState};
-use domain::ids::{ConsentId, JobId, TenantId};
+use domain::ids::{ConsentId, GrantId, JobId, TenantId};
 use domain::limits;
 use domain::world::World;
 use fapi::token::Tokens;
@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::consents::Consent;
 use store::grants::{self, Grant};
+use store::renewals::Renewal;
 use store::sealed::Place;
 use store::{StoreError, TenantTx, consents, jobs};
 use vault::DataKey;
@@ -45,7 +46,7 @@ pub(crate) async fn await_signers(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
-    consent: &Consent,
+    (consent, renewal): (&Consent, Option<&Renewal>),
     before: &Grant,
     key: &DataKey,
     tokens: &Tokens,
@@ -61,7 +62,12 @@ pub(crate) async fn await_signers(
     };
     grants::save(tx, before, &after).await?;
     let until = world.now.saturating_add(SignedDuration::from_secs(limits::SIGNERS_SECONDS)).unwrap_or(world.now);
-    moves::advance(app, tx, world, consent, Event::PartlyAuthorised(until), "bank", |_| {}).await?;
+    match renewal {
+        Some(renewal) => renewals::await_signers(tx, world, consent, renewal, until).await?,
+        None => {
+            moves::advance(app, tx, world, consent, Event::PartlyAuthorised(until), "bank", |_| {}).await?;
+        }
+    }
     ask_at(tx, world, consent.id, before.registration.as_str(), next_look(Some(world.now), world.now)).await
 }
 
@@ -93,12 +99,14 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::get(&mut tx, id).await?;
     let Some(grant) = consent.grant else { return Ok(Verdict::Done) };
-    let grant = grants::get(&mut tx, grant).await?;
+    let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::signing(&mut tx, &consent).await?);
     tx.commit().await?;
-    let waits = consent.machine.state == State::Initiated && grant.state == GrantState::Partial;
-    if !waits && !consent.machine.may_read() {
+    let first = consent.machine.state == State::Initiated && own.state == GrantState::Partial;
+    if !first && !consent.machine.may_read() {
         return Ok(Verdict::Done);
     }
+    let waits = first || renewed.is_some();
+    let grant = renewed.unwrap_or(own);
     let Some(wrapped) = &grant.key else { return Ok(Verdict::Done) };
     let key = app.vault.open_key(tenant, wrapped)?;
     let connection = logins::connection(app, &grant.registration)?;
@@ -297,7 +305,7 @@ async fn signers(
         return Ok(false);
     }
     if state.is_terminal() {
-        refused(app, occasion.about, consent, &state).await?;
+        refused(app, occasion.about, (consent.id, grant.id), &state).await?;
     }
     Ok(state.is_terminal())
 }
@@ -332,25 +340,39 @@ async fn authorised(
     let consent = consents::lock(&mut tx, about.consent).await?;
     let before = grants::lock(&mut tx, grant.id).await?;
     let sca_at = before.sca_at.unwrap_or(world.now);
+    let renewal = renewals::of_login(&mut tx, &consent, grant.id).await?;
     let clocks = logins::clocks(app, connection, &consent, granted, sca_at);
     let state = grant::step(before.state, GrantEvent::TokensStored)?;
     let after = Grant { state, valid_until: Some(clocks.term_ends), ..before.clone() };
     grants::save(&mut tx, &before, &after).await?;
-    logins::begin_life(app, &mut tx, &world, &consent, (before.id, sca_at), clocks, granted).await?;
+    match renewal {
+        Some(renewal) => renewals::complete(app, &mut tx, &world, &consent, (&renewal, sca_at), granted).await?,
+        None => logins::begin_life(app, &mut tx, &world, &consent, (before.id, sca_at), clocks, granted).await?,
+    }
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(())
 }
 
 /// Another signer said no, or nobody signed in the bank's time.
-async fn refused(app: &App, about: About, consent: &Consent, state: &ConsentState) -> Result<(), ServiceError> {
+async fn refused(
+    app: &App,
+    about: About,
+    (consent, grant): (ConsentId, GrantId),
+    state: &ConsentState,
+) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let before = consents::lock(&mut tx, consent.id).await?;
-    let grant = grants::lock(&mut tx, before.grant.ok_or(StoreError::NotAllowed)?).await?;
+    let before = consents::lock(&mut tx, consent).await?;
+    let grant = grants::lock(&mut tx, grant).await?;
     let next = grant::step(grant.state, GrantEvent::Observed(observed(state)))?;
     grants::save(&mut tx, &grant, &Grant { state: next, ended_at: Some(world.now), ..grant.clone() }).await?;
-    moves::advance(app, &mut tx, &world, &before, Event::Rejected, "bank", |_| {}).await?;
+    if before.grant == Some(grant.id) {
+        moves::advance(app, &mut tx, &world, &before, Event::Rejected, "bank", |_| {}).await?;
+    } else {
+        // The old authorisation is as it was: the bank ends it for one that all have signed.
+        renewals::fail(app, &mut tx, &world, &before, grant.id, true).await?;
+    }
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(())

@@ -34,17 +34,18 @@ pub(super) async fn held(
     let mut holdings = Holdings { accounts: Vec::new(), last_read: None };
     for held in lines::held(tx, product, filter).await? {
         let key = app.vault.open_key(tx.tenant(), &held.line.key)?;
-        holdings.accounts.push(line(&held.line.details(tx.tenant(), &key)?));
+        holdings.accounts.push(line(held.line.id.to_string(), &held.line.details(tx.tenant(), &key)?));
         let fresh = held.line.freshness;
         holdings.last_read = holdings.last_read.max(fresh.transactions_as_of).max(fresh.balances_as_of);
     }
     Ok(holdings)
 }
 
-fn line(details: &Details) -> AccountLine {
+fn line(id: String, details: &Details) -> AccountLine {
     let number =
         [&details.iban, &details.bban, &details.masked_pan, &details.other].into_iter().find_map(Option::as_ref);
     AccountLine {
+        id,
         name: details.name.clone().or_else(|| details.product.clone()),
         ending: number.and_then(|number| ending(number)),
         // XXX stands for several currencies (ISO 4217): nothing that tells one account from another.
@@ -78,10 +79,10 @@ mod tests {
     fn the_name_a_person_gave_counts_before_the_banks_own() {
         let text = |text: &str| Some(text.to_owned());
         let named = Details { name: text("Holiday"), product: text("Giro Plus"), ..Details::default() };
-        assert_eq!(line(&named).name.as_deref(), Some("Holiday"));
+        assert_eq!(line(String::new(), &named).name.as_deref(), Some("Holiday"));
         let unnamed = Details { product: text("Giro Plus"), currency: text("XXX"), ..Details::default() };
-        assert_eq!(line(&unnamed).name.as_deref(), Some("Giro Plus"));
-        assert_eq!(line(&unnamed).currency, None);
-        assert_eq!(line(&Details::default()).name, None);
+        assert_eq!(line(String::new(), &unnamed).name.as_deref(), Some("Giro Plus"));
+        assert_eq!(line(String::new(), &unnamed).currency, None);
+        assert_eq!(line(String::new(), &Details::default()).name, None);
     }
 }

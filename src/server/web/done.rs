@@ -26,7 +26,7 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
     let consent = &scene.consent;
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let response = match consent.machine.state {
-        ConsentState::Initiated if scene.awaits_signers => reply::ending(app, Some(scene), Outcome::AwaitsSigners),
+        _ if scene.awaits_signers => reply::ending(app, Some(scene), Outcome::AwaitsSigners),
         ConsentState::Initiated => reply::see_other(scene.place()),
         ConsentState::Authorized => {
             let mut page = connected(app, &mut tx, scene, true).await?;

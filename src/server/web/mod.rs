@@ -61,6 +61,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/my/reconfirm/{consent}", post(renew::reconfirm).get(overview))
         .route("/my/back", post(overview).get(overview))
         .route("/my/stop/{consent}", post(my::stop).get(overview))
+        .route("/my/remove/{consent}", post(my::remove).get(overview))
         .route("/my/stopped/{consent}", get(my::stopped))
         .route("/my/receipt/{consent}", get(my::receipt))
         .route("/assets/{file}", get(headers::asset))

@@ -26,7 +26,7 @@ use crate::pages;
 use crate::pages::view::{
     BankAnswer, Cluster, Connection, Erasure, Keep, Outcome, OverviewView, Standing, StoppedView,
 };
-use crate::services::{ServiceError, consents as moves};
+use crate::services::{ServiceError, consents as moves, deletion};
 
 /// The overview.
 pub(super) async fn overview(State(app): State<Arc<App>>, scene: Scene) -> Response {
@@ -72,6 +72,8 @@ async fn connection(
             Standing::Ended { at, erasure: erasure(consent, deletion.as_ref(), &zone) }
         }
     };
+    // The last one goes with the whole.
+    let several = held.accounts.len() > 1 && !matches!(standing, Standing::Ended { .. });
     let since = consent.authorized_at.unwrap_or(consent.created_at).to_zoned(zone.clone()).date();
     Ok(Connection {
         id: consent.id.to_string(),
@@ -83,6 +85,7 @@ async fn connection(
         since,
         last_read: held.last_read.map(|at| at.to_zoned(zone)),
         standing,
+        remove: several.then(|| scene.form(&format!("/my/remove/{}", consent.id))),
     })
 }
 
@@ -173,6 +176,28 @@ async fn end(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceErro
         Err(ServiceError::Refused(_)) => Ok(reply::see_other(OVERVIEW)),
         Err(error) => Err(error),
         Ok(_) => Ok(reply::see_other(&format!("/my/stopped/{}", consent.id))),
+    }
+}
+
+/// Takes one account out: nothing of it is read or served from this commit on, and its data are erased.
+pub(super) async fn remove(State(app): State<Arc<App>>, Segment(id): Segment, signed: Signed) -> Response {
+    let Signed { scene, fields } = signed;
+    reply::changed(&app, &scene, take_out(&app, &scene, &id, fields.get("account")).await)
+}
+
+async fn take_out(app: &App, scene: &Scene, id: &str, account: &str) -> Result<Response, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let Some(consent) = own(&mut tx, scene, id).await? else {
+        return Ok(reply::ending(app, Some(scene), Outcome::Unknown));
+    };
+    tx.commit().await?;
+    let Ok(line) = account.parse() else { return Ok(reply::see_other(OVERVIEW)) };
+    match deletion::remove_account(app, app.tenant.id, consent.id, line, "psu").await {
+        // It is out already, or the whole consent is over: the overview says so.
+        Ok(_) | Err(ServiceError::Store(StoreError::NotFound(_) | StoreError::NotAllowed)) => {
+            Ok(reply::see_other(OVERVIEW))
+        }
+        Err(error) => Err(error),
     }
 }
 

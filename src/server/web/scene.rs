@@ -23,7 +23,7 @@ use super::{HERE, reply};
 use crate::app::App;
 use crate::gocardless::returns::Return;
 use crate::pages::view::{Form, Outcome};
-use crate::services::ServiceError;
+use crate::services::{ServiceError, renewals};
 use crate::tokens::{self, Kind};
 
 /// A browser with a live session. As an extractor it answers for a browser without one.
@@ -59,7 +59,7 @@ impl Scene {
         let product = products::get(&mut tx, consent.product).await?;
         let awaits_signers = match consent.grant.filter(|_| consent.machine.state == State::Initiated) {
             Some(grant) => grants::get(&mut tx, grant).await?.state == grant::State::Partial,
-            None => false,
+            None => consent.machine.may_read() && renewals::signing(&mut tx, &consent).await?.is_some(),
         };
         let back = Return::of(app, &mut tx, consent.id).await?;
         tx.commit().await?;
