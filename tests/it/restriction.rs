@@ -100,7 +100,7 @@ async fn a_record_loses_its_words_after_the_years_of_the_law_and_keeps_its_place
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(&world.app).unwrap()).unwrap();
     let spoken = |text: &str| {
         let report = evidence::verify(text, &keys, None).expect("it verifies");
-        let said = report.lines.iter().filter(|line| line.statement.is_some()).count();
+        let said = report.lines.iter().filter(|line| line.statement().is_some()).count();
         (said, report.lines.len())
     };
     let (said, all) = spoken(&bundle().await);
