@@ -1,11 +1,11 @@
 //! One-time links that are handed to users: only the SHA-256 of their token is stored.
 
-use domain::ids::{ConsentId, LinkId, TenantId};
+use domain::ids::{ConsentId, LinkId};
 use jiff::Timestamp;
 use sqlx::query;
 
 use crate::time::{at, read};
-use crate::{StoreError, SystemTx, TenantTx};
+use crate::{StoreError, TenantTx};
 
 /// A link as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +37,6 @@ pub async fn insert(tx: &mut TenantTx, link: &Link, token_hash: &[u8; 32]) -> Re
     .execute(tx.db())
     .await?;
     Ok(())
-}
-
-/// Whose link a token is.
-pub async fn tenant_of(tx: &mut SystemTx, token_hash: &[u8; 32]) -> Result<Option<TenantId>, StoreError> {
-    let row = query!("select tenant_id from link where token_hash = $1", token_hash.as_slice())
-        .fetch_optional(tx.db())
-        .await?;
-    Ok(row.map(|row| TenantId::from_uuid(row.tenant_id)))
 }
 
 /// The link of a token, used or not.

@@ -1,12 +1,12 @@
 //! Sessions of the pages: what a link was swapped for. Only the SHA-256 of the cookie is stored.
 
-use domain::ids::{ConsentId, LoginId, TenantId};
+use domain::ids::{ConsentId, LoginId};
 use jiff::Timestamp;
 use sqlx::query;
 use uuid::Uuid;
 
 use crate::time::at;
-use crate::{StoreError, SystemTx, TenantTx};
+use crate::{StoreError, TenantTx};
 
 /// A session as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +39,6 @@ pub async fn insert(tx: &mut TenantTx, session: &PageSession, token_hash: &[u8; 
     .execute(tx.db())
     .await?;
     Ok(())
-}
-
-/// Whose session a cookie is.
-pub async fn tenant_of(tx: &mut SystemTx, token_hash: &[u8; 32]) -> Result<Option<TenantId>, StoreError> {
-    let row = query!("select tenant_id from page_session where token_hash = $1", token_hash.as_slice())
-        .fetch_optional(tx.db())
-        .await?;
-    Ok(row.map(|row| TenantId::from_uuid(row.tenant_id)))
 }
 
 /// The session of a cookie, unless its time is over.

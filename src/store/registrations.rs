@@ -82,14 +82,6 @@ pub async fn put(tx: &mut SystemTx, registration: &Registration) -> Result<(), S
     })
 }
 
-/// Whose registration a name is, for callbacks.
-pub async fn tenant_of(tx: &mut SystemTx, id: &RegistrationId) -> Result<Option<TenantId>, StoreError> {
-    let row = query!("select tenant_id from registration where registration_id = $1", id.as_str())
-        .fetch_optional(tx.db())
-        .await?;
-    Ok(row.map(|row| TenantId::from_uuid(row.tenant_id)))
-}
-
 /// The registrations of the tenant, by bank.
 pub async fn all(tx: &mut TenantTx) -> Result<Vec<Registration>, StoreError> {
     let rows = query!(

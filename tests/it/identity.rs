@@ -307,3 +307,71 @@ async fn a_row_that_a_bank_lists_twice_under_an_id_that_has_proven_itself_is_fla
     site.end().await;
     world.end().await;
 }
+
+/// Every change behind a cursor: (account, kind, id), with the cursor for the next time.
+async fn all_changes(caller: &Caller, narrowed: &str, cursor: &mut String) -> Vec<[String; 3]> {
+    let mut told = Vec::new();
+    loop {
+        let from = if cursor.is_empty() { String::new() } else { format!("&cursor={cursor}") };
+        let page = caller.get(&format!("/v1/transactions/changes?limit=7{narrowed}{from}")).await.json();
+        let changes = page["data"].as_array().unwrap_or_else(|| panic!("{page}"));
+        assert!(changes.len() <= 7);
+        for change in changes {
+            let account = change["account_id"].as_str().unwrap();
+            assert!(page["accounts"][account]["freshness"]["as_of"].is_string(), "{page}");
+            assert_eq!(change["transaction"].is_object(), change["kind"] != "removed");
+            told.push(["account_id", "kind", "id"].map(|member| change[member].as_str().unwrap().to_owned()));
+        }
+        page["next_cursor"].as_str().unwrap().clone_into(cursor);
+        if page["has_more"] == false {
+            return told;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cursor_tells_what_changed_in_all_accounts() {
+    let mut iban = String::new();
+    let world = World::with(|data| {
+        plant(data);
+        iban.clone_from(&data.psus[0].accounts[STEADY].iban);
+    })
+    .await;
+    let site = Site::start(world.app.clone()).await;
+    let caller = site.caller(&world, Some(&world.api_key));
+    let consent = world.connect(CUSTOMER).await;
+    next_day(&world, consent).await;
+    let reader = Reader::new(&world, &caller, consent, &iban).await;
+
+    let (mut cursor, mut of_consent) = (String::new(), String::new());
+    let all = all_changes(&caller, "", &mut cursor).await;
+    let listed: Vec<&String> =
+        all.iter().filter(|[account, ..]| *account == reader.account).map(|[_, _, id]| id).collect();
+    assert!(all.iter().all(|[_, kind, _]| kind == "added") && all.len() > listed.len(), "several accounts");
+    assert_eq!(listed.iter().copied().collect::<std::collections::BTreeSet<_>>(), reader.rows().await.keys().collect());
+    let narrowed = format!("&consent_id={consent}");
+    assert_eq!(all_changes(&caller, &narrowed, &mut of_consent).await, all);
+    assert_eq!(all_changes(&caller, "", &mut cursor).await, [[""; 3]; 0], "nothing new");
+
+    reader.amend(|rows| {
+        let cinema = rows.iter().find(|row| row.counterparty.as_deref() == Some("Cinema")).unwrap().clone();
+        rows.push(Row { transaction_id: "SECOND".to_owned(), booked: day(0), entered: day(-1), ..cinema });
+    });
+    next_day(&world, consent).await;
+    let told = all_changes(&caller, "", &mut cursor).await;
+    let [[account, kind, id]] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((account, kind.as_str()), (&reader.account, "added"));
+    assert!(reader.of("Cinema").await.contains(id));
+
+    let status = async |query: String| caller.get(&format!("/v1/transactions/changes?{query}")).await.status.as_u16();
+    assert_eq!(status(format!("cursor={of_consent}")).await, 422, "a cursor belongs to its question");
+    assert_eq!(status(format!("cursor={}", reader.cursor)).await, 422);
+    assert_eq!(status("consent_id=mine".to_owned()).await, 422);
+    let nobody = caller.get("/v1/transactions/changes?psu_ref=nobody").await.json();
+    assert_eq!((nobody["data"].as_array().map(Vec::len), &nobody["has_more"]), (Some(0), &false.into()));
+    caller.delete(&format!("/v1/consents/{consent}")).await;
+    assert_eq!(all_changes(&caller, "", &mut cursor).await, [[""; 3]; 0], "after a revocation nothing is told");
+    assert_eq!(all_changes(&caller, "", &mut String::new()).await, [[""; 3]; 0]);
+    site.end().await;
+    world.end().await;
+}

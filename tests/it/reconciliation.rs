@@ -59,6 +59,11 @@ impl<'a> Reader<'a> {
         let next = self.page(&format!("limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await;
         assert_eq!(account["reconciliation"], page["reconciliation"]);
         assert_eq!(account["reconciliation"], next["reconciliation"]);
+        let changes =
+            self.caller.get(&format!("/v1/accounts/{}/transactions/changes?limit=1", self.account)).await.json();
+        assert_eq!(account["reconciliation"], changes["reconciliation"]);
+        let all = self.caller.get("/v1/transactions/changes?limit=500").await.json();
+        assert_eq!(account["reconciliation"], all["accounts"][&self.account]["reconciliation"]);
         account["reconciliation"].clone()
     }
 

@@ -10,16 +10,13 @@ use domain::world::World;
 use serde::Deserialize;
 use serde_json::json;
 use store::lines::{Filter as LineFilter, Held};
-use store::transactions::{Change, Cursor, Query as RowQuery};
-use store::{TenantTx, balances, consents, fetches, lines, transactions};
+use store::transactions::{Cursor, Query as RowQuery};
+use store::{TenantTx, balances, consents, fetches, lines};
 use utoipa::IntoParams;
 use vault::DataKey;
 
 use super::auth::{Caller, Scope};
-use super::body::{
-    AccountBody, BalanceBody, BalanceList, ChangeBody, ChangePage, FreshnessBody, Page, TransactionBody,
-    TransactionPage,
-};
+use super::body::{AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage};
 use super::cursor::{self, Position};
 use super::filters::{self, Filter, TransactionQuery};
 use super::query::Query;
@@ -273,65 +270,7 @@ pub async fn read_transactions(
     Ok(Json(TransactionPage { data, next_cursor, freshness, reconciliation }))
 }
 
-/// Since when, and how many.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeQuery {
-    /// The `next_cursor` of the answer before; left out, everything is told from the beginning.
-    pub cursor: Option<String>,
-    /// At most so many, 1 to 500; 100 by default.
-    pub limit: Option<u32>,
-}
-
-/// Read what was added, modified and removed in an account since the last time, by a cursor that never ends.
-#[utoipa::path(
-    get, path = "/v1/accounts/{id}/transactions/changes", tag = "accounts", params(("id" = String, Path), ChangeQuery),
-    responses(
-        (status = 200, body = ChangePage), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 422, body = Problem)
-    )
-)]
-pub async fn read_changes(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Path(id): Path<String>,
-    Query(query): Query<ChangeQuery>,
-) -> Result<Json<ChangePage>, ApiError> {
-    caller.may(Scope::Data)?;
-    let limit = super::limit(query.limit)?;
-    let world = app.world();
-    let tx = app.store.tenant_tx(caller.tenant).await?;
-    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "transactions").await?;
-    let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
-    let scope = [caller.product.uuid().as_bytes().as_slice(), held.line.id.uuid().as_bytes()].concat();
-    let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
-    let after = match &query.cursor {
-        None => 0,
-        Some(text) => cursor::decode_change(text, &scope, mac).ok_or_else(foreign_cursor)?,
-    };
-    let changes = transactions::changes(&mut tx, (held.consent, held.line.id), after, limit).await?;
-    let key = app.vault.open_key(caller.tenant, &held.line.key)?;
-    let mut data = Vec::with_capacity(changes.changes.len());
-    for change in &changes.changes {
-        let (kind, id, row) = match change {
-            Change::Added(row) => ("added", row.id, Some(row)),
-            Change::Modified(row) => ("modified", row.id, Some(row)),
-            Change::Removed(id) => ("removed", *id, None),
-        };
-        let transaction = match row {
-            Some(row) => Some(TransactionBody::new(row, row.open(caller.tenant, &key)?)),
-            None => None,
-        };
-        data.push(ChangeBody { kind, id: id.to_string(), transaction });
-    }
-    let freshness = freshness(&mut tx, &held).await?;
-    disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
-    tx.commit().await?;
-    let next_cursor = cursor::encode_change(changes.until, &scope, mac);
-    Ok(Json(ChangePage { data, next_cursor, has_more: changes.more, freshness }))
-}
-
-fn foreign_cursor() -> ApiError {
-    ApiError::Invalid { field: "cursor", why: "is not one of ours for this account".to_owned() }
+/// A cursor that continues another question, or none.
+pub(super) fn foreign_cursor() -> ApiError {
+    ApiError::Invalid { field: "cursor", why: "is not one of ours for this question".to_owned() }
 }

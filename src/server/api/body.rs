@@ -1,5 +1,7 @@
 //! Shapes on the wire. Separate from the domain's types, so that a rename inside cannot break a client.
 
+use std::collections::BTreeMap;
+
 use domain::money::Money;
 use domain::records::{Normalized, NormalizedBalance};
 use jiff::Timestamp;
@@ -318,6 +320,8 @@ pub struct ChangeBody {
     pub kind: &'static str,
     /// `txn_…`
     pub id: String,
+    /// `acc_…`
+    pub account_id: String,
     /// As it is now; absent of a removed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction: Option<TransactionBody>,
@@ -334,6 +338,32 @@ pub struct ChangePage {
     pub has_more: bool,
     /// How fresh.
     pub freshness: FreshnessBody,
+    /// Whether the account adds up, as of the last complete fetch; absent before the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<ReconciliationBody>,
+}
+
+/// Changes of several accounts, one account after the other; in each as in a [`ChangePage`].
+#[derive(Clone, Serialize, ToSchema)]
+pub struct AllChangePage {
+    /// The changes.
+    pub data: Vec<ChangeBody>,
+    /// Give it as `cursor` to hear what comes after, now or at any later time.
+    pub next_cursor: String,
+    /// Whether there is more now.
+    pub has_more: bool,
+    /// Of each account that was looked at, by its id: how its data stand.
+    pub accounts: BTreeMap<String, StandingBody>,
+}
+
+/// How the data of an account stand.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct StandingBody {
+    /// How fresh.
+    pub freshness: FreshnessBody,
+    /// Whether the account adds up, as of the last complete fetch; absent before the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<ReconciliationBody>,
 }
 
 /// Origin of one field.

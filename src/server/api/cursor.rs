@@ -5,7 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::ids::LineId;
 use jiff::civil::Date;
+use uuid::Uuid;
 
 /// Position of a row in an account's transactions: the day it is listed under, then `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +19,17 @@ pub struct Position {
 }
 
 const TAG_BYTES: usize = 16;
+/// What a cursor of several accounts begins with.
+const POSITIONS: &[u8] = b"accounts|";
 
 /// Makes a page cursor; `mac` authenticates under the tenant's key.
 pub fn encode(position: &Position, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
-    sign(&format!("1|{}|{}", position.day, position.seq), scope, mac)
+    sign(format!("1|{}|{}", position.day, position.seq).as_bytes(), scope, mac)
 }
 
 /// Reads a page cursor; `None` when it is not one of ours for this question.
 pub fn decode(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Position> {
-    let body = check(text, scope, mac)?;
+    let body = String::from_utf8(check(text, scope, mac)?).ok()?;
     let mut parts = body.split('|');
     let (version, day, seq) = (parts.next()?, parts.next()?, parts.next()?);
     let position = Position { day: day.parse().ok()?, seq: seq.parse().ok()? };
@@ -34,25 +38,46 @@ pub fn decode(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Opti
 
 /// Makes a cursor of changes: the number of the last one that was told.
 pub fn encode_change(number: i64, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
-    sign(&format!("changes|{number}"), scope, mac)
+    sign(format!("changes|{number}").as_bytes(), scope, mac)
 }
 
 /// Reads a cursor of changes; `None` when it is not one of ours for this question.
 pub fn decode_change(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<i64> {
-    check(text, scope, mac)?.strip_prefix("changes|")?.parse().ok()
+    String::from_utf8(check(text, scope, mac)?).ok()?.strip_prefix("changes|")?.parse().ok()
 }
 
-fn sign(body: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
-    let mut bytes = body.as_bytes().to_vec();
-    bytes.extend_from_slice(&tag(body.as_bytes(), scope, mac));
+/// Makes a cursor of changes of several accounts: of each the number of the last one that was told.
+pub fn encode_positions(positions: &[(LineId, i64)], scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
+    let mut body = POSITIONS.to_vec();
+    for (line, number) in positions {
+        body.extend_from_slice(line.uuid().as_bytes());
+        body.extend_from_slice(&number.to_be_bytes());
+    }
+    sign(&body, scope, mac)
+}
+
+/// Reads a cursor of changes of several accounts; `None` when it is not one of ours for this question.
+pub fn decode_positions(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Vec<(LineId, i64)>> {
+    let body = check(text, scope, mac)?;
+    let (positions, rest) = body.strip_prefix(POSITIONS)?.as_chunks::<24>();
+    let read = |position: &[u8; 24]| {
+        let (line, number) = position.split_at(16);
+        Some((LineId::from_uuid(Uuid::from_slice(line).ok()?), i64::from_be_bytes(number.try_into().ok()?)))
+    };
+    rest.is_empty().then(|| positions.iter().map(read).collect())?
+}
+
+fn sign(body: &[u8], scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
+    let mut bytes = body.to_vec();
+    bytes.extend_from_slice(&tag(body, scope, mac));
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn check(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<String> {
+fn check(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Vec<u8>> {
     let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let given = bytes.split_off(bytes.len().checked_sub(TAG_BYTES)?);
     aws_lc_rs::constant_time::verify_slices_are_equal(&tag(&bytes, scope, mac), &given).ok()?;
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 fn tag(body: &[u8], scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> [u8; TAG_BYTES] {
@@ -88,6 +113,16 @@ mod tests {
         let changes = encode_change(42, b"account-a", mac);
         assert_eq!(decode_change(&changes, b"account-a", mac), Some(42));
         assert_eq!(decode_change(&changes, b"account-b", mac), None);
+        let lines = [1, i64::MAX].map(|n| (LineId::from_uuid(Uuid::from_u128(n.unsigned_abs().into())), n));
+        for several in [&lines[..], &[]] {
+            let cursor = encode_positions(several, b"product", mac);
+            assert_eq!(decode_positions(&cursor, b"product", mac).as_deref(), Some(several));
+            assert_eq!(
+                (decode_positions(&cursor, b"else", mac), decode_change(&cursor, b"product", mac)),
+                (None, None)
+            );
+        }
+        assert_eq!(decode_positions(&changes, b"account-a", mac), None);
         assert_eq!((decode(&changes, b"account-a", mac), decode_change(&cursor, b"account-a", mac)), (None, None));
         assert_eq!(decode("", b"", mac), None);
         assert_eq!(decode("####", b"", mac), None);

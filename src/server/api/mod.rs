@@ -5,6 +5,7 @@ pub mod auth;
 pub mod banks;
 pub mod body;
 pub mod cash_flow;
+pub mod changes;
 pub mod consents;
 pub mod cursor;
 pub mod deletions;
@@ -109,7 +110,8 @@ fn reads() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::read))
         .routes(routes!(accounts::read_balances))
         .routes(routes!(accounts::read_transactions))
-        .routes(routes!(accounts::read_changes))
+        .routes(routes!(changes::read_changes))
+        .routes(routes!(changes::read_all_changes))
         .routes(routes!(transaction_export::read))
         .routes(routes!(cash_flow::read))
         .routes(routes!(export::person))

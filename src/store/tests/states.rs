@@ -180,9 +180,6 @@ async fn a_link_works_once_and_before_its_end() {
     links::insert(&mut tx, &link(1), &[1; 32]).await.unwrap();
     links::insert(&mut tx, &link(2), &[2; 32]).await.unwrap();
     tx.commit().await.unwrap();
-    let mut system = fixture.store().system_tx().await.unwrap();
-    assert_eq!(links::tenant_of(&mut system, &[1; 32]).await.unwrap(), Some(fixture.tenant));
-    assert_eq!(links::tenant_of(&mut system, &[3; 32]).await.unwrap(), None);
     let mut tx = fixture.tx().await;
     assert_eq!(links::find(&mut tx, &[1; 32]).await.unwrap(), Some(link(1)));
     assert_eq!(links::take(&mut tx, link(1).id, NOW).await, Ok(()));
