@@ -52,8 +52,10 @@ pub enum Observed {
     Suspended,
     /// Berlin Group `expired`, OBIE `EXPD`.
     Expired,
-    /// Berlin Group `revokedByPsu`, `terminatedByAspsp`.
+    /// Berlin Group `revokedByPsu`: the person, at the bank.
     RevokedAtBank,
+    /// Berlin Group `terminatedByAspsp`: the bank itself.
+    TerminatedByAspsp,
     /// Berlin Group `terminatedByTpp`: our own DELETE.
     TerminatedByTpp,
     /// Berlin Group `rejected`, OBIE `RJCT`.
@@ -112,7 +114,7 @@ pub fn step(state: State, event: Event) -> Result<State, Refused> {
         (S::Ending | S::Unconfirmed, E::Observed(seen)) => Ok(match seen {
             O::TerminatedByTpp => S::Ended(Ended::ByUs),
             O::Expired => S::Ended(Ended::Expired),
-            O::RevokedAtBank => S::Ended(Ended::AtBank),
+            O::RevokedAtBank | O::TerminatedByAspsp => S::Ended(Ended::AtBank),
             O::Rejected => S::Ended(Ended::Rejected),
             O::Waiting | O::Partial | O::Valid | O::Suspended | O::Unknown => state,
         }),
@@ -156,7 +158,7 @@ fn observe(state: State, seen: Observed) -> State {
         (Observed::Valid, _) => state,
         (Observed::Suspended, _) => State::Suspended,
         (Observed::Expired, _) => State::Ended(Ended::Expired),
-        (Observed::RevokedAtBank, _) => State::Ended(Ended::AtBank),
+        (Observed::RevokedAtBank | Observed::TerminatedByAspsp, _) => State::Ended(Ended::AtBank),
         (Observed::TerminatedByTpp, _) => State::Ended(Ended::ByUs),
         (Observed::Rejected, _) => State::Ended(Ended::Rejected),
     }
@@ -231,6 +233,7 @@ mod tests {
             Observed::Suspended,
             Observed::Expired,
             Observed::RevokedAtBank,
+            Observed::TerminatedByAspsp,
             Observed::TerminatedByTpp,
             Observed::Rejected,
             Observed::Unknown,

@@ -59,7 +59,7 @@ pub(crate) struct Inner {
     /// What came to the interface. Paths hold ids of consents, so they are never traced.
     calls: Latest<Call>,
     /// Paths whose next answer is lost on the way.
-    losses: Mutex<Vec<String>>,
+    losses: Mutex<Vec<Loss>>,
     /// Answers that are to be spoilt.
     planned: Mutex<Vec<Planned>>,
     /// What it does not do at all.
@@ -231,13 +231,13 @@ impl Bank {
 /// Notes what comes to the interface before anything looks at it, and breaks the connection where an answer is to be
 /// lost.
 async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
     bank.calls.push(Call::of(&request, bank.now()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let outage = *bank.outage.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(answer) = outage.and_then(|outage| outage.answer(&uri)) {
         return answer;
     }
+    let (request, is_lost) = takes_loss(&bank, request).await;
     let answer = next.run(request).await;
     let planned = {
         let mut planned = bank.planned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,14 +251,30 @@ async fn received(State(bank): State<Shared>, request: Request, next: Next) -> R
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         return misbehave(how, &uri, nth, (parts.status, body));
     }
-    let mut losses = bank.losses.lock().unwrap_or_else(PoisonError::into_inner);
-    match losses.iter().position(|lost| *lost == path) {
-        Some(at) => {
-            losses.swap_remove(at);
-            Response::new(Body::new(Limited::new(answer.into_body(), 0)))
-        }
-        None => answer,
+    if is_lost { Response::new(Body::new(Limited::new(answer.into_body(), 0))) } else { answer }
+}
+
+/// An answer that is to be lost.
+struct Loss {
+    path: String,
+    /// What the body of the request holds.
+    with: String,
+}
+
+/// Whether the answer to a request is to be lost; such a loss is used up.
+async fn takes_loss(bank: &Shared, request: Request) -> (Request, bool) {
+    let path = request.uri().path().to_owned();
+    let losses = || bank.losses.lock().unwrap_or_else(PoisonError::into_inner);
+    if losses().iter().all(|loss| loss.path != path) {
+        return (request, false);
     }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let mut losses = losses();
+    let at = losses.iter().position(|loss| loss.path == path && text.contains(&loss.with));
+    let is_lost = at.map(|at| losses.swap_remove(at)).is_some();
+    (Request::from_parts(parts, Body::from(body.clone())), is_lost)
 }
 
 fn read_clients(
@@ -340,7 +356,13 @@ impl Running {
     /// Loses the next answer of the interface to a path: the bank does what it was asked, and the connection breaks before
     /// the answer has arrived. Asked for n times, the next n answers are lost.
     pub fn lose_answer(&self, path: &str) {
-        self.inner.losses.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+        self.lose_answer_to(path, "");
+    }
+
+    /// The same for the next request whose body holds a text: `grant_type=authorization_code`.
+    pub fn lose_answer_to(&self, path: &str, with: &str) {
+        let loss = Loss { path: path.to_owned(), with: with.to_owned() };
+        self.inner.losses.lock().unwrap_or_else(PoisonError::into_inner).push(loss);
     }
 
     /// Spoils the next so many answers to `GET` requests whose path ends so.

@@ -40,6 +40,8 @@ const server = setup.behind ? createPlain() : createTls({
   rejectUnauthorized: false,
   minVersion: 'TLSv1.2',
 });
+// The proxy in front keeps its connections: one that is closed while a request is on its way would look like a fault.
+server.keepAliveTimeout = 0;
 await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
 const { port } = server.address();
 const issuer = setup.behind ?? `https://localhost:${port}`;

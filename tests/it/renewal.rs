@@ -169,7 +169,7 @@ async fn a_login_that_breaks_after_sca_ends_nothing_and_the_next_one_mends_it() 
     let callback =
         world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &Decision::ApproveAll).await.unwrap();
     // The bank has authorised the new consent and ended the old one; the tokens never arrive.
-    world.bank.lose_answer("/token");
+    world.bank.lose_answer_to("/token", "grant_type=authorization_code");
     let arrival = world.arrive(&callback, &departure.browser).await;
     assert!(matches!(arrival, Arrival::BankError(_)), "{arrival:?}, parked {parked:?}");
     assert_eq!(renewal_state(&world, id).await, Some(renewals::State::Broken));

@@ -104,7 +104,7 @@ async fn bank_loses_its_answer(town: &Town, browser: &Browser) {
     let (_, link) = town.ask_for("lost answer", Some(BANK), BACK).await;
     to_the_bank(browser, &link).await;
     sign_in(browser, CUSTOMER).await;
-    town.world.bank.lose_answer("/token");
+    town.world.bank.lose_answer_to("/token", "grant_type=authorization_code");
     browser.press("button[value=approve]").await;
     browser.see_heading("The bank reported an error").await;
     look(browser, "52-answer-lost").await;

@@ -6,6 +6,8 @@ use domain::ids::{ConsentId, JobId};
 use domain::limits;
 use domain::warning::{Clock, Warning};
 use domain::world::World;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::consents::{Cause, Consent};
@@ -15,6 +17,19 @@ use crate::app::App;
 use crate::services::events::emit;
 use crate::services::{ServiceError, deletion, notices, renewals, revocation};
 use crate::{evidence_log, tokens};
+
+/// The calendar of a consent's bank.
+pub(crate) fn zone(app: &App, consent: &Consent) -> TimeZone {
+    let connection = consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
+    connection.map_or(TimeZone::UTC, |connection| connection.zone.clone())
+}
+
+/// The last day of a living consent, in its bank's calendar. Its clock names the first instant after that day.
+pub(crate) fn last_day(app: &App, consent: &Consent) -> Option<Date> {
+    let end = consent.machine.clocks?.term_ends;
+    let inside: Timestamp = end.saturating_add(SignedDuration::from_nanos(-1)).ok()?;
+    Some(inside.to_zoned(zone(app, consent)).date())
+}
 
 /// Kinds of durable work; the word is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -626,16 +626,20 @@ pub(crate) fn clocks(
     granted: &Granted,
     now: Timestamp,
 ) -> Clocks {
+    let (profile, policy) = (connection.bank.profile(), app.tenant.regime.policy());
+    let given = consent.accepted_at.unwrap_or(now);
+    let agreed_on = given.to_zoned(connection.zone.clone()).date();
     let facts = ClockFacts {
         last_sca: now,
-        last_confirmation: consent.accepted_at.unwrap_or(now),
-        given: consent.accepted_at.unwrap_or(now),
-        asked_until: consent.asked_until,
+        last_confirmation: given,
+        given,
+        // The day that the text named, whether the bank knows of one or not.
+        asked_until: last_day(consent.asked_until, profile, policy, agreed_on),
         granted_until: granted.valid_until,
-        bank_sca_days: connection.bank.profile().consent.sca_days.map(i64::from),
+        bank_sca_days: profile.consent.sca_days.map(i64::from),
         tenant_sca_days: app.config.tenant.sca_days(),
     };
-    policy::clocks(app.tenant.regime.policy(), &facts, &connection.zone)
+    policy::clocks(policy, &facts, &connection.zone)
 }
 
 /// The connection of a registration; without one the operator has taken away what a consent stands on.

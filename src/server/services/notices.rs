@@ -20,8 +20,8 @@ use store::notices::Notice;
 use store::{TenantTx, consent_texts, notices, products, tenants};
 
 use crate::app::App;
-use crate::services::ServiceError;
 use crate::services::events::emit;
+use crate::services::{ServiceError, consents as moves};
 use crate::{evidence_log, tokens};
 
 /// The wording of one language.
@@ -181,7 +181,7 @@ async fn values(
         app.directory.get(institution).map_or_else(|| institution.to_string(), |profile| profile.bank.name.clone())
     });
     let word = |cluster: &String| wording.data.get(cluster).unwrap_or(cluster).clone();
-    let until = consent.machine.clocks.map(|clocks| clocks.term_ends.to_zoned(jiff::tz::TimeZone::UTC).date());
+    let until = moves::last_day(app, consent);
     let text = match &consent.text_hash {
         Some(hash) => consent_texts::get(tx, hash).await?.body,
         None => String::new(),

@@ -30,11 +30,11 @@ use crate::services::consents::{Work, advance, enqueue};
 use crate::services::logins::{self, Acceptance};
 use crate::services::{ServiceError, consents as moves, revocation};
 
-/// The last day that a renewal asks for: as long again as the person was asked for at first, and never less than they
+/// The last day that a renewal asks for: as long again as the person agreed to the last time, and never less than they
 /// have agreed to already.
 pub fn renewed_until(consent: &Consent, zone: &TimeZone, now: Timestamp) -> Date {
-    let first = consent.created_at.to_zoned(zone.clone()).date();
-    let length = first.until(consent.asked_until).unwrap_or_default();
+    let agreed_on = consent.accepted_at.unwrap_or(consent.created_at).to_zoned(zone.clone()).date();
+    let length = agreed_on.until(consent.asked_until).unwrap_or_default();
     now.to_zoned(zone.clone()).date().saturating_add(length).max(consent.asked_until)
 }
 

@@ -58,6 +58,8 @@ struct Content {
 /// The database's or the key provider's.
 pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let Some(id) = consent.grant else { return Ok(()) };
+    // Whoever ends another consent on it at the same moment waits here, and then sees that this one is over.
+    grants::lock(tx, id).await?;
     let others = consents::standing_on(tx, id).await?;
     if others.iter().any(|other| other.id != consent.id) {
         return Ok(());

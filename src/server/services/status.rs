@@ -204,10 +204,7 @@ pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let Some(id) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
-    let mut standing = Vec::new();
-    for consent in consents::standing_on(&mut tx, id).await? {
-        standing.push(consents::lock(&mut tx, consent.id).await?);
-    }
+    let standing = standing(&mut tx, id).await?;
     let before = grants::lock(&mut tx, id).await?;
     let lifted = seen == Observed::Valid && standing.iter().any(|consent| consent.machine.state == SUSPENDED);
     let event = if lifted { GrantEvent::Reinstated } else { GrantEvent::Observed(seen) };
@@ -216,6 +213,7 @@ pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result
     grants::save(&mut tx, &before, &Grant { state, token_expires_at, ..before.clone() }).await?;
     let event = match seen {
         Observed::RevokedAtBank => Some(Event::Revoke(RevokedBy::PsuAtBank)),
+        Observed::TerminatedByAspsp => Some(Event::Revoke(RevokedBy::Bank)),
         Observed::Expired | Observed::TerminatedByTpp | Observed::Rejected => Some(Event::EndedByBank),
         Observed::Suspended => Some(Event::Suspended),
         Observed::Valid => lifted.then_some(Event::Reinstated),
@@ -232,8 +230,14 @@ pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result
     }
     tx.commit().await?;
     app.work.notify_waiters();
-    let ended = [Observed::Expired, Observed::RevokedAtBank, Observed::TerminatedByTpp, Observed::Rejected];
-    Ok(!ended.contains(&seen))
+    Ok(match seen {
+        Observed::Expired
+        | Observed::RevokedAtBank
+        | Observed::TerminatedByAspsp
+        | Observed::TerminatedByTpp
+        | Observed::Rejected => false,
+        Observed::Waiting | Observed::Partial | Observed::Valid | Observed::Suspended | Observed::Unknown => true,
+    })
 }
 
 /// Where there is no consent to ask about, the authorisation server knows: the access token is doubted, so that the next
@@ -247,21 +251,29 @@ async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
     Ok(true)
 }
 
-/// Our tokens are good for nothing any more: the person is needed.
+/// Our tokens are good for nothing any more: the person of every consent that stands on them is needed.
 pub(crate) async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let before = consents::lock(&mut tx, about.consent).await?;
-    if let Some(grant) = before.grant {
-        let grant = grants::lock(&mut tx, grant).await?;
-        let state = grant::step(grant.state, GrantEvent::TokensLost)?;
-        grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
-    }
-    if before.machine.may_fetch(world.now) {
-        moves::advance(app, &mut tx, &world, &before, Event::TokenLost, "bank", |_| {}).await?;
+    let Some(id) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(()) };
+    let standing = standing(&mut tx, id).await?;
+    let grant = grants::lock(&mut tx, id).await?;
+    let state = grant::step(grant.state, GrantEvent::TokensLost)?;
+    grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
+    for consent in standing.iter().filter(|consent| consent.machine.may_fetch(world.now)) {
+        moves::advance(app, &mut tx, &world, consent, Event::TokenLost, "bank", |_| {}).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// The consents that stand on a grant, locked.
+async fn standing(tx: &mut TenantTx, grant: GrantId) -> Result<Vec<Consent>, ServiceError> {
+    let mut standing = Vec::new();
+    for consent in consents::standing_on(tx, grant).await? {
+        standing.push(consents::lock(tx, consent.id).await?);
+    }
+    Ok(standing)
 }
 
 /// A standard's status word as the grant machine sees it.
@@ -272,7 +284,8 @@ pub(crate) fn observed(state: &ConsentState) -> Observed {
         ConsentState::Valid => Observed::Valid,
         ConsentState::Suspended => Observed::Suspended,
         ConsentState::Rejected => Observed::Rejected,
-        ConsentState::RevokedByPsu | ConsentState::TerminatedByAspsp => Observed::RevokedAtBank,
+        ConsentState::RevokedByPsu => Observed::RevokedAtBank,
+        ConsentState::TerminatedByAspsp => Observed::TerminatedByAspsp,
         ConsentState::Expired | ConsentState::NotFound => Observed::Expired,
         ConsentState::TerminatedByTpp => Observed::TerminatedByTpp,
         ConsentState::Unrecognised(_) => Observed::Unknown,

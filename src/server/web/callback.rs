@@ -35,9 +35,7 @@ pub(super) async fn query(
     if query.is_empty() && answers_behind_the_hash(&app, &registration) {
         return reply::relay(&app);
     }
-    let mut response = reply::shown(&app, None, arrive(&app, &registration, &query, &psu, &headers).await);
-    Cookie::Login.clear(&mut response);
-    response
+    reply::shown(&app, None, arrive(&app, &registration, &query, &psu, &headers).await)
 }
 
 /// Whether the bank answers in a part of the address that no server sees (OIDC Core §3.3.2.5).
@@ -82,6 +80,10 @@ async fn arrive(
         None => reply::see_other(HERE),
         Some(outcome) => reply::ending(app, scene.as_ref(), outcome),
     };
+    // An answer that no login of this browser waited for, behind a link of somebody's, leaves the one under way as it is.
+    if ended.proven {
+        Cookie::Login.clear(&mut response);
+    }
     if let Some(secret) = fresh {
         Cookie::Session.set(&mut response, &secret, limits::SESSION_SECONDS);
     }

@@ -10,15 +10,15 @@ use bank_adapters::profile::Profile;
 use domain::consent::{Event, State as ConsentState};
 use domain::limits;
 use domain::policy::{self, Policy};
+use jiff::Span;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Span, Timestamp};
 use store::consent_texts::ConsentText;
 use store::consents;
 use store::consents::Consent;
 use url::form_urlencoded;
 
 use super::form::{Fields, Person, Signed};
-use super::scene::{self, Scene};
+use super::scene::Scene;
 use super::session::Cookie;
 use super::{HERE, reply};
 use crate::app::App;
@@ -221,13 +221,6 @@ async fn declined(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(reply::see_other(HERE))
-}
-
-/// The last day of a living consent, in its bank's calendar. Its clock names the first instant after that day.
-pub(super) fn last_day(app: &App, consent: &Consent) -> Option<Date> {
-    let end = consent.machine.clocks?.term_ends;
-    let inside: Timestamp = end.saturating_add(SignedDuration::from_nanos(-1)).ok()?;
-    Some(inside.to_zoned(scene::zone(app, consent)).date())
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use store::TenantTx;
 use store::consents::{self, Move};
 
 use super::scene::{self, Scene};
-use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
+use super::{LOOK_AGAIN, OVERVIEW, accounts, reply};
 use crate::app::App;
 use crate::gocardless::returns::Return;
 use crate::pages;
 use crate::pages::view::{ConnectedView, Href, Outcome};
-use crate::services::ServiceError;
+use crate::services::{ServiceError, consents as moves};
 
 /// The page of the present state.
 pub(super) async fn done(State(app): State<Arc<App>>, scene: Scene) -> Response {
@@ -71,7 +71,7 @@ async fn connected(app: &App, tx: &mut TenantTx, scene: &Scene, reading: bool) -
         bank: scene::bank_name(app, &scene.consent).unwrap_or_default(),
         reading,
         accounts: accounts::held(app, tx, scene.product.id, scene.consent.id).await?.accounts,
-        until: consent::last_day(app, &scene.consent),
+        until: moves::last_day(app, &scene.consent),
         product: match &scene.back {
             Some(back) => back.connected(),
             None => Href::new(&scene.consent.return_url),

@@ -19,7 +19,7 @@ use store::{StoreError, TenantTx};
 use super::form::Signed;
 use super::headers::Segment;
 use super::scene::{self, Scene};
-use super::{LOOK_AGAIN, OVERVIEW, accounts, consent, reply};
+use super::{LOOK_AGAIN, OVERVIEW, accounts, reply};
 use crate::app::App;
 use crate::evidence_log::{self, About};
 use crate::pages;
@@ -54,16 +54,16 @@ async fn connection(
     scene: &Scene,
     consent: &Consent,
 ) -> Result<Connection, ServiceError> {
-    let zone = scene::zone(app, consent);
+    let zone = moves::zone(app, consent);
     let held = accounts::held(app, tx, scene.product.id, consent.id).await?;
     let stop = || scene.form(&format!("/my/stop/{}", consent.id));
     let standing = match consent.machine.state {
         ConsentState::Initiated | ConsentState::Authorized | ConsentState::Active => {
-            let (until, keep) = (consent::last_day(app, consent), keep(app, scene, consent));
+            let (until, keep) = (moves::last_day(app, consent), keep(app, scene, consent));
             Standing::Active { until, keep, stop: stop() }
         }
         ConsentState::ReauthPending(_) => {
-            let until = consent::last_day(app, consent);
+            let until = moves::last_day(app, consent);
             Standing::NeedsYou { until, keep: keep(app, scene, consent), stop: stop() }
         }
         ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {
@@ -213,7 +213,7 @@ async fn course(app: &App, scene: &Scene, id: &str) -> Result<Response, ServiceE
     };
     let Some(deletion) = last_deletion(&mut tx, consent.id).await? else { return Ok(reply::see_other(OVERVIEW)) };
     tx.commit().await?;
-    let zone = scene::zone(app, &consent);
+    let zone = moves::zone(app, &consent);
     let view = StoppedView {
         brand: reply::brand(app, Some(&scene.product)),
         bank: scene::bank_name(app, &consent).unwrap_or_default(),

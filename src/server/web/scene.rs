@@ -11,7 +11,6 @@ use domain::grant;
 use domain::ids::ConsentId;
 use domain::limits;
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use store::consents::Consent;
 use store::page_sessions::PageSession;
@@ -122,12 +121,6 @@ pub(super) async fn begin(app: &App, tx: &mut TenantTx, consent: ConsentId) -> R
 pub(super) fn bank_name(app: &App, consent: &Consent) -> Option<String> {
     let (institution, _) = consent.bank.as_ref()?;
     Some(app.directory.get(institution).map_or_else(|| institution.to_string(), |profile| profile.bank.name.clone()))
-}
-
-/// The calendar in which a consent's days are told: its bank's.
-pub(super) fn zone(app: &App, consent: &Consent) -> TimeZone {
-    let connection = consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
-    connection.map_or(TimeZone::UTC, |connection| connection.zone.clone())
 }
 
 impl FromRequestParts<Arc<App>> for Scene {
