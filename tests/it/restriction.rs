@@ -117,3 +117,27 @@ async fn a_record_loses_its_words_after_the_years_of_the_law_and_keeps_its_place
     site.end().await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restricted_stays_when_another_consent_to_the_same_accounts_ends() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let first = connected(&world, &product).await;
+    let account = product.get("/v1/accounts").await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+    let rows = format!("/v1/accounts/{account}/transactions");
+    let before = product.get(&rows).await.json()["data"].clone();
+    product.send(Method::PUT, "/v1/psus/user-1/restriction", &[], "".into()).await;
+
+    let second = connected(&world, &product).await;
+    let erasure =
+        product.delete(&format!("/v1/consents/{second}")).await.json()["erasure"].as_str().unwrap().to_owned();
+    deletion::run(&world.app, world.app.tenant.id, erasure.parse().unwrap()).await.unwrap();
+    assert_eq!(stands(&world, second).await.1, DataState::Erased);
+    assert_eq!(stands(&world, first).await, (State::Active, DataState::Restricted));
+
+    product.delete("/v1/psus/user-1/restriction").await;
+    assert_eq!(product.get(&rows).await.json()["data"], before, "all is as it was");
+    site.end().await;
+    world.end().await;
+}
