@@ -248,7 +248,10 @@ fn is_iso_code(text: &str) -> bool {
 
 /// Whether a text is a filler that banks write where they have nothing.
 fn is_filler(text: &str) -> bool {
-    matches!(text, "" | "-" | "--" | "null" | "NULL" | "None" | "n/a" | "N/A")
+    const WORDS: [&str; 9] =
+        ["null", "none", "n/a", "notprovided", "not provided", "notavail", "unknown", "undefined", "unbekannt"];
+    text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'*' | b'?'))
+        || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Whether an identifier says that there is none (EPC rulebooks: `NOTPROVIDED`).

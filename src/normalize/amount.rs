@@ -1,6 +1,6 @@
 //! Amount tokens to decimals, and which way the money went. Never a guess: what can be read in two ways is malformed.
 
-use domain::records::{Holder, Issue, Parsed};
+use domain::records::{Holder, Issue, Parsed, Party};
 use domain::rules::{DecimalMark, SignRule};
 use rust_decimal::Decimal;
 
@@ -173,7 +173,16 @@ pub(crate) fn signed(
     });
     let out = -value.abs();
     match (rule, indicator) {
-        (SignRule::Inverted, _) => (if value.is_zero() { value } else { -value }, "sign.inverted"),
+        (SignRule::Inverted, told) => {
+            let turned = if value.is_zero() { value } else { -value };
+            let direction = if turned.is_sign_negative() { Direction::Out } else { Direction::In };
+            if told.is_some_and(|told| told != direction && !turned.is_zero()) {
+                let text =
+                    "the bank's signs are the other way round, and the indicator says otherwise; the sign was turned";
+                issues.push(Issue::new("amount.sign_conflict", text));
+            }
+            (turned, "sign.inverted")
+        }
         (_, Some(Direction::In)) if value.is_sign_negative() => {
             issues.push(Issue::new("amount.sign_conflict", "a negative amount is marked as credit; the sign was kept"));
             (value, "sign.kept_against_indicator")
@@ -188,6 +197,11 @@ pub(crate) fn signed(
         (SignRule::PendingUnsigned, None) if hints.pending_purchase && value.is_sign_positive() => {
             issues.push(Issue::new("amount.sign_from_text", "the minus of a pending purchase was supplied"));
             (out, "sign.pending_purchase")
+        }
+        (_, None) if goes_against(value, parsed, hints.holder) => {
+            let text = "the accounts of a payment out and in tell another direction; the sign was kept";
+            issues.push(Issue::new("amount.sign_conflict", text));
+            (value, "sign.kept_against_accounts")
         }
         (SignRule::Either | SignRule::Indicator, None) if value.is_sign_positive() && pays(parsed, hints.holder) => {
             issues.push(Issue::new(
@@ -207,12 +221,39 @@ pub(crate) fn signed(
     }
 }
 
+/// Whether the accounts tell another direction than the sign, and nothing decides between them. What comes back keeps the
+/// roles of the payment that it undoes, so accounts prove nothing about it.
+fn goes_against(value: Decimal, parsed: &Parsed, holder: &Holder) -> bool {
+    let receives = of_two(&parsed.creditor, &parsed.debtor, holder);
+    let comes_back = || pays(parsed, holder) && is_return(parsed);
+    if value.is_sign_negative() { receives && !is_return(parsed) } else { !value.is_zero() && comes_back() }
+}
+
+/// Whether a row speaks of money that comes back: a code of ISO 20022 for a received payment or a return, or a word.
+fn is_return(parsed: &Parsed) -> bool {
+    const WORDS: [&str; 12] = [
+        "rueck", "rück", "retour", "return", "refund", "erstatt", "revers", "devoluc", "storno", "rimbors", "rembours",
+        "zwrot",
+    ];
+    let code = parsed.bank_transaction_code.as_ref().map_or("", |code| code.value.as_str());
+    let coded = code.split('-').any(|part| matches!(part, "RCDT" | "RRCT") || part.ends_with("RTN"));
+    let says = |text: &str| {
+        let text = text.to_lowercase();
+        WORDS.iter().any(|word| text.contains(word))
+    };
+    coded || parsed.remittance.iter().any(|text| says(&text.value))
+}
+
 /// Whether the holder's account stands as debtor and another one as creditor.
 fn pays(parsed: &Parsed, holder: &Holder) -> bool {
-    let Some(own) = holder.account.as_deref() else { return false };
-    let is_own = |account: &str| same_account(account, own);
-    match (&parsed.debtor.account, &parsed.creditor.account) {
-        (Some(debtor), Some(creditor)) => is_own(&debtor.value) && !is_own(&creditor.value),
+    of_two(&parsed.debtor, &parsed.creditor, holder)
+}
+
+/// Whether the one side has the holder's account and the other side another one.
+fn of_two(own: &Party, other: &Party, holder: &Holder) -> bool {
+    let Some(known) = holder.account.as_deref() else { return false };
+    match (&own.account, &other.account) {
+        (Some(own), Some(other)) => same_account(&own.value, known) && !same_account(&other.value, known),
         _ => false,
     }
 }

@@ -113,7 +113,9 @@ impl Reader<'_> {
             let near = |rate: Decimal| is_near(rate, implied);
             [(told, "exchange.as_told"), (turned, "exchange.turned"), (hundredth, "exchange.per_hundred")]
                 .into_iter()
-                .find(|(rate, _)| near(*rate))
+                .filter(|(rate, _)| near(*rate))
+                // Near parity a rate and its turn are both close: the closer one is meant.
+                .min_by_key(|(rate, _)| rate.checked_sub(implied).map(|apart| apart.abs()))
         } else {
             let unit = exchange.unit_currency.as_ref().map(|text| text.value.to_ascii_uppercase());
             match unit.as_deref() {
@@ -178,6 +180,7 @@ mod tests {
         for (row, instructed, rate, unit, shown, out, codes) in [
             (("-9.20", "EUR"), ("10.00", "USD"), "0.92", "", "-10.00 USD", "0.92", &[][..]),
             (("-9.20", "EUR"), ("10.00", "USD"), "1.0870", "", "-10.00 USD", "0.91996320", &[]),
+            (("-9.80", "EUR"), ("10.00", "USD"), "1.02", "", "-10.00 USD", "0.98039216", &[]),
             (("-77.47", "DKK"), ("8,99", "GBP"), "861,73", "", "-8.99 GBP", "8.6173", &[]),
             (("-9.20", "EUR"), ("10.00", "USD"), "7", "", "-10.00 USD", "", &["exchange.rate_unproven"]),
             (("46.00", "EUR"), ("50", "USD"), "", "", "50.00 USD", "", &[]),

@@ -120,7 +120,9 @@ impl Row<'_> {
         if let Some((path, rule)) = self.is_own_money() {
             return told("transfer.internal", path, rule);
         }
-        if let Some(by) = category::by_codes(self.parsed) {
+        // A purpose stands for both sides of a payment: whoever pays salaries has none.
+        let fits = |category: &str| self.direction == Direction::In || !category.starts_with("income.");
+        if let Some(by) = category::by_codes(self.parsed).filter(|by| fits(by.0)) {
             return by;
         }
         if let Some((code, (_, category))) = self.german().filter(|(_, (_, category))| !category.is_empty()) {
@@ -129,7 +131,10 @@ impl Row<'_> {
         // A person's name says least: what was written about the payment comes before it.
         let found = || [&read.merchant, &read.text].into_iter().flatten();
         let is_person = |found: &Enriched| found.evidence == Evidence::Person;
-        let in_order = found().filter(|(read, _)| !is_person(read)).chain(found().filter(|(read, _)| is_person(read)));
+        // Shops pay wages too: what an incoming payment says that it is comes before who sent it.
+        let rank = |found: &Enriched| (!self.is_pay(found), is_person(found));
+        let mut in_order: Vec<_> = found().collect();
+        in_order.sort_by_key(|(read, _)| rank(read));
         for (found, path) in in_order {
             let rule = match found.evidence {
                 Evidence::Brand => "category.merchant",
@@ -212,8 +217,16 @@ impl Row<'_> {
                 text.take_if(|(found, _)| found.catalog);
             }
             read.text = text;
+        } else if self.direction == Direction::In {
+            read.text = of(&self.text).filter(|(found, _)| self.is_pay(found));
         }
         read
+    }
+
+    /// Whether words say that an incoming payment is somebody's living.
+    fn is_pay(&self, found: &Enriched) -> bool {
+        let pay = matches!(found.category, "income.salary" | "income.pension" | "income.benefits");
+        self.direction == Direction::In && found.evidence == Evidence::Words && pay
     }
 
     /// The merchant: a brand wherever it was found, else the shop's own name where something was bought.

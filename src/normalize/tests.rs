@@ -222,6 +222,51 @@ fn a_friend_is_not_the_restaurant_that_the_text_is_about() {
 }
 
 #[test]
+fn what_contradicts_a_sign_is_said_and_a_return_is_not_turned() {
+    let (own, other) = ("DE89370400440532013000", "DE02120300000000202051");
+    let holder = Holder { account: Some(own.into()), ..Holder::default() };
+    let account = |number: &str| Party { account: text(number, "account"), ..Party::default() };
+    let between = |amount: &str, debtor: &str, creditor: &str, line: &str| {
+        let parsed =
+            Parsed { debtor: account(debtor), creditor: account(creditor), remittance: lines(&[line]), ..row(amount) };
+        let done = done(&parsed, &holder);
+        (done.money.amount().to_string(), codes(&done.issues).into_iter().find(|code| code.starts_with("amount.")))
+    };
+    let said = |amount: &str, code| (amount.to_owned(), code);
+    assert_eq!(between("10.00", own, other, "Rent"), said("-10.00", Some("amount.sign_from_accounts")));
+    assert_eq!(between("10.00", own, other, "SEPA Rueckueberweisung"), said("10.00", Some("amount.sign_conflict")));
+    assert_eq!(between("-10.00", other, own, "Rent"), said("-10.00", Some("amount.sign_conflict")));
+    assert_eq!(between("-10.00", own, other, "Rent"), said("-10.00", None));
+    assert_eq!(between("10.00", other, own, "Rent"), said("10.00", None));
+
+    let inverted = Rules { sign: domain::rules::SignRule::Inverted, ..Rules::default() };
+    for (amount, indicator, signed, conflict) in
+        [("-5", "CRDT", "5", false), ("-5", "DBIT", "5", true), ("5", "DBIT", "-5", false), ("5", "CRDT", "-5", true)]
+    {
+        let parsed = Parsed { indicator: text(indicator, "indicator"), ..row(amount) };
+        let done = transaction(&parsed, &Holder::default(), &inverted).unwrap();
+        let told = codes(&done.issues).contains(&"amount.sign_conflict");
+        assert_eq!((done.money.amount().to_string().as_str(), told), (signed, conflict), "{amount} {indicator}");
+    }
+}
+
+#[test]
+fn people_are_no_shops_and_wages_from_a_shop_are_wages() {
+    let to = |name| meant(&Parsed { creditor: party(name), ..row("-10") }, &Holder::default());
+    for person in ["Paul Klein", "OTTO MEIER", "Norma Schmidt", "Emma Weber"] {
+        assert_eq!(to(person).1, None, "{person}");
+    }
+    for shop in ["OTTO GmbH", "NORMA BERLIN", "Max Mara", "Thalia Buchhandlung"] {
+        assert!(to(shop).1.is_some(), "{shop}");
+    }
+    let wages =
+        Parsed { debtor: party("Lidl Vertriebs GmbH & Co. KG"), remittance: lines(&["LOHN/GEHALT"]), ..row("2500") };
+    assert_eq!(meant(&wages, &Holder::default()).3.as_deref(), Some("income.salary"));
+    let payer = Parsed { purpose_code: text("SALA", "purpose"), creditor: party("Erika Muster"), ..row("-50") };
+    assert!(!meant(&payer, &Holder::default()).3.unwrap().starts_with("income."));
+}
+
+#[test]
 fn codes_come_before_the_merchant_and_the_merchant_before_words() {
     let bought = Parsed { creditor: party("REWE Markt GmbH"), ..row("-20") };
     assert_eq!(meant(&bought, &Holder::default()).3.as_deref(), Some("groceries.supermarket"));

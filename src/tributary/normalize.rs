@@ -159,8 +159,8 @@ fn answer<'a>(line: &'a [u8], args: &NormalizeArgs, profile_rules: Option<&Rules
         name: name.as_deref(),
     };
     let mut rules = profile_rules.map_or_else(|| Cow::Owned(unprofiled::rules(&origin)), Cow::Borrowed);
-    if parsed_natively(&format) && rules.sign == SignRule::Either {
-        // A flat row may tell its direction by a name that nobody has listed; the doubt must be said.
+    if (parsed_natively(&format) || tells_by_indicator(&format)) && rules.sign == SignRule::Either {
+        // Without an indicator the direction is not known, or told by a name that nobody has listed: the doubt must be said.
         rules.to_mut().sign = SignRule::Indicator;
     }
     let outcome = normalize::transaction(&parsed, &holder(&row.account, args), &rules);
@@ -182,6 +182,14 @@ fn parse(format: &str, raw: &RawValue, list: List) -> Option<Parsed> {
 /// Whether the format is a bank's own, for which there is only the reader of common names.
 fn parsed_natively(format: &str) -> bool {
     format.starts_with("native:")
+}
+
+/// Whether amounts of the format have no sign and an indicator that must be there.
+fn tells_by_indicator(format: &str) -> bool {
+    let standards =
+        [Standard::OpenBankingUk, Standard::FinancialDataExchange, Standard::Stet, Standard::OpenFinanceBrasil];
+    matches!(format, "enablebanking" | "obie")
+        || Standard::named(format).is_some_and(|known| standards.contains(&known))
 }
 
 fn holder(account: &Value, args: &NormalizeArgs) -> Holder {

@@ -70,6 +70,8 @@ function countries(locations) {
   return codes.size > 24 || codes.size === 0 ? ["*"] : [...codes].sort();
 }
 
+// What hundreds of independent institutes are called alike is no name of one of them.
+const shared = new Set(["sparkasse"]);
 const brands = new Map();
 for (const [osm, { items }] of Object.entries(nsi)) {
   const category = categories.get(osm);
@@ -86,7 +88,7 @@ for (const [osm, { items }] of Object.entries(nsi)) {
     if (rank(osm) < brand.rank) Object.assign(brand, { rank: rank(osm), category });
     countries(locationSet).forEach((code) => brand.countries.add(code));
     for (const alias of all) {
-      if (key(alias).length > 1 && !alias.includes("|") && !brand.names.has(key(alias))) brand.names.set(key(alias), alias.trim());
+      if (key(alias).length > 1 && !shared.has(key(alias)) && !alias.includes("|") && !brand.names.has(key(alias))) brand.names.set(key(alias), alias.trim());
     }
     brands.set(`${id} ${key(name)}`, brand);
   }

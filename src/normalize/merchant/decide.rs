@@ -359,7 +359,18 @@ impl<'a> Row<'a> {
                     && (at + 2..self.words.len()).all(|at| self.dull[at])
                     && self.given.mcc.is_none()
             });
-        hyphen || initial || first_name
+        hyphen || initial || first_name || self.is_first_name(at, len)
+    }
+
+    /// Whether a run is the first name of somebody whose surname is all that follows: `Paul Klein`, not `Paul Berlin`.
+    fn is_first_name(&self, at: usize, len: usize) -> bool {
+        let next = at + len;
+        let Some(behind) = self.words.get(next) else { return false };
+        let text = self.words.text(next);
+        let alone = (0..at).chain(next + 1..self.words.len()).all(|at| self.dull[at]);
+        let plain = behind.before == ' ' && text.chars().count() > 2 && text.chars().all(char::is_alphabetic);
+        let surname = plain && !self.dull[next] && !CATALOGUE.is_place(text) && !self.says_something(next);
+        len == 1 && self.facts[at].is_given_name && alone && surname && self.given.mcc.is_none()
     }
 
     /// Whether other words, or the merchant category code, tell a kind of business that the brand is not: right behind the
