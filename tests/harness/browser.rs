@@ -15,15 +15,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fantoccini::elements::Element;
+use fantoccini::error::{CmdError, ErrorStatus};
 use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::Url;
 
 /// How long a page may take to show a fact; generous, since it is only spent when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at a page.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long chromedriver may take to start or to end.
 const DRIVER_PATIENCE: Duration = Duration::from_secs(20);
 /// Width of the window, in CSS pixels.
@@ -106,7 +110,8 @@ impl Browser {
     /// # Panics
     /// As [`Browser::see`], and when it cannot be pressed.
     pub async fn press(&self, css: &str) {
-        self.see(css).await.click().await.unwrap_or_else(|error| panic!("{css} cannot be pressed: {error}"));
+        let pressed = persevere(async || self.page.find(Locator::Css(css)).await?.click().await).await;
+        self.done(css, "be pressed", pressed).await;
     }
 
     /// Waits for an input and replaces what is in it.
@@ -114,9 +119,12 @@ impl Browser {
     /// # Panics
     /// As [`Browser::see`], and when it takes no text.
     pub async fn fill(&self, css: &str, text: &str) {
-        let input = self.see(css).await;
-        input.clear().await.unwrap_or_else(|error| panic!("{css} cannot be emptied: {error}"));
-        input.send_keys(text).await.unwrap_or_else(|error| panic!("{css} takes no text: {error}"));
+        let filled = persevere(async || {
+            let input = self.page.find(Locator::Css(css)).await?;
+            input.clear().await?;
+            input.send_keys(text).await
+        });
+        self.done(css, "take text", filled.await).await;
     }
 
     /// A picture of the whole page as `target/screenshots/{name}.png`.
@@ -232,20 +240,52 @@ impl Browser {
     }
 
     async fn wait(&self, locator: Locator<'_>, wanted: &str) -> Element {
-        let waited = self.page.wait().at_most(PATIENCE).every(Duration::from_millis(50)).for_element(locator).await;
-        match waited {
-            Ok(element) => element,
-            Err(error) => {
-                let plain: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();
-                let address = self.page.current_url().await.map_or_else(|why| why.to_string(), |url| url.to_string());
-                let heading = match self.page.find(Locator::Css("h1")).await {
-                    Ok(element) => element.text().await.unwrap_or_default(),
-                    Err(_) => "no heading".to_owned(),
-                };
-                let picture = self.shoot(&format!("missing-{plain}")).await;
-                panic!("`{wanted}` did not appear at {address} ({heading}): {error}; see {}", picture.display());
-            }
+        let waited = persevere(async || self.page.find(locator).await).await;
+        self.done(wanted, "appear", waited).await
+    }
+
+    /// Ends the test with the address, the heading and a picture when something on a page did not come about.
+    async fn done<T>(&self, wanted: &str, what: &str, outcome: Result<T, CmdError>) -> T {
+        let error = match outcome {
+            Ok(done) => return done,
+            Err(error) => error,
+        };
+        let plain: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();
+        let address = self.page.current_url().await.map_or_else(|why| why.to_string(), |url| url.to_string());
+        let heading = match self.page.find(Locator::Css("h1")).await {
+            Ok(element) => element.text().await.unwrap_or_default(),
+            Err(_) => "no heading".to_owned(),
+        };
+        let picture = self.shoot(&format!("missing-{plain}")).await;
+        panic!("`{wanted}` did not {what} at {address} ({heading}): {error}; see {}", picture.display());
+    }
+}
+
+/// Tries until it succeeds, as long as the reason may pass: a page that is on its way in or out has no such element yet,
+/// has one that belongs to the page before, or answers that the question was cut short by the way to the next page.
+async fn persevere<T>(attempt: impl AsyncFn() -> Result<T, CmdError>) -> Result<T, CmdError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Err(error) if passes(&error) && Instant::now() < end => tokio::time::sleep(PAUSE).await,
+            outcome => return outcome,
         }
+    }
+}
+
+/// Whether a reason may be gone when the page has come to rest.
+fn passes(error: &CmdError) -> bool {
+    match error {
+        CmdError::Standard(told) => matches!(
+            told.error,
+            ErrorStatus::NoSuchElement
+                | ErrorStatus::StaleElementReference
+                | ErrorStatus::DetachedShadowRoot
+                | ErrorStatus::UnknownError
+        ),
+        // What chromedriver says of a page that goes away while it looks is no error of the standard.
+        CmdError::NotW3C(answer) => answer == "aborted by navigation",
+        _ => false,
     }
 }
 
@@ -403,6 +443,14 @@ mod tests {
                     ChromeDriver was started successfully on port 41561.\n";
         assert_eq!(announced_port(std::io::Cursor::new(said)), Ok(41561));
         assert!(announced_port(std::io::empty()).is_err());
+    }
+
+    #[test]
+    fn a_page_on_its_way_is_waited_for_and_a_lost_browser_is_not() {
+        let on_its_way = |said: &str| passes(&CmdError::NotW3C(json!(said)));
+        assert!(on_its_way("aborted by navigation"));
+        assert!(!on_its_way("something else"));
+        assert!(!passes(&CmdError::Lost(std::io::Error::other("gone"))));
     }
 
     #[tokio::test]

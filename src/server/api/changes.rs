@@ -60,7 +60,7 @@ pub async fn read_changes(
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&mut tx, &held, "transactions").await?;
     let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
-    let scope = [caller.product.uuid().as_bytes().as_slice(), held.line.id.uuid().as_bytes()].concat();
+    let scope = cursor::scope(caller.product, held.line.id);
     let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
     let after = match &query.cursor {
         None => 0,

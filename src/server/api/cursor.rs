@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::ids::LineId;
+use domain::ids::{LineId, ProductId};
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -21,6 +21,11 @@ pub struct Position {
 const TAG_BYTES: usize = 16;
 /// What a cursor of several accounts begins with.
 const POSITIONS: &[u8] = b"accounts|";
+
+/// Whose a cursor of one account is: it is good for that product and that line alone.
+pub fn scope(product: ProductId, line: LineId) -> Vec<u8> {
+    [product.uuid().as_bytes().as_slice(), line.uuid().as_bytes()].concat()
+}
 
 /// Makes a page cursor; `mac` authenticates under the tenant's key.
 pub fn encode(position: &Position, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
