@@ -82,6 +82,8 @@ fn later_rows() -> Vec<Row> {
         ("token.token_type.mismatch", refresh(dpop).unwrap_err()),
         ("token.scope.mismatch", refresh(wider("openid accounts payments")).unwrap_err()),
         ("id_token.sub.mismatch", again("sub", json!("somebody else"))),
+        ("id_token.auth_time.mismatch", again("auth_time", json!(start().as_second() + 101))),
+        ("id_token.nonce.mismatch", again("nonce", json!("of another login"))),
         ("id_token.iss.mismatch", again("iss", json!("https://other.example/"))),
         ("id_token.aud.mismatch", again("aud", json!("tpp-2"))),
         ("id_token.azp.mismatch", again("azp", json!("tpp-2"))),

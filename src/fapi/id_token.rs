@@ -64,6 +64,9 @@ pub struct Identity {
     pub authenticated_at: Option<Timestamp>,
     /// When the token was issued (`iat`).
     pub issued_at: Timestamp,
+    /// The name that we gave the login (`nonce`): used up, and compared with where an ID token of a refresh repeats it.
+    #[serde(default)]
+    pub nonce: Option<String>,
 }
 
 /// The subject is personal data.
@@ -152,7 +155,7 @@ pub(crate) struct Renewed<'a> {
     pub(crate) encrypted: bool,
 }
 
-/// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user and client as the one of the login,
+/// OIDC Core §12.2: an ID token that comes with a refresh is of the same issuer, user, client and login as the first one,
 /// signed by a method that we take and not expired. It came from the token endpoint itself, whose TLS certificate vouches
 /// for it in place of the signature (OIDC Core §3.1.3.7 (6)).
 pub(crate) fn is_of_the_same_login(
@@ -169,7 +172,8 @@ pub(crate) fn is_of_the_same_login(
     audience_is_nobody_else(&claims, renewed.client_id)?;
     authorized_party_is_ours(&claims, renewed.client_id)?;
     token_is_in_time(&claims, now)?;
-    subject_is_the_same(&claims, Some(&before.subject))
+    subject_is_the_same(&claims, Some(&before.subject))?;
+    login_is_the_same(&claims, before)
 }
 
 /// OIDC Core §3.1.3.7 (2).
@@ -257,6 +261,16 @@ fn subject_is_the_same(claims: &Claims, before: Option<&str>) -> Result<(), Refu
     refusal::ID_TOKEN_SUB_MISMATCH.require(before.is_none_or(|before| claims.subject().as_str() == before))
 }
 
+/// OIDC Core §12.2: where the ID token of a refresh says when the user signed in, and for which login, it repeats the first.
+fn login_is_the_same(claims: &Claims, before: &Identity) -> Result<(), Refusal> {
+    fn agree<T: PartialEq>(first: Option<T>, again: Option<T>) -> bool {
+        first.zip(again).is_none_or(|(first, again)| first == again)
+    }
+    let again = identity(claims)?;
+    refusal::ID_TOKEN_AUTH_TIME_MISMATCH.require(agree(before.authenticated_at, again.authenticated_at))?;
+    refusal::ID_TOKEN_NONCE_MISMATCH.require(agree(before.nonce.as_ref(), again.nonce.as_ref()))
+}
+
 /// OIDC Core §5.5.1.1: an essential `acr` is there, and one of the values that were asked for where values were.
 fn user_signed_in_strongly(claims: &Claims, asked: &Asked) -> Result<(), Refusal> {
     if asked.acr_values.is_empty() && !asked.acr_required {
@@ -297,5 +311,6 @@ fn identity(claims: &Claims) -> Result<Identity, Refusal> {
         acr: claims.auth_context_ref().map(|acr| acr.to_string()),
         authenticated_at: claims.auth_time().map(|time| instant(time.timestamp())).transpose()?,
         issued_at: instant(claims.issue_time().timestamp())?,
+        nonce: claims.nonce().map(|nonce| nonce.secret().clone()),
     })
 }

@@ -443,6 +443,8 @@ reasons! {
         "the ID token belongs to another state";
     ID_TOKEN_SUB_MISMATCH = "id_token.sub.mismatch", "OIDC Core §3.3.3.6", Bank,
         "the ID token names another user than the one that came with the code";
+    ID_TOKEN_AUTH_TIME_MISMATCH = "id_token.auth_time.mismatch", "OIDC Core §12.2", Bank,
+        "the ID token of a refresh says that the user signed in at another time";
     ID_TOKEN_ACR_MISSING = "id_token.acr.missing", "OIDC Core §5.5.1.1", Bank,
         "the ID token does not say how strongly the user signed in";
     ID_TOKEN_ACR_MISMATCH = "id_token.acr.mismatch", "OIDC Core §5.5.1.1", Bank,
