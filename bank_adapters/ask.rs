@@ -246,6 +246,17 @@ pub struct Authorization {
     pub scope: String,
     /// The `authorization_details` parameter (RFC 9396), a JSON array as text.
     pub authorization_details: Option<String>,
+    /// The `scope_details` parameter of Polish API: an object.
+    pub scope_details: Option<serde_json::Value>,
+}
+
+/// What is shared and for how long, where the authorisation request itself says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Sharing {
+    /// Data.
+    pub clusters: Clusters,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// Both hold the bank's consent id.

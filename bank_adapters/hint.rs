@@ -35,6 +35,7 @@ pub fn consents_named(standard: Standard, body: &[u8]) -> Vec<BankConsentId> {
         Standard::ConsumerDataRight
         | Standard::OpenFinanceBrasil
         | Standard::Stet
+        | Standard::PolishApi
         | Standard::FinancialDataExchange => Vec::new(),
     };
     let mut found = names.iter().filter_map(|name| BankConsentId::new(name).ok()).collect::<Vec<_>>();

@@ -31,7 +31,7 @@ pub use fapi::call::Call;
 use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
-use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, NextLink, PageAsk, ResourceId};
+use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, NextLink, PageAsk, ResourceId, Sharing};
 use crate::endpoints::Endpoints;
 use crate::error::BankError;
 use crate::profile::{Profile, Standard};
@@ -73,8 +73,14 @@ pub trait Bank: Send + Sync {
     ) -> Call<Transactions, BankError>;
 
     /// What the authorisation request must say so that the token belongs to the consent.
-    fn authorization(&self, consent: &BankConsentId) -> Authorization {
+    fn authorization(&self, consent: &BankConsentId, _: &Sharing) -> Authorization {
         self.profile().authorization(consent)
+    }
+
+    /// Ends at the bank what was authorised under an id of ours, where the bank keeps no consents and can be told all the
+    /// same.
+    fn end(&self, _: &BankConsentId, _: &CallContext) -> Option<Call<Ended, BankError>> {
+        None
     }
 }
 
@@ -101,6 +107,7 @@ pub fn reread(standard: Standard, row: &RawValue, list: List) -> Parsed {
         Standard::ConsumerDataRight => standards::consumer_data_right::rows::transaction(row, list),
         Standard::OpenFinanceBrasil => standards::open_finance_brasil::rows::transaction(row, list),
         Standard::Stet => standards::stet::rows::transaction(row, list),
+        Standard::PolishApi => standards::polish_api::rows::transaction(row, list),
         Standard::FinancialDataExchange => standards::financial_data_exchange::rows::transaction(row, list),
     }
 }
@@ -122,6 +129,7 @@ pub fn open(profile: Arc<Profile>, endpoints: &Endpoints) -> Result<Arc<dyn Bank
         Standard::ConsumerDataRight => Arc::new(standards::consumer_data_right::ConsumerDataRight::new(profile, api)),
         Standard::OpenFinanceBrasil => Arc::new(standards::open_finance_brasil::OpenFinanceBrasil::new(profile, api)),
         Standard::Stet => Arc::new(standards::stet::Stet::new(profile, api)),
+        Standard::PolishApi => Arc::new(standards::polish_api::PolishApi::new(profile, api)),
         Standard::FinancialDataExchange => {
             Arc::new(standards::financial_data_exchange::FinancialDataExchange::new(profile, api))
         }

@@ -30,6 +30,13 @@ impl Base {
         text.parse().expect("a checked base followed by percent-encoded ASCII is an address")
     }
 
+    /// The same address without its query.
+    pub(crate) fn bare(&self, uri: &Uri) -> Uri {
+        let mut url = self.0.clone();
+        url.set_path(uri.path());
+        url.as_str().parse().expect("a checked base with a path of an address is an address")
+    }
+
     /// An address from an answer, as the bank means it. A path that lacks the base's own prefix is still under it:
     /// gateways add the prefix and the bank behind them does not know (`/v1/…` at Atruvia).
     pub(crate) fn resolve(&self, href: &str) -> Option<Url> {

@@ -66,7 +66,7 @@ tables! {
         name: String,
         /// ISO 3166-1 alpha-2 code, upper case.
         country: String,
-        /// Standard of the API: `berlin-group`, `uk-open-banking`, `cdr`, `open-finance-brasil`, `stet` or `fdx`.
+        /// Standard of the API: `berlin-group`, `uk-open-banking`, `cdr`, `open-finance-brasil`, `stet`, `fdx` or `polish-api`.
         standard: Standard,
         /// Version of the standard as the bank states it.
         version: String,
@@ -292,6 +292,8 @@ words! {
         "stet" = Stet,
         /// FDX 4 to 6, North America.
         "fdx" = FinancialDataExchange,
+        /// Polish API 2.1 and 3.0.
+        "polish-api" = PolishApi,
     }
 
     /// How sure we are of a profile.
@@ -368,7 +370,7 @@ impl Standard {
     pub const fn has_consents(self) -> bool {
         match self {
             Self::BerlinGroup | Self::OpenBankingUk | Self::OpenFinanceBrasil => true,
-            Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange => false,
+            Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange | Self::PolishApi => false,
         }
     }
 
@@ -376,7 +378,11 @@ impl Standard {
     pub const fn consents_want_our_token(self) -> bool {
         match self {
             Self::OpenBankingUk | Self::OpenFinanceBrasil => true,
-            Self::BerlinGroup | Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange => false,
+            Self::BerlinGroup
+            | Self::ConsumerDataRight
+            | Self::Stet
+            | Self::FinancialDataExchange
+            | Self::PolishApi => false,
         }
     }
 
@@ -389,6 +395,7 @@ impl Standard {
             Self::OpenFinanceBrasil => &["2.", "3."],
             Self::Stet => &["1.4", "1.5", "1.6", "2."],
             Self::FinancialDataExchange => &["4.", "5.", "6."],
+            Self::PolishApi => &["2.1.", "3.0."],
         }
     }
 }
@@ -511,6 +518,7 @@ impl Profile {
         Authorization {
             scope: scopes.join(" "),
             authorization_details: self.security.authorization_details.as_ref().map(filled),
+            scope_details: None,
         }
     }
 

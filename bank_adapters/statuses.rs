@@ -2,7 +2,7 @@
 //!
 //! Banks write the words in other cases and with other marks between the parts than their standard does, so neither counts
 //! when a word is looked up. A word that is not listed is [`ConsentState::Unrecognised`] to its reader: it changes nothing
-//! and is reported. The Consumer Data Right, STET and FDX as banks offer it keep no consent that could be asked about; what
+//! and is reported. The Consumer Data Right, STET, Polish API and FDX as banks offer it keep no consent that could be asked about; what
 //! their authorisation server says of the refresh token is all that there is (CDR Security Profile, RFC 6749 §5.2).
 
 use Standard::{BerlinGroup as Bg, OpenBankingUk as Uk, OpenFinanceBrasil as Br};

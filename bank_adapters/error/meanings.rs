@@ -113,7 +113,7 @@ const fn codes(standard: Standard) -> &'static [(&'static str, Means)] {
         Standard::ConsumerDataRight => CONSUMER_DATA_RIGHT,
         Standard::OpenFinanceBrasil => OPEN_FINANCE_BRASIL,
         Standard::FinancialDataExchange => FINANCIAL_DATA_EXCHANGE,
-        Standard::Stet => &[],
+        Standard::Stet | Standard::PolishApi => &[],
     }
 }
 

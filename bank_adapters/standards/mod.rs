@@ -10,6 +10,7 @@ mod layout;
 pub mod native;
 pub mod open_banking_uk;
 pub mod open_finance_brasil;
+pub mod polish_api;
 mod rest;
 mod row;
 pub mod stet;

@@ -148,7 +148,12 @@ impl Step<'_> {
         Window {
             from: self.text("from").unwrap().parse().unwrap(),
             to: self.text("to").map(|to| to.parse().unwrap()),
-            status: BookingStatus::Both,
+            status: match self.text("status") {
+                None => BookingStatus::Both,
+                Some("booked") => BookingStatus::Booked,
+                Some("pending") => BookingStatus::Pending,
+                Some(other) => panic!("{other} is no list"),
+            },
         }
     }
 
@@ -176,7 +181,7 @@ fn tell_opened(bank: &dyn Bank, opened: &Opened) -> Value {
         "approach": opened.approach.map(|approach| format!("{approach:?}")),
         "sca_redirect": opened.links.sca_redirect.as_ref().map(url::Url::as_str),
         "sca_oauth": opened.links.sca_oauth.as_ref().map(url::Url::as_str),
-        "scope": bank.authorization(&opened.consent).scope,
+        "scope": bank.profile().authorization(&opened.consent).scope,
     })
 }
 

@@ -35,6 +35,8 @@ pub struct AuthorizationRequest {
     pub scope: String,
     /// Rich authorization request (RFC 9396 §2): an array of objects with `type`.
     pub authorization_details: Option<Value>,
+    /// What is shared, how often, how far back and until when, as Polish API has it: an object.
+    pub scope_details: Option<Value>,
     /// The server's id of what is to be authorised, for profiles that name it in a claim
     /// ([`crate::profile::Security::intent_claim`]).
     pub intent: Option<String>,
@@ -156,6 +158,7 @@ fn parameters(
     ];
     parameters.extend(login.nonce().map(|nonce| ("nonce", nonce.into())));
     parameters.extend(request.authorization_details.clone().map(|details| ("authorization_details", details)));
+    parameters.extend(request.scope_details.clone().map(|details| ("scope_details", details)));
     parameters.extend(response.response_mode().map(|mode| ("response_mode", mode.into())));
     parameters.extend(login.asked().claims().map(|claims| ("claims", claims)));
     parameters.extend(login.asked().dpop_thumbprint()?.map(|thumbprint| ("dpop_jkt", thumbprint.into())));

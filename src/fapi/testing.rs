@@ -342,6 +342,7 @@ impl Play {
             intent: self.intent.clone(),
             arrangement: self.arrangement.clone(),
             sharing_seconds: self.sharing_seconds,
+            scope_details: None,
         };
         let mut reply =
             Reply::new(201, json!({ "request_uri": "urn:ietf:params:oauth:request_uri:abc+/=", "expires_in": 60 }));

@@ -25,7 +25,7 @@ use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Call, Latest, LogLine};
 use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
-use crate::{api, dpop, front, oauth, resources};
+use crate::{api, dpop, front, oauth, posted, resources};
 
 /// The simulated bank.
 #[derive(Debug, Clone, Copy)]
@@ -205,9 +205,10 @@ impl Bank {
             issuer,
         });
         let interface_router = oauth::router(Arc::clone(&inner))
-            .merge(match &config.ecosystem.resources {
-                Some(resources) => resources::router(Arc::clone(&inner), resources),
-                None => api::router(Arc::clone(&inner)),
+            .merge(match (&config.ecosystem.resources, &config.ecosystem.posted) {
+                (Some(resources), _) => resources::router(Arc::clone(&inner), resources),
+                (None, Some(posted)) => posted::router(Arc::clone(&inner), posted),
+                (None, None) => api::router(Arc::clone(&inner)),
             })
             .layer(from_fn_with_state(Arc::clone(&inner), received));
         let front_router = oauth::router(Arc::clone(&inner)).merge(front::router(Arc::clone(&inner)));

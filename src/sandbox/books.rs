@@ -263,6 +263,14 @@ impl Books {
         self.refresh.retain(|_, token| token.consent_id != consent_id);
     }
 
+    /// The client of a consent, as far as one of its tokens was issued to a certificate.
+    pub(crate) fn owner_by_certificate(&self, consent_id: &str, thumbprint: &str) -> Option<String> {
+        let access =
+            self.access.values().map(|token| (token.consent_id.as_deref(), &token.thumbprint, &token.client_id));
+        let mut of_it = access.filter(|(consent, shown, _)| *consent == Some(consent_id) && *shown == thumbprint);
+        of_it.next().map(|(.., client)| client.clone())
+    }
+
     /// Puts a consent in the place of another, whose tokens die.
     pub(crate) fn replace(&mut self, old: &str, new: &str) {
         if let Some(consent) = self.consents.remove(new) {

@@ -5,6 +5,7 @@ mod australia;
 mod brazil;
 mod france;
 mod north_america;
+mod poland;
 mod united_kingdom;
 
 use jiff::Timestamp;
@@ -15,9 +16,11 @@ pub use self::australia::CONSUMER_DATA_RIGHT;
 pub use self::brazil::OPEN_FINANCE_BRASIL;
 pub use self::france::STET;
 pub use self::north_america::FINANCIAL_DATA_EXCHANGE;
+pub use self::poland::POLISH_API;
 pub use self::united_kingdom::{OPEN_BANKING_UK, OPEN_BANKING_UK_4};
 use crate::books::{Consent, ConsentStatus};
 use crate::data::{Account, Balances, Row};
+use crate::posted::Posted;
 
 /// What in an authorisation request names the consent that is to be authorised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum NamedBy {
     Arrangement,
     /// Nothing: the request itself makes what is authorised, and it ends with its tokens.
     Request,
+    /// `scope_details`: privileges, when they end, and an id of the TPP's own.
+    ScopeDetails,
 }
 
 /// A header that resource calls must have.
@@ -181,6 +186,8 @@ pub struct Ecosystem {
     pub encrypted_id_tokens: bool,
     /// Consents and accounts; absent: those of the Berlin Group.
     pub resources: Option<Resources>,
+    /// An account interface that is asked by POST.
+    pub posted: Option<Posted>,
 }
 
 /// NextGenPSD2 with FAPI 2.0 Message Signing's signed requests.
@@ -195,4 +202,5 @@ pub const BERLIN_GROUP: Ecosystem = Ecosystem {
     signed_responses: false,
     encrypted_id_tokens: false,
     resources: None,
+    posted: None,
 };

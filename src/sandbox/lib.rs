@@ -29,6 +29,7 @@ mod jose;
 mod log;
 mod misbehaviour;
 mod oauth;
+mod posted;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -39,8 +40,9 @@ pub use config::{Binding, ClientAuthentication, Config, Front, Policy, Registere
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use ecosystem::{
     BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, FINANCIAL_DATA_EXCHANGE, Header, Listed, NamedBy, OPEN_BANKING_UK,
-    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, Resources, STET, Shown,
+    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
 pub use misbehaviour::{Misbehaviour, Outage};
+pub use posted::Posted;
 pub use visit::{Decision, VisitError};

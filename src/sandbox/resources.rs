@@ -38,15 +38,17 @@ pub(crate) fn router(bank: Shared, resources: &Resources) -> Router {
 
 /// A refusal: status, code in the log, sentence.
 #[derive(Debug, Clone, Copy)]
-struct Refused(StatusCode, &'static str, &'static str);
+pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) &'static str, pub(crate) &'static str);
 
-const UNKNOWN: Refused = Refused(StatusCode::NOT_FOUND, "consent.unknown", "there is no such consent");
+pub(crate) const UNKNOWN: Refused = Refused(StatusCode::NOT_FOUND, "consent.unknown", "there is no such consent");
 const INVALID: Refused = Refused(StatusCode::BAD_REQUEST, "consent.body.invalid", "the body is not a consent request");
 const SCOPE: Refused = Refused(StatusCode::FORBIDDEN, "token.scope.mismatch", "the token is not for this");
-const TOKEN: Refused = Refused(StatusCode::UNAUTHORIZED, "token.invalid", "the token is unknown, over or of another");
-const ABSENT: Refused =
+pub(crate) const TOKEN: Refused =
+    Refused(StatusCode::UNAUTHORIZED, "token.invalid", "the token is unknown, over or of another");
+pub(crate) const ABSENT: Refused =
     Refused(StatusCode::NOT_FOUND, "account.unknown", "there is no such account under this consent");
-const QUERY: Refused = Refused(StatusCode::BAD_REQUEST, "request.query.invalid", "a day or a page cannot be read");
+pub(crate) const QUERY: Refused =
+    Refused(StatusCode::BAD_REQUEST, "request.query.invalid", "a day or a page cannot be read");
 const EXCEEDED: Refused = Refused(
     StatusCode::TOO_MANY_REQUESTS,
     "consent.frequency.exceeded",
@@ -208,12 +210,18 @@ pub(crate) fn terminate(bank: &Inner, id: &str, client_id: &str) -> bool {
 }
 
 /// A consent that a token opens, as far as the account resources need it.
-struct Opened<'b> {
+pub(crate) struct Opened<'b> {
     accounts: &'b [Account],
     resources: Vec<Resource>,
 }
 
 impl<'b> Opened<'b> {
+    /// Every account with its id.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (String, &'b Account)> {
+        let accounts = self.accounts;
+        self.resources.iter().filter_map(move |one| Some((one.id.to_string(), accounts.get(one.account)?)))
+    }
+
     fn find(&self, id: &str) -> Result<&'b Account, Refused> {
         let resource = self.resources.iter().find(|resource| resource.id.to_string() == id).ok_or(ABSENT)?;
         self.accounts.get(resource.account).ok_or(ABSENT)
@@ -226,7 +234,13 @@ fn attended(headers: &HeaderMap) -> bool {
 }
 
 /// Token, consent, allowance; `uri` is what unattended reads are counted by.
-fn open<'b>(bank: &'b Inner, peer: &PeerCertificate, headers: &HeaderMap, uri: &str) -> Result<Opened<'b>, Refused> {
+pub(crate) fn open<'b>(
+    bank: &'b Inner,
+    peer: &PeerCertificate,
+    headers: &HeaderMap,
+    attended: bool,
+    uri: &str,
+) -> Result<Opened<'b>, Refused> {
     let (now, today) = (bank.now(), bank.today());
     let mut books = bank.books();
     let consent_id = token(bank, &books, peer, headers).map_err(|_| TOKEN)?.consent_id.clone().ok_or(SCOPE)?;
@@ -234,7 +248,7 @@ fn open<'b>(bank: &'b Inner, peer: &PeerCertificate, headers: &HeaderMap, uri: &
     let consent = consent.ok_or(OVER)?;
     let accounts = consent.psu.and_then(|psu| bank.data.psus.get(psu)).map_or(&[][..], |psu| &psu.accounts);
     let (resources, allowed) = (consent.resources.clone(), consent.frequency_per_day);
-    if !attended(headers) && !books.count_read(&consent_id, today, uri, allowed) {
+    if !attended && !books.count_read(&consent_id, today, uri, allowed) {
         return Err(EXCEEDED);
     }
     Ok(Opened { accounts, resources })
@@ -246,10 +260,8 @@ async fn accounts(
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Refused> {
     let resources = bank.ecosystem.resources.ok_or(UNKNOWN)?;
-    let opened = open(&bank, &peer, &headers, "accounts")?;
-    let shown = opened.resources.iter().filter_map(|resource| {
-        Some((resources.account)(opened.accounts.get(resource.account)?, &resource.id.to_string()))
-    });
+    let opened = open(&bank, &peer, &headers, attended(&headers), "accounts")?;
+    let shown = opened.all().map(|(id, account)| (resources.account)(account, &id));
     Ok(axum::Json((resources.list)(shown.collect())))
 }
 
@@ -260,7 +272,7 @@ async fn balances(
     headers: HeaderMap,
 ) -> Result<axum::Json<Value>, Refused> {
     let resources = bank.ecosystem.resources.ok_or(UNKNOWN)?;
-    let account = open(&bank, &peer, &headers, &format!("{id}/balances"))?.find(&id)?;
+    let account = open(&bank, &peer, &headers, attended(&headers), &format!("{id}/balances"))?.find(&id)?;
     Ok(axum::Json((resources.balance)(account, &account.balances(bank.today()), &id)))
 }
 
@@ -277,7 +289,7 @@ async fn transactions(
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let get = |name: &str| asked.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let page: usize = get("page").map_or(Ok(0), str::parse).map_err(|_| QUERY)?;
-    let account = open(&bank, &peer, &headers, &format!("{id}/transactions/{page}"))?.find(&id)?;
+    let account = open(&bank, &peer, &headers, attended(&headers), &format!("{id}/transactions/{page}"))?.find(&id)?;
     let [from, to] = resources.span.map(|name| get(name).map(|text| day(&bank, text).ok_or(QUERY)).transpose());
     let (from, mut to) = (from?.unwrap_or(Date::MIN), to?.unwrap_or(bank.today()));
     if resources.last_day_is_out && get(resources.span[1]).is_some() {

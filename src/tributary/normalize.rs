@@ -186,8 +186,13 @@ fn parsed_natively(format: &str) -> bool {
 
 /// Whether amounts of the format have no sign and an indicator that must be there.
 fn tells_by_indicator(format: &str) -> bool {
-    let standards =
-        [Standard::OpenBankingUk, Standard::FinancialDataExchange, Standard::Stet, Standard::OpenFinanceBrasil];
+    let standards = [
+        Standard::OpenBankingUk,
+        Standard::FinancialDataExchange,
+        Standard::Stet,
+        Standard::OpenFinanceBrasil,
+        Standard::PolishApi,
+    ];
     matches!(format, "enablebanking" | "obie")
         || Standard::named(format).is_some_and(|known| standards.contains(&known))
 }

@@ -232,6 +232,7 @@ fn consent_of(bank: &Inner, client: &Client, scope: &str, claims: &Claims) -> Re
         NamedBy::Request => {
             Ok((begin(bank, resources::waiting(bank, client.registered.client_id.clone(), Value::Null)), None))
         }
+        NamedBy::ScopeDetails => detailed(bank, client, claims).map(|id| (id, None)),
     }
 }
 
@@ -241,7 +242,7 @@ fn scope_names<'s>(bank: &Inner, scope: &'s str) -> Result<Option<&'s str>, Faul
     for one in scope.split(' ') {
         let named = match bank.ecosystem.named_by {
             NamedBy::Scope(prefix) => one.strip_prefix(prefix),
-            NamedBy::Claim(_) | NamedBy::Arrangement | NamedBy::Request => None,
+            NamedBy::Claim(_) | NamedBy::Arrangement | NamedBy::Request | NamedBy::ScopeDetails => None,
         };
         match named {
             None if bank.ecosystem.scopes.contains(&one) => {}
@@ -267,6 +268,28 @@ fn waits(bank: &Inner, client: &Client, id: &str, error: &'static str, place: &s
         Some(_) => invalid("expired", "the consent cannot be authorised any more"),
         None => invalid("mismatch", "the request names a consent that does not exist"),
     }
+}
+
+/// Polish API: the request says what is shared and until when, under an id that was never used before.
+fn detailed(bank: &Inner, client: &Client, claims: &Claims) -> Result<String, Fault> {
+    let fault = |what: &str, text: &str| Fault::request(format!("request_object.scope_details.{what}"), text);
+    let details = claims.get("scope_details").ok_or_else(|| fault("missing", "scope_details says nothing"))?;
+    let privileges = details["privilegeList"].as_array().filter(|list| !list.is_empty());
+    let named = |privilege: &Value| privilege.get("ais:getTransactionsDone").is_some();
+    if details["scopeGroupType"] != "ais" || !privileges.is_some_and(|list| list.iter().all(named)) {
+        return Err(fault("invalid", "scope_details lists no privileges of the group ais"));
+    }
+    let until = details["scopeTimeLimit"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let until = until.filter(|at| *at > bank.now()).ok_or_else(|| fault("expired", "scopeTimeLimit is over"))?;
+    let id = details["consentId"].as_str().unwrap_or_default();
+    let mut consent = resources::waiting(bank, client.registered.client_id.clone(), details.clone());
+    consent.valid_until = bank.zone().to_datetime(until).date().min(consent.valid_until);
+    let mut books = bank.books();
+    if id.is_empty() || books.consents.contains_key(id) {
+        return Err(fault("mismatch", "consentId is missing or was used before"));
+    }
+    books.consents.insert(id.to_owned(), consent);
+    Ok(id.to_owned())
 }
 
 /// CDR Security Profile: the request makes an arrangement for `sharing_duration` seconds, at most a year; without it data

@@ -7,22 +7,20 @@ use std::sync::Arc;
 
 use bank_adapters::Consents;
 use bank_adapters::answer::{ConsentState, Granted};
-use bank_adapters::ask::{Access, BankConsentId, Clusters, ConsentAsk, PsuPresent};
+use bank_adapters::ask::{BankConsentId, PsuPresent};
 use bank_adapters::error::BankError;
-use bank_adapters::profile::Profile;
 use domain::consent::{Event, State};
 use domain::grant::{self, Event as GrantEvent};
 use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
 use domain::limits;
-use domain::policy::{self, ClockFacts, Clocks, Policy};
+use domain::policy::{self, ClockFacts, Clocks};
 use domain::world::World;
 use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin, RedeemableCode};
 use fapi::metadata::Metadata;
 use fapi::request::{AuthorizationRequest, Begun};
 use fapi::token::{Redeemed, Tokens};
-use jiff::civil::Date;
-use jiff::{SignedDuration, Span, Timestamp};
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use store::consent_texts::ConsentText;
@@ -40,6 +38,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
+use crate::services::asking::{consent_ask, last_day, sharing, sharing_seconds};
 use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, status};
 use crate::tokens;
 
@@ -109,7 +108,8 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
         _ => bank_consent(&grant, about.tenant, &key)?,
     };
     fault::point("login.bank_consent_stored");
-    let authorization = connection.bank.authorization(&bank_consent);
+    let sharing = sharing(app, &connection, &consent, app.clock.now());
+    let authorization = connection.bank.authorization(&bank_consent, &sharing);
     let request = AuthorizationRequest {
         scope: authorization.scope,
         authorization_details: authorization
@@ -117,6 +117,7 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|error| ServiceError::Ours(anyhow::Error::new(error).context("authorization_details")))?,
+        scope_details: authorization.scope_details,
         intent: Some(bank_consent.expose().to_owned()),
         sharing_seconds: sharing_seconds(&connection, &consent, app.clock.now()),
         ..AuthorizationRequest::default()
@@ -244,14 +245,6 @@ async fn begin_without_consent(
     Ok(own)
 }
 
-/// For how long data are to be shared, for banks that are told so with the authorisation.
-fn sharing_seconds(connection: &Connection, consent: &Consent, now: Timestamp) -> Option<u32> {
-    connection.oauth.security().duration_claim.as_ref()?;
-    let longest = SignedDuration::from_hours(24 * i64::from(connection.bank.profile().consent.max_days)).as_secs();
-    let end = policy::end_of_day(consent.asked_until, &connection.zone);
-    u32::try_from(end.duration_since(now).as_secs().min(longest)).ok()
-}
-
 /// Whether the bank's answer proves that nothing was created.
 fn is_definite(error: &CallError) -> bool {
     match error {
@@ -260,35 +253,6 @@ fn is_definite(error: &CallError) -> bool {
         CallError::Stopped | CallError::Resting { .. } => true,
         CallError::Refused(_) | CallError::Ours(_) => false,
     }
-}
-
-/// The last day that can be asked for: what the product asked, inside what bank and law allow, today counted.
-pub(crate) fn last_day(asked_until: Date, profile: &Profile, policy: &Policy, today: Date) -> Date {
-    let last = |days: i64| today.saturating_add(Span::new().days(days - 1));
-    asked_until.min(last(i64::from(profile.consent.max_days))).min(policy.term_most.map_or(Date::MAX, last))
-}
-
-fn consent_ask(
-    app: &App,
-    connection: &Connection,
-    consent: &Consent,
-    now: Timestamp,
-) -> Result<ConsentAsk, ServiceError> {
-    let profile = connection.bank.profile();
-    let today = now.to_zoned(connection.zone.clone()).date();
-    let has = |cluster: &str| consent.clusters.iter().any(|given| given == cluster);
-    let redirect_uri = Url::parse(connection.oauth.redirect_uri()).map_err(|error| ServiceError::Ours(error.into()))?;
-    Ok(ConsentAsk {
-        access: Access::AllAccounts,
-        clusters: Clusters { balances: has("balances"), transactions: has("transactions") },
-        valid_until: last_day(consent.asked_until, profile, app.tenant.regime.policy(), today),
-        recurring: true,
-        frequency_per_day: profile.limits.unattended_per_day,
-        user_document: None,
-        redirect_uri,
-        nok_redirect_uri: None,
-        notification_uri: app.config.listen.public_url.join(&format!("banks/{}/notifications", connection.id)).ok(),
-    })
 }
 
 async fn bind(

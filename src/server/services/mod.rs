@@ -2,6 +2,7 @@
 //! commit.
 
 pub mod acknowledgement;
+pub(crate) mod asking;
 pub mod backup;
 pub mod consents;
 pub mod deletion;

@@ -221,7 +221,7 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
     let Some(consents) = connection.bank.consents() else {
-        return end_authorisation(app, &occasion, &metadata, &content).await.map(Said::Proof);
+        return end_without_consent(app, &occasion, &metadata, &content, &consent).await.map(Said::Proof);
     };
     let tokens = logins::client_tokens(app, &occasion, &metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
@@ -248,6 +248,24 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
         revoke_tokens(app, &occasion, &metadata, &content).await?;
     }
     Ok(said)
+}
+
+/// Ends what a bank holds that keeps no consents: by the id that we gave it where the bank ends it so, else by its tokens.
+async fn end_without_consent(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    content: &Content,
+    consent: &BankConsentId,
+) -> Result<&'static str, ServiceError> {
+    let context = occasion.context(None, None, &app.world());
+    if let (Some(call), true) = (occasion.connection.bank.end(consent, &context), content.tokens.is_some())
+        && bank_calls::to_bank(app, occasion, "end_consent", &context, call).await? == Ended::Gone
+    {
+        revoke_tokens(app, occasion, metadata, content).await?;
+        return Ok("gone");
+    }
+    end_authorisation(app, occasion, metadata, content).await
 }
 
 /// Ends an authorisation at a bank that keeps no consents: its arrangement, where it has one, else every token of it, the

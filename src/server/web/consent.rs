@@ -27,7 +27,7 @@ use crate::evidence_log::{About, hex};
 use crate::pages::view::{Cluster, Collision, ConsentTextView, Term};
 use crate::pages::{self, Statement};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, consents as moves, renewals};
+use crate::services::{ServiceError, asking, consents as moves, renewals};
 use crate::tokens;
 
 /// The page, with the text that its form accepts.
@@ -119,7 +119,7 @@ fn clusters(asked: &[String], profile: &Profile) -> Vec<Cluster> {
 
 /// For how long, at most: what the product asked, cut to what the bank grants and the law of the regime allows.
 fn term(asked_until: Date, profile: &Profile, policy: &Policy, tenant_days: Option<i64>, today: Date) -> Term {
-    let until = logins::last_day(asked_until, profile, policy, today);
+    let until = asking::last_day(asked_until, profile, policy, today);
     let confirm = policy::sca_days(policy, profile.consent.sca_days.map(i64::from), tenant_days);
     // A permission that is over before the bank wants to see the person again says nothing about it.
     let confirm = confirm.filter(|days| today.saturating_add(Span::new().days(*days)) <= until);
