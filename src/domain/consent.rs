@@ -90,10 +90,39 @@ pub enum DataState {
     Present,
     /// Kept and not used, as the person asked (Article 18 GDPR): nothing is read, served or fetched, and no retention ends.
     Restricted,
+    /// Kept and not used, because the law wants them kept (a legal hold).
+    Held,
+    /// Held, and the person wants them not used either: so they are when the hold is lifted.
+    HeldRestricted,
+    /// Held, and owed to nobody any more: the erasure is asked for and runs when the hold is lifted.
+    Blocked,
     /// The erasure runs; nothing is served any more.
     Erasing,
     /// Gone, with a receipt.
     Erased,
+}
+
+impl DataState {
+    /// Whether there may be some, and nobody has asked for their erasure.
+    pub const fn is_kept(self) -> bool {
+        match self {
+            Self::Present | Self::Restricted | Self::Held | Self::HeldRestricted => true,
+            Self::Blocked | Self::Erasing | Self::Erased => false,
+        }
+    }
+
+    /// Whether a legal hold keeps them from being erased.
+    pub const fn is_held(self) -> bool {
+        match self {
+            Self::Held | Self::HeldRestricted | Self::Blocked => true,
+            Self::Present | Self::Restricted | Self::Erasing | Self::Erased => false,
+        }
+    }
+
+    /// What becomes of data that are kept when their erasure is asked for, and what has to be done about it.
+    const fn going(self) -> (Self, Effect) {
+        if self.is_held() { (Self::Blocked, Effect::Block) } else { (Self::Erasing, Effect::Erase) }
+    }
 }
 
 /// A consent as the machine sees it.
@@ -148,6 +177,10 @@ pub enum Event {
     Restricted,
     /// The person lets them be used again.
     Released,
+    /// A legal hold wants them kept: nobody uses them, and nothing erases them.
+    HoldPlaced,
+    /// The last legal hold on them is over.
+    HoldLifted,
     /// Retention is over, or the person asked for erasure after expiry.
     EraseRequested,
     /// The erasure is complete and its receipt is written.
@@ -163,6 +196,8 @@ pub enum Effect {
     EndAtBank,
     /// Erase the lines whose last ground this consent was.
     Erase,
+    /// Note that an erasure is owed which a legal hold keeps from running.
+    Block,
     /// Sweep what an unfinished login may have left at the bank.
     SweepAtBank,
     /// Tell the product.
@@ -267,8 +302,7 @@ impl Consent {
 
     /// When a timer must warn, or remind, next; `None` for a consent that does not live.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let kept = matches!(self.data, DataState::Present | DataState::Restricted);
-        let clocks = self.clocks.filter(|_| self.is_open() && kept)?;
+        let clocks = self.clocks.filter(|_| self.is_open() && self.data.is_kept())?;
         let warning = warning::next(&clocks, self.warned);
         [warning, clocks.notice_due].into_iter().flatten().min()
     }
@@ -358,8 +392,9 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             Ok((next, vec![Fx::SweepAtBank, Fx::Erase, Fx::Tell(Notice::Revoked)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::Revoke(by)) => {
-            let next = Consent { state: S::Revoked(by), data: D::Erasing, ..*consent };
-            Ok((next, vec![Fx::EndAtBank, Fx::Erase, Fx::Tell(Notice::Revoked)]))
+            let (data, erase) = consent.data.going();
+            let next = Consent { state: S::Revoked(by), data, ..*consent };
+            Ok((next, vec![Fx::EndAtBank, erase, Fx::Tell(Notice::Revoked)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted)
             if consent.data == D::Present =>
@@ -372,15 +407,36 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         (S::Expired(_) | S::Failed(_), E::Released) if consent.data == D::Restricted => {
             Ok((Consent { data: D::Present, ..*consent }, vec![Fx::Tell(Notice::Resumed)]))
         }
-        (S::Expired(_), E::Revoke(by)) if matches!(consent.data, D::Present | D::Restricted) => {
-            let next = Consent { state: S::Revoked(by), data: D::Erasing, ..*consent };
-            Ok((next, vec![Fx::Erase, Fx::Tell(Notice::Revoked)]))
+        (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted) if consent.data == D::Held => {
+            Ok((Consent { data: D::HeldRestricted, ..*consent }, vec![]))
         }
-        (S::Failed(_), E::EraseRequested) if consent.data == D::Restricted => {
-            Ok((Consent { data: D::Erasing, ..*consent }, vec![Fx::Erase]))
+        (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_) | S::Failed(_), E::Released)
+            if consent.data == D::HeldRestricted =>
+        {
+            Ok((Consent { data: D::Held, ..*consent }, vec![]))
         }
-        (S::Expired(_) | S::Failed(_), E::EraseRequested) if consent.data == D::Present => {
-            Ok((Consent { data: D::Erasing, ..*consent }, vec![Fx::Erase]))
+        (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_) | S::Failed(_), E::HoldPlaced)
+            if consent.data.is_kept() && !consent.data.is_held() =>
+        {
+            Ok(place_hold(consent))
+        }
+        (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_) | S::Failed(_), E::HoldLifted)
+            if consent.data.is_held() =>
+        {
+            Ok(lift_hold(consent))
+        }
+        (S::Revoked(_), E::HoldLifted) if consent.data == D::Blocked => Ok(lift_hold(consent)),
+        (S::Expired(_), E::Revoke(by)) if consent.data.is_kept() => {
+            let (data, erase) = consent.data.going();
+            Ok((Consent { state: S::Revoked(by), data, ..*consent }, vec![erase, Fx::Tell(Notice::Revoked)]))
+        }
+        (S::Failed(_), E::EraseRequested) if matches!(consent.data, D::Restricted | D::HeldRestricted) => {
+            let (data, erase) = consent.data.going();
+            Ok((Consent { data, ..*consent }, vec![erase]))
+        }
+        (S::Expired(_) | S::Failed(_), E::EraseRequested) if matches!(consent.data, D::Present | D::Held) => {
+            let (data, erase) = consent.data.going();
+            Ok((Consent { data, ..*consent }, vec![erase]))
         }
         (S::Expired(_) | S::Revoked(_) | S::Failed(_), E::Erased) if consent.data == D::Erasing => {
             Ok((Consent { data: D::Erased, ..*consent }, vec![Fx::Tell(Notice::DeletionCompleted)]))
@@ -398,11 +454,15 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             | E::Superseded
             | E::Restricted
             | E::Released
+            | E::HoldPlaced
+            | E::HoldLifted
             | E::EraseRequested
             | E::Erased,
         )
-        | (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted | E::Released)
-        | (S::Revoked(_) | S::Failed(_), E::Restricted | E::Released)
+        | (
+            S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_) | S::Revoked(_) | S::Failed(_),
+            E::Restricted | E::Released | E::HoldPlaced | E::HoldLifted,
+        )
         | (S::Authorized, E::Reconfirmed(_))
         | (S::Active, E::LoginFailed)
         | (
@@ -452,6 +512,30 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         | (S::Expired(_) | S::Failed(_), E::EraseRequested)
         | (S::Expired(_) | S::Revoked(_) | S::Failed(_), E::Erased) => refused,
     }
+}
+
+/// Data that are kept come under a legal hold.
+fn place_hold(consent: &Consent) -> (Consent, Vec<Effect>) {
+    let (data, told) = match (consent.data, consent.state) {
+        (DataState::Restricted, _) => (DataState::HeldRestricted, vec![]),
+        (DataState::Present, State::Failed(_)) => (DataState::Held, vec![]),
+        _ => (DataState::Held, vec![Effect::Tell(Notice::Suspended)]),
+    };
+    (Consent { data, ..*consent }, told)
+}
+
+/// The last legal hold on data ends: they are what they were, and an erasure that waited runs.
+fn lift_hold(consent: &Consent) -> (Consent, Vec<Effect>) {
+    let (data, effects) = match (consent.data, consent.state) {
+        (DataState::Blocked, _) => (DataState::Erasing, vec![Effect::Erase]),
+        (DataState::HeldRestricted, _) => (DataState::Restricted, vec![]),
+        (_, State::Authorized | State::Active | State::ReauthPending(_)) => {
+            (DataState::Present, vec![Effect::Fetch, Effect::Tell(Notice::Resumed)])
+        }
+        (_, State::Expired(_)) => (DataState::Present, vec![Effect::Tell(Notice::Resumed)]),
+        (_, State::Initiated | State::Revoked(_) | State::Failed(_)) => (DataState::Present, vec![]),
+    };
+    (Consent { data, ..*consent }, effects)
 }
 
 const FAILED: [Effect; 2] = [Effect::SweepAtBank, Effect::Tell(Notice::Rejected)];
@@ -526,7 +610,8 @@ words! {
 }
 words! {
     /// The word in the database, in evidence and on the wire.
-    DataState { Present => "present", Restricted => "restricted", Erasing => "erasing", Erased => "erased" }
+    DataState { Present => "present", Restricted => "restricted", Held => "held", HeldRestricted => "held_restricted",
+                Blocked => "blocked", Erasing => "erasing", Erased => "erased" }
 }
 
 impl State {
@@ -590,6 +675,8 @@ impl Event {
             Self::Revoke(_) => "revoke",
             Self::Restricted => "restricted",
             Self::Released => "released",
+            Self::HoldPlaced => "hold_placed",
+            Self::HoldLifted => "hold_lifted",
             Self::EraseRequested => "erase_requested",
             Self::Erased => "erased",
         }

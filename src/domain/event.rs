@@ -96,6 +96,8 @@ catalogue! {
     NormalisationReplayed => "normalisation.replayed",
     /// An erasure has begun: nothing is served any more.
     DeletionRequested => "deletion.requested",
+    /// An erasure is owed and does not run: a legal hold wants the data kept. Nobody reads them.
+    DeletionBlocked => "deletion.blocked",
     /// The erasure is complete.
     DeletionCompleted => "deletion.completed",
     /// The signed receipt of an erasure is there; the product acknowledges that it erased its copies too.

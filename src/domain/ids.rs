@@ -106,6 +106,10 @@ ids! {
     NoticeId => "ntc",
     /// One erasure, of a consent or of an account.
     DeletionId => "del",
+    /// One person who works for the operator.
+    StaffId => "stf",
+    /// One legal hold.
+    HoldId => "hld",
     /// One entry of the evidence log.
     EntryId => "evi",
 }

@@ -9,6 +9,7 @@ pub mod consent;
 pub mod error;
 pub mod event;
 pub mod grant;
+pub mod hold;
 pub mod ids;
 pub mod limits;
 pub mod money;

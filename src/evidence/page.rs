@@ -66,6 +66,7 @@ impl Report {
             ("Data keys deleted", receipt.key_deleted_at.to_string()),
             ("Unreadable everywhere after", receipt.unreadable_everywhere_after.to_string()),
         ];
+        facts.extend(receipt.blocked_until.map(|until| ("Kept by a legal hold until", until.to_string())));
         for erased in &receipt.accounts {
             let visible = &erased.visible_in_backups;
             facts.push(("Old backups still show", format!("{} sealed rows of {}", visible.rows, erased.account)));
@@ -121,7 +122,14 @@ fn in_words(statement: &Statement) -> String {
         "person.erasure_requested" => "The person asked to be erased.".to_owned(),
         "person.restriction_requested" => "The person asked that their data be kept and not used.".to_owned(),
         "person.restriction_lifted" => "The person lets their data be used again.".to_owned(),
+        "hold.asked" => "Somebody asked for a legal hold on the data.".to_owned(),
+        "hold.placed" => "A second person confirmed: the law wants the data kept. Nobody reads them.".to_owned(),
+        "hold.lift_asked" => "Somebody asked for the end of the legal hold.".to_owned(),
+        "hold.lifted" => "A second person confirmed: the legal hold is over.".to_owned(),
+        "hold.taken_back" => "What was asked about the legal hold was taken back.".to_owned(),
         "bank.status_unknown" => format!("The bank gave the consent a status that is not known: {}.", word("status")),
+        "deletion.blocked" => "An erasure is owed; a legal hold keeps it from running.".to_owned(),
+        "deletion.unblocked" => "The legal hold is over: the erasure runs.".to_owned(),
         "deletion.begun" => format!("An erasure began ({}).", word("trigger")),
         "deletion.receipt" => "The receipt of an erasure was signed.".to_owned(),
         "deletion.bank_answer" => format!("The bank was told of the end: {}.", word("outcome")),

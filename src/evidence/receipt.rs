@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::as_text;
 use crate::statement::Body;
-use crate::time::{day, instant};
+use crate::time::{day, instant, maybe_instant};
 
 /// How far a deletion reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,9 @@ pub struct Receipt {
     /// Since when nothing was served, written or fetched.
     #[serde(with = "instant")]
     pub stopped_at: Timestamp,
+    /// Until when a legal hold kept the erasure from running; absent where none did.
+    #[serde(with = "maybe_instant", default, skip_serializing_if = "Option::is_none")]
+    pub blocked_until: Option<Timestamp>,
     /// When the last row was erased and a scan of every table found none left.
     #[serde(with = "instant")]
     pub erased_at: Timestamp,
@@ -138,7 +141,8 @@ mod lines {
 impl Receipt {
     /// Whether the receipt is free of contradictions: the order of its instants, and accounts where it should have them.
     pub(crate) fn is_coherent(&self) -> bool {
-        self.stopped_at <= self.erased_at
+        self.blocked_until.is_none_or(|until| self.stopped_at <= until && until <= self.erased_at)
+            && self.stopped_at <= self.erased_at
             && self.stopped_at <= self.key_deleted_at
             && self.key_deleted_at <= self.unreadable_everywhere_after
             && self.accounts.iter().all(|erased| !self.kept_accounts.contains(&erased.account))

@@ -189,6 +189,9 @@ fn write_receipt(receipt: &Receipt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let rows: u64 = receipt.erased_rows.values().fold(0, |sum, rows| sum.saturating_add(*rows));
     writeln!(f, "\nDeletion {}: {scope}, because {}", receipt.deletion, receipt.trigger.in_words())?;
     writeln!(f, "  access stopped          {}", receipt.stopped_at)?;
+    if let Some(until) = receipt.blocked_until {
+        writeln!(f, "  kept by a legal hold    until {until}")?;
+    }
     writeln!(f, "  erased                  {}, {rows} rows, none left", receipt.erased_at)?;
     for (table, rows) in &receipt.erased_rows {
         writeln!(f, "    {:<21} {rows}", table.escape_debug().to_string())?;

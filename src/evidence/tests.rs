@@ -134,6 +134,7 @@ fn receipt(about: ConsentId, deletion: DeletionId) -> Receipt {
         scope: Scope::Consent,
         trigger: Trigger::Psu,
         stopped_at: minute(4),
+        blocked_until: None,
         erased_at: minute(5),
         key_deleted_at: minute(5),
         unreadable_everywhere_after: minute(8 * 24 * 60),
@@ -486,9 +487,15 @@ fn a_log_made_anew_is_a_fork_of_every_checkpoint_held_outside() {
 type Forge = fn(&Log, Subject) -> Statement;
 
 /// What the operator could log without making anything anew.
-const FORGERIES: [(&str, &str, Forge); 10] = [
+const FORGERIES: [(&str, &str, Forge); 12] = [
     ("rows erased before access stopped", "entries[7].content", |log, one| {
         log.body(one, minute(11), &Receipt { erased_at: minute(3), ..receipt(consent(1), deletion(3)) })
+    }),
+    ("blocked by a hold until before access stopped", "entries[7].content", |log, one| {
+        log.body(one, minute(11), &Receipt { blocked_until: Some(minute(3)), ..receipt(consent(1), deletion(3)) })
+    }),
+    ("blocked by a hold until after the erasure", "entries[7].content", |log, one| {
+        log.body(one, minute(11), &Receipt { blocked_until: Some(minute(6)), ..receipt(consent(1), deletion(3)) })
     }),
     ("unreadable before the key was deleted", "entries[7].content", |log, one| {
         let wrong = Receipt { unreadable_everywhere_after: minute(4), ..receipt(consent(1), deletion(3)) };

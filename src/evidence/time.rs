@@ -25,6 +25,19 @@ pub(crate) mod instant {
     }
 }
 
+/// Serde of an instant that may be absent, and is never `null`.
+pub(crate) mod maybe_instant {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        instant.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        instant::deserialize(deserializer).map(Some)
+    }
+}
+
 /// Serde of a date or `null`.
 pub(crate) mod day {
     use super::*;

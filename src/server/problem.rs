@@ -146,7 +146,9 @@ impl From<KeyError> for ApiError {
 impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
-            ServiceError::Refused(_) | ServiceError::GrantRefused(_) => Self::ConsentState,
+            ServiceError::Refused(_) | ServiceError::GrantRefused(_) | ServiceError::HoldRefused(_) => {
+                Self::ConsentState
+            }
             ServiceError::Store(error) => error.into(),
             ServiceError::Key(error) => error.into(),
             ServiceError::Call(error) => Self::Internal(error.into()),

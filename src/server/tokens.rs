@@ -18,6 +18,8 @@ pub enum Kind {
     Link,
     /// A page session in a cookie.
     Session,
+    /// The key of a member of the operator's staff.
+    Staff,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Self::ApiKey => "trb_key_",
             Self::Link => "trb_link_",
             Self::Session => "trb_ses_",
+            Self::Staff => "trb_staff_",
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::{StoreError, TenantTx};
 /// The step of a deletion that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
+    /// Nothing is written, read or fetched any more, and a legal hold keeps the rest from happening.
+    Blocked,
     /// Nothing is written, read or fetched any more.
     Stopped,
     /// Rows are gone.
@@ -27,11 +29,12 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 4] = [Self::Stopped, Self::Erased, Self::Shredded, Self::Receipted];
+    const ALL: [Self; 5] = [Self::Blocked, Self::Stopped, Self::Erased, Self::Shredded, Self::Receipted];
 
     /// The word in the database.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::Stopped => "stopped",
             Self::Erased => "erased",
             Self::Shredded => "shredded",
@@ -91,6 +94,8 @@ pub struct Deletion {
     pub kept: Vec<LineId>,
     /// When everything stopped.
     pub stopped_at: Timestamp,
+    /// When the legal hold that had blocked it was lifted.
+    pub unblocked_at: Option<Timestamp>,
     /// When the last row was gone.
     pub erased_at: Option<Timestamp>,
     /// When the last key was gone.
@@ -135,6 +140,8 @@ pub struct NewDeletion<'a> {
     pub trigger: &'a str,
     /// Whether the bank must be told.
     pub bank: Bank,
+    /// Whether a legal hold keeps it from running; then it takes no lines yet.
+    pub blocked: bool,
     /// When everything stopped.
     pub stopped_at: Timestamp,
     /// The lines that it erases: those whose last ground ended.
@@ -153,6 +160,7 @@ struct Row {
     counts: Value,
     kept: Vec<Uuid>,
     stopped_at: jiff_sqlx::Timestamp,
+    unblocked_at: Option<jiff_sqlx::Timestamp>,
     erased_at: Option<jiff_sqlx::Timestamp>,
     key_deleted_at: Option<jiff_sqlx::Timestamp>,
     unreadable_after: Option<jiff_sqlx::Timestamp>,
@@ -166,8 +174,8 @@ macro_rules! select {
     ($tail:tt $(, $arg:expr)*) => {
         sqlx::query_as!(
             Row,
-            "select deletion_id, consent_id, line_id, trigger, state, bank, counts, kept, stopped_at, erased_at, \
-             key_deleted_at, unreadable_after, bank_at, receipted_at, receipt from deletion " + $tail
+            "select deletion_id, consent_id, line_id, trigger, state, bank, counts, kept, stopped_at, unblocked_at, \
+             erased_at, key_deleted_at, unreadable_after, bank_at, receipted_at, receipt from deletion " + $tail
             $(, $arg)*
         )
     };
@@ -194,6 +202,7 @@ impl TryFrom<Row> for Deletion {
             counts: counts(row.counts, "deletion")?,
             kept: row.kept.into_iter().map(LineId::from_uuid).collect(),
             stopped_at: row.stopped_at.to_jiff(),
+            unblocked_at: read(row.unblocked_at),
             erased_at: read(row.erased_at),
             key_deleted_at: read(row.key_deleted_at),
             unreadable_after: read(row.unreadable_after),
@@ -209,20 +218,48 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
     let kept: Vec<Uuid> = new.kept.iter().map(|line| line.uuid()).collect();
     query!(
         "insert into deletion (tenant_id, deletion_id, consent_id, line_id, scope, trigger, state, bank, kept, stopped_at)
-         values ($1, $2, $3, $4, $5, $6, 'stopped', $7, $8, $9)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         tx.id(),
         new.id.uuid(),
         new.consent.uuid(),
         new.line.map(LineId::uuid),
         if new.line.is_some() { "account" } else { "consent" },
         new.trigger,
+        if new.blocked { State::Blocked } else { State::Stopped }.word(),
         new.bank.word(),
         &kept,
         at(new.stopped_at)
     )
     .execute(tx.db())
     .await?;
-    let lines: Vec<Uuid> = new.lines.iter().map(|line| line.uuid()).collect();
+    take(tx, new.id, new.lines).await
+}
+
+/// Lets a deletion run that a legal hold had blocked: it takes the lines whose last ground ended meanwhile.
+pub async fn unblock(
+    tx: &mut TenantTx,
+    id: DeletionId,
+    (lines, kept): (&[LineId], &[LineId]),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let kept: Vec<Uuid> = kept.iter().map(|line| line.uuid()).collect();
+    let done = query!(
+        "update deletion set state = 'stopped', kept = $3, unblocked_at = $4
+         where tenant_id = $1 and deletion_id = $2 and state = 'blocked'",
+        tx.id(),
+        id.uuid(),
+        &kept,
+        at(now)
+    )
+    .execute(tx.db())
+    .await?;
+    moved(done.rows_affected())?;
+    take(tx, id, lines).await
+}
+
+/// Notes which lines a deletion takes, and what will stay visible of each.
+async fn take(tx: &mut TenantTx, id: DeletionId, lines: &[LineId]) -> Result<(), StoreError> {
+    let lines: Vec<Uuid> = lines.iter().map(|line| line.uuid()).collect();
     query!(
         "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows, first_booking, last_booking)
          select $1, $2, l.id, v.many, v.first, v.last from unnest($3::uuid[]) as l(id)
@@ -230,7 +267,7 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
             select count(*) as many, min(booking_date) as first, max(booking_date) as last from transaction t
             where t.tenant_id = $1 and t.line_id = l.id) v",
         tx.id(),
-        new.id.uuid(),
+        id.uuid(),
         &lines
     )
     .execute(tx.db())
@@ -278,10 +315,11 @@ pub async fn list(tx: &mut TenantTx, before: Option<DeletionId>, limit: u32) -> 
     rows.into_iter().map(Deletion::try_from).collect()
 }
 
-/// Deletions without a receipt, oldest first.
+/// Deletions without a receipt that no legal hold blocks, oldest first.
 pub async fn unfinished(tx: &mut TenantTx) -> Result<Vec<DeletionId>, StoreError> {
     let rows = query!(
-        "select deletion_id from deletion where tenant_id = $1 and state <> 'receipted' order by deletion_id",
+        "select deletion_id from deletion where tenant_id = $1 and state not in ('blocked', 'receipted')
+         order by deletion_id",
         tx.id()
     )
     .fetch_all(tx.db())

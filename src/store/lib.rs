@@ -32,6 +32,7 @@ pub mod events;
 pub mod evidence_log;
 pub mod fetches;
 pub mod grants;
+pub mod holds;
 pub mod idempotency;
 pub mod jobs;
 pub mod keys;
@@ -51,6 +52,7 @@ pub mod renewals;
 pub mod replay;
 pub mod requisitions;
 pub mod sealed;
+pub mod staff;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

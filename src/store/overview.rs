@@ -20,8 +20,10 @@ pub struct Count {
 /// Deletions that have no receipt yet, and what banks still owe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletions {
-    /// Without a receipt.
+    /// Without a receipt, and on their way.
     pub open: i64,
+    /// Kept from running by a legal hold.
+    pub blocked: i64,
     /// Since when the oldest of them waits.
     pub oldest: Option<Timestamp>,
     /// With a receipt or without, whose bank has not confirmed the end.
@@ -80,14 +82,15 @@ pub async fn deliveries(tx: &mut TenantTx) -> Result<i64, StoreError> {
 /// Deletions.
 pub async fn deletions(tx: &mut TenantTx) -> Result<Deletions, StoreError> {
     let row = query!(
-        r#"select count(*) filter (where state <> 'receipted') as "open!",
-            min(stopped_at) filter (where state <> 'receipted') as "oldest: jiff_sqlx::Timestamp",
+        r#"select count(*) filter (where state not in ('blocked', 'receipted')) as "open!",
+            count(*) filter (where state = 'blocked') as "blocked!",
+            min(coalesce(unblocked_at, stopped_at)) filter (where state not in ('blocked', 'receipted')) as "oldest: jiff_sqlx::Timestamp",
             count(*) filter (where bank in ('pending', 'unconfirmed')) as "unconfirmed!"
          from deletion where tenant_id = $1"#,
         tx.id()
     );
     let row = row.fetch_one(tx.db()).await?;
-    Ok(Deletions { open: row.open, oldest: read(row.oldest), unconfirmed: row.unconfirmed })
+    Ok(Deletions { open: row.open, blocked: row.blocked, oldest: read(row.oldest), unconfirmed: row.unconfirmed })
 }
 
 /// The evidence log.

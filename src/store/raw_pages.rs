@@ -107,11 +107,16 @@ pub async fn of_line(
         .collect())
 }
 
-/// Removes answers whose retention is over, at most `limit`; gives how many.
+/// Removes answers whose retention is over and which no legal hold keeps, at most `limit`; gives how many.
 pub async fn expire(tx: &mut TenantTx, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
     let done = query!(
         "delete from raw_page where ctid = any(array(
-            select ctid from raw_page where tenant_id = $1 and expires_at <= $2 limit $3)) and tenant_id = $1",
+            select r.ctid from raw_page r where r.tenant_id = $1 and r.expires_at <= $2 and not exists (
+                select from consent_line cl
+                join consent c on c.tenant_id = cl.tenant_id and c.consent_id = cl.consent_id
+                where cl.tenant_id = r.tenant_id and cl.line_id = r.line_id
+                  and c.data_state in ('held', 'held_restricted', 'blocked'))
+            limit $3)) and tenant_id = $1",
         tx.id(),
         at(now),
         limit

@@ -13,12 +13,14 @@ mod doctor;
 mod enrich;
 mod evidence;
 mod fapi;
+mod holds;
 mod keys;
 mod logging;
 mod normalize;
 mod products;
 mod replay;
 mod serve;
+mod staff;
 
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +66,12 @@ enum Command {
     /// Programs that use this installation, and their keys
     #[command(subcommand)]
     Products(products::ProductsCommand),
+    /// People who work here, each with a key of their own
+    #[command(subcommand)]
+    Staff(staff::StaffCommand),
+    /// Legal holds: data that the law wants kept, seen by four eyes
+    #[command(subcommand)]
+    Holds(holds::HoldsCommand),
     /// The directory of banks and their profiles
     #[command(subcommand)]
     Banks(banks::BanksCommand),
@@ -131,6 +139,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Certs(command) => certs::run(&command),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Products(command) => block_on(products::run(command)),
+        Command::Staff(command) => block_on(staff::run(command)),
+        Command::Holds(command) => block_on(holds::run(command)),
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),

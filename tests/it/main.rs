@@ -11,6 +11,7 @@ mod doctor;
 mod gocardless;
 mod hardware;
 mod hints;
+mod holds;
 mod identity;
 mod interleavings;
 mod journey;

@@ -361,6 +361,9 @@ def check_body(statement):
     shape = BODIES.get(statement["kind"])
     if shape is None:
         return
+    if statement["kind"] == "deletion.receipt" and isinstance(statement["body"], dict):
+        blocked = {"blocked_until": an_instant} if "blocked_until" in statement["body"] else {}
+        shape = shape | blocked
     body = statement["body"] = members(statement["body"], **shape)
     if statement["kind"] != "deletion.receipt":
         return
@@ -370,6 +373,7 @@ def check_body(statement):
     in_order = (
         body["stopped_at"] <= body["erased_at"]
         and body["stopped_at"] <= body["key_deleted_at"] <= body["unreadable_everywhere_after"]
+        and body["stopped_at"] <= body.get("blocked_until", body["stopped_at"]) <= body["erased_at"]
     )
     if not in_order or erased & set(body["kept_accounts"]):
         raise Wrong("content")

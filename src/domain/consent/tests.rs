@@ -39,6 +39,8 @@ fn events() -> Vec<Event> {
         Event::Superseded,
         Event::Restricted,
         Event::Released,
+        Event::HoldPlaced,
+        Event::HoldLifted,
         Event::EraseRequested,
         Event::Erased,
     ];
@@ -54,44 +56,74 @@ fn consent(state: State, data: DataState) -> Consent {
 ///
 /// `-` refused · `=` stays · `Z` authorized · `A` active · `T` waits for tokens · `X` suspended by the bank · `B` ended by the
 /// bank · `P` superseded · `R` revoked, and its data go · `D` declined · `J` rejected · `E` broken · `O` timed out ·
-/// `e` its data go · `d` its data are gone · `r` its data are kept and not used · `u` they are used again
+/// `e` its data go · `d` its data are gone · `r` its data are kept and not used · `u` they are used again · `h` the law holds
+/// its data · `l` it does not any more · `k` its data are to go and are held · `K` revoked, and its data are held
 const TABLE: &str = "
-                               au pa de re lf ff ti tl su ri ra rc eb sp rs rl er ed rv
-    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  J  -  -  -  -  -  R
-    authorized                  -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  -  -  R
-    active                      -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  -  -  R
-    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  -  R
+                               au pa de re lf ff ti tl su ri ra rc eb sp rs rl hp hl er ed rv
+    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  J  -  -  -  -  -  -  -  R
+    authorized                  -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  h  -  -  -  R
+    active                      -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  h  -  -  -  R
+    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     reauth_pending/reconfirm_missed
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  -  -  R
-    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  h  -  -  -  R
+    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     reauth_pending/suspended_by_bank
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  -  -  R
-    authorized restricted       -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  -  -  R
-    active restricted           -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  -  -  R
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  h  -  -  -  R
+    authorized restricted       -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  h  -  -  -  R
+    active restricted           -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  h  -  -  -  R
     reauth_pending/sca_expired restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     reauth_pending/reconfirm_missed restricted
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  h  -  -  -  R
     reauth_pending/token_lost restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     reauth_pending/suspended_by_bank restricted
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  -  -  R
-    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  e  -  R
-    expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  -  R
-    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
-    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
-    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
-    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  e  -  -
-    failed restricted           -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  e  -  -
-    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  d  -
-    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  h  -  -  -  R
+    authorized held             -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  -  l  -  -  K
+    active held                 -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  -  l  -  -  K
+    reauth_pending/sca_expired held
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  l  -  -  K
+    reauth_pending/reconfirm_missed held
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  -  l  -  -  K
+    reauth_pending/token_lost held
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  l  -  -  K
+    reauth_pending/suspended_by_bank held
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  -  l  -  -  K
+    authorized held_restricted  -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  -  l  -  -  K
+    active held_restricted      -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  -  l  -  -  K
+    reauth_pending/sca_expired held_restricted
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  l  -  -  K
+    reauth_pending/reconfirm_missed held_restricted
+                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  -  l  -  -  K
+    reauth_pending/token_lost held_restricted
+                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  l  -  -  K
+    reauth_pending/suspended_by_bank held_restricted
+                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  -  l  -  -  K
+    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  h  -  e  -  R
+    expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  h  -  -  -  R
+    expired held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  -  l  k  -  K
+    expired held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  l  -  -  K
+    expired blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  h  -  e  -  -
+    failed restricted           -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  h  -  e  -  -
+    failed held                 -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  l  k  -  -
+    failed held_restricted      -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  l  k  -  -
+    failed blocked              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
 ";
 
 /// The columns of [`TABLE`]; the last stands for a revocation by each of [`RevokedBy::ALL`].
-const EVENTS: usize = 19;
+const EVENTS: usize = 21;
 
 /// The rows of [`TABLE`]: the words before the letters, and the letters.
 fn rows() -> Vec<(String, Vec<char>)> {
@@ -129,7 +161,17 @@ fn row_of(state: State, data: DataState) -> String {
 /// Whether data can be so in a state: whatever they are after its end, there to be restricted only where there are some.
 fn is_met(state: State, data: DataState) -> bool {
     let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
-    data == DataState::Present || over || (data == DataState::Restricted && state != State::Initiated)
+    data == DataState::Present || over || (data.is_kept() && state != State::Initiated)
+}
+
+/// Data that were used, and are not by their person's word.
+fn restricted(data: DataState) -> DataState {
+    if data.is_held() { DataState::HeldRestricted } else { DataState::Restricted }
+}
+
+/// Data that were not held, and are.
+fn held(data: DataState) -> DataState {
+    if data == DataState::Restricted { DataState::HeldRestricted } else { DataState::Held }
 }
 
 /// The letter of a step.
@@ -139,8 +181,12 @@ fn letter(before: &Consent, after: Result<(Consent, Vec<Effect>), Refused>, even
     match (after.state, event) {
         _ if same => '=',
         (State::Revoked(by), Event::Revoke(asked)) if by == asked && after.data == DataState::Erasing => 'R',
-        (state, Event::Restricted) if state == before.state && after.data == DataState::Restricted => 'r',
-        (state, Event::Released) if state == before.state && after.data == DataState::Present => 'u',
+        (State::Revoked(by), Event::Revoke(asked)) if by == asked && after.data == DataState::Blocked => 'K',
+        (state, Event::Restricted) if state == before.state && after.data == restricted(before.data) => 'r',
+        (state, Event::Released) if state == before.state && restricted(after.data) == before.data => 'u',
+        (state, Event::HoldPlaced) if state == before.state && after.data == held(before.data) => 'h',
+        (state, Event::HoldLifted) if state == before.state && held(after.data) == before.data => 'l',
+        (state, _) if state == before.state && after.data == DataState::Blocked => 'k',
         (state, _) if state == before.state && after.data == DataState::Erasing => 'e',
         (state, _) if state == before.state && after.data == DataState::Erased => 'd',
         (State::Authorized, _) => 'Z',
@@ -259,7 +305,10 @@ fn what_is_over_stays_over() {
                 }
                 let came_back = after.data == DataState::Present && data != DataState::Present;
                 let released = data == DataState::Restricted && event == Event::Released;
-                assert!(!came_back || released, "data came back: {event:?}");
+                let lifted = data == DataState::Held && event == Event::HoldLifted;
+                assert!(!came_back || released || lifted, "data came back: {event:?}");
+                let goes = effects.contains(&Effect::Erase);
+                assert!(!goes || !data.is_held() || event == Event::HoldLifted, "erased under a hold: {event:?}");
             }
         }
     }

@@ -55,9 +55,11 @@ pub async fn person(
     first.add("person", &json!({ "psu_ref": reference, "generated_at": world.now }))?;
     let mut missing = None;
     for consent in consents::of_product(&mut tx, caller.product, Some(psu), None, CONSENTS_MAX).await? {
-        if consent.machine.data == DataState::Restricted {
-            missing = Some("restricted");
-        }
+        missing = match consent.machine.data {
+            DataState::Restricted => Some("restricted"),
+            DataState::Held | DataState::HeldRestricted | DataState::Blocked => Some("legal_hold"),
+            DataState::Present | DataState::Erasing | DataState::Erased => missing,
+        };
         first.add("consent", &show(&consent, Vec::new()))?;
     }
     let filter = Filter { psu: Some(psu), ..Filter::default() };

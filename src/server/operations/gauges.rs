@@ -66,6 +66,7 @@ impl Standing {
         }
         gauge!("tributary_webhook_deliveries_waiting").set(number(self.deliveries));
         gauge!("tributary_deletions_open").set(number(self.deletions.open));
+        gauge!("tributary_deletions_blocked").set(number(self.deletions.blocked));
         gauge!("tributary_deletions_unconfirmed_by_banks").set(number(self.deletions.unconfirmed));
         if let Some(oldest) = self.deletions.oldest {
             gauge!("tributary_deletion_oldest_open_timestamp_seconds").set(number(oldest.as_second()));

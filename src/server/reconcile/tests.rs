@@ -82,7 +82,7 @@ impl Shadow {
                 }
                 Effect::Tell(notice) => notice.event_type().as_str(),
                 Effect::Warn(_) => "consent.expiring",
-                Effect::Fetch | Effect::EndAtBank | Effect::SweepAtBank | Effect::Erase => continue,
+                Effect::Fetch | Effect::EndAtBank | Effect::SweepAtBank | Effect::Erase | Effect::Block => continue,
             };
             *self.heard.entry(word).or_default() += 1;
         }

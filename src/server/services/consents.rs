@@ -162,6 +162,7 @@ async fn plan(
             revocation::prepare(app, tx, world, consent).await?;
         }
         Effect::Erase => deletion::begin(app, tx, world, consent).await?,
+        Effect::Block => deletion::block(app, tx, world, consent).await?,
         Effect::Tell(notice) => {
             // Of this one alone the words themselves are the event.
             if notice != Notice::SharingGoesOn {

@@ -24,13 +24,44 @@ use crate::services::events::emit;
 use crate::services::fetch::Verdict;
 use crate::services::{ServiceError, acknowledgement};
 
-/// Writes the deletion of a consent in the transaction that stopped it.
+/// Writes the deletion of a consent in the transaction that stopped it, or lets the one run that a legal hold had blocked.
 ///
 /// # Errors
 /// The database's.
 pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let going = lines::without_ground(tx, consent.id).await?;
     let kept = lines::with_ground(tx, consent.id).await?;
+    let all = deletions::of_consent(tx, consent.id).await?;
+    if let Some(blocked) = all.iter().find(|deletion| deletion.state == State::Blocked) {
+        deletions::unblock(tx, blocked.id, (&going, &kept), world.now).await?;
+        let body = json!({ "deletion": blocked.id.to_string(), "accounts": going.len() });
+        evidence_log::record(app, tx, world, consent.id, "deletion.unblocked", &body).await?;
+        return enqueue(tx, world, Work::Erase, blocked.id.uuid(), "erasure").await;
+    }
+    let new = of_whole(tx, world, consent, (&going, &kept)).await?;
+    write(app, tx, world, &new).await?;
+    enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await
+}
+
+/// Writes the deletion of a consent that a legal hold keeps from running, in the transaction that stopped everything else.
+///
+/// # Errors
+/// The database's.
+pub async fn block(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
+    let new = NewDeletion { blocked: true, ..of_whole(tx, world, consent, (&[], &[])).await? };
+    write(app, tx, world, &new).await?;
+    let body = json!({ "deletion_id": new.id.to_string(), "because": "legal_hold" });
+    evidence_log::record(app, tx, world, consent.id, "deletion.blocked", &body).await?;
+    emit(tx, world, consent.product, EventType::DeletionBlocked, Some(consent.id), body).await
+}
+
+/// The deletion of all that is under a consent.
+async fn of_whole<'a>(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    (lines, kept): (&'a [LineId], &'a [LineId]),
+) -> Result<NewDeletion<'a>, ServiceError> {
     let bank = match consent.grant {
         Some(grant) => match grants::get(tx, grant).await?.state {
             GrantState::Ending => Bank::Pending,
@@ -44,17 +75,17 @@ pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Co
         },
         None => Bank::NotNeeded,
     };
-    let new = NewDeletion {
+    Ok(NewDeletion {
         id: DeletionId::new(world),
         consent: consent.id,
         line: None,
         trigger: trigger_word(consent.machine.state),
         bank,
+        blocked: false,
         stopped_at: world.now,
-        lines: &going,
-        kept: &kept,
-    };
-    write(app, tx, world, &new).await
+        lines,
+        kept,
+    })
 }
 
 async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletion<'_>) -> Result<(), ServiceError> {
@@ -67,8 +98,7 @@ async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletio
     });
     evidence_log::record(app, tx, world, new.consent, "deletion.begun", &body).await?;
     let product = consents::get(tx, new.consent).await?.product;
-    emit(tx, world, product, EventType::DeletionRequested, Some(new.consent), body).await?;
-    enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await
+    emit(tx, world, product, EventType::DeletionRequested, Some(new.consent), body).await
 }
 
 /// Takes one account out of a consent and begins its erasure, unless another consent stands on it.
@@ -122,6 +152,7 @@ pub(crate) async fn take_out(
         line: Some(line),
         trigger: if actor == "psu" { "psu" } else { "product" },
         bank: Bank::NotNeeded,
+        blocked: false,
         stopped_at: world.now,
         lines: &going,
         kept: &kept,
@@ -144,7 +175,8 @@ pub async fn run(app: &App, tenant: TenantId, id: DeletionId) -> Result<Verdict,
             State::Stopped => erase(app, tenant, &deletion, &lines).await?,
             State::Erased => shred(app, tenant, &deletion, &lines).await?,
             State::Shredded => receipt(app, tenant, &deletion, &lines).await?,
-            State::Receipted => return Ok(Verdict::Done),
+            // A blocked one is asked for again when its hold is lifted.
+            State::Blocked | State::Receipted => return Ok(Verdict::Done),
         }
     }
 }
@@ -240,6 +272,7 @@ fn body(deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceE
         scope: if deletion.line.is_some() { Scope::Account } else { Scope::Consent },
         trigger: trigger(&deletion.trigger).ok_or(corrupt("trigger"))?,
         stopped_at: deletion.stopped_at,
+        blocked_until: deletion.unblocked_at,
         erased_at: deletion.erased_at.ok_or(corrupt("erased_at"))?,
         key_deleted_at: deletion.key_deleted_at.ok_or(corrupt("key_deleted_at"))?,
         unreadable_everywhere_after: deletion.unreadable_after.ok_or(corrupt("unreadable_after"))?,

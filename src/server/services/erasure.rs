@@ -1,6 +1,6 @@
 //! A person asks to be forgotten: everything that a product holds of them through us, across consents and banks.
 
-use domain::consent::{DataState, Event, RevokedBy, State};
+use domain::consent::{Event, RevokedBy, State};
 use domain::ids::{ConsentId, ProductId, PsuId, TenantId};
 use serde_json::json;
 use store::consents::Consent;
@@ -32,12 +32,12 @@ pub async fn of_person(
     for id in &all {
         let consent = consents::lock(&mut tx, *id).await?;
         let event = match (consent.machine.state, consent.machine.data) {
-            (State::Revoked(_), _) | (_, DataState::Erasing | DataState::Erased) => continue,
-            (State::Failed(_), DataState::Present | DataState::Restricted) => Event::EraseRequested,
-            (
-                State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_),
-                DataState::Present | DataState::Restricted,
-            ) => Event::Revoke(RevokedBy::Psu),
+            (State::Revoked(_), _) => continue,
+            (_, data) if !data.is_kept() => continue,
+            (State::Failed(_), _) => Event::EraseRequested,
+            (State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_), _) => {
+                Event::Revoke(RevokedBy::Psu)
+            }
         };
         let body = json!({ "actor": actor });
         evidence_log::record(app, &mut tx, &world, *id, "person.erasure_requested", &body).await?;

@@ -11,6 +11,7 @@ pub mod erasure;
 pub mod events;
 pub mod fetch;
 pub mod hints;
+pub mod holds;
 pub mod logins;
 pub mod notices;
 pub mod products;
@@ -25,6 +26,7 @@ pub mod restriction;
 pub mod revocation;
 pub mod rotation;
 pub mod signatures;
+pub mod staff;
 pub mod status;
 pub mod witness;
 
@@ -39,6 +41,9 @@ pub enum ServiceError {
     /// The state does not allow it.
     #[error(transparent)]
     Refused(#[from] domain::consent::Refused),
+    /// Four eyes, or the state of a hold, do not allow it.
+    #[error(transparent)]
+    HoldRefused(#[from] domain::hold::Refused),
     /// The bank-side state does not allow it.
     #[error(transparent)]
     GrantRefused(#[from] domain::grant::Refused),
@@ -70,7 +75,7 @@ impl ServiceError {
     /// Stable code for a job's last error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Refused(_) | Self::GrantRefused(_) => "state_refused",
+            Self::Refused(_) | Self::GrantRefused(_) | Self::HoldRefused(_) => "state_refused",
             Self::Store(error) if error.is_transient() => "database_unavailable",
             Self::Store(_) => "database",
             Self::Key(_) => "key_unavailable",

@@ -8,19 +8,20 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use domain::consent::{DataState, Event, ExpiryReason, RevokedBy, State};
-use domain::ids::{ConsentId, LineId, TenantId};
+use domain::ids::{ConsentId, HoldId, LineId, TenantId};
 use domain::world::World;
 use evidence::log::Sequencer;
 use evidence::{Checkpoint, EpochDestroyed, Hash, Statement, Subject};
 use serde_json::{Value, json};
 use store::consents::Consent;
 use store::evidence_log::{self as rows, Copied};
+use store::holds::Hold;
 use store::{StoreError, TenantTx, consents, deletions, keys as key_rows};
 
 use crate::app::App;
 use crate::evidence_copy::{self, Ahead};
 use crate::services::consents::advance;
-use crate::services::{ServiceError, deletion};
+use crate::services::{ServiceError, deletion, holds};
 use crate::{evidence_log, keys};
 
 /// Entries that one statement writes.
@@ -46,6 +47,8 @@ struct Since {
     consents: BTreeMap<ConsentId, (State, DataState)>,
     /// Accounts that were taken out of a consent, and by whom.
     accounts: BTreeMap<(ConsentId, LineId), String>,
+    /// Legal holds as they stood last.
+    holds: BTreeMap<HoldId, Hold>,
     epochs: Vec<EpochDestroyed>,
 }
 
@@ -63,8 +66,19 @@ impl Since {
                 let actor = word("actor").unwrap_or_default().to_owned();
                 self.accounts.extend(account.map(|account| ((consent, account), actor)));
             }
+            (Subject::Consent(consent), kind) if kind.starts_with("hold.") => {
+                self.holds_extend(holds::read(statement), consent);
+            }
             _ => self.epochs.extend(statement.body::<EpochDestroyed>().and_then(Result::ok)),
         }
+    }
+
+    /// A hold speaks in the record of each of its consents.
+    fn holds_extend(&mut self, told: Option<Hold>, consent: ConsentId) {
+        let Some(mut told) = told else { return };
+        told.consents.extend(self.holds.get(&told.id).map(|known| known.consents.clone()).unwrap_or_default());
+        told.consents.push(consent);
+        self.holds.insert(told.id, told);
     }
 }
 
@@ -98,6 +112,9 @@ async fn put_back(app: &App, tenant: TenantId) -> Result<CaughtUp, ServiceError>
     done.entries = ahead.entries.len();
     for gone in &since.epochs {
         key_rows::record_epoch(&mut tx, gone.epoch, gone.destroyed_at, Some(gone.destroyed_at)).await?;
+    }
+    for hold in since.holds.values() {
+        hold_again(&mut tx, hold).await?;
     }
     for ((consent, account), actor) in &since.accounts {
         done.accounts += usize::from(take_out_again(app, &mut tx, &world, *consent, *account, actor).await?);
@@ -162,9 +179,10 @@ async fn continue_log(
 async fn read(app: &App, tx: &mut TenantTx, world: &World<'_>, entries: &[Copied]) -> Result<Since, ServiceError> {
     let mut since = Since::default();
     for Copied { entry, .. } in entries {
-        if !matches!(entry.kind.as_str(), "consent.moved" | "account.removed" | "epoch.destroyed")
-            || entry.sealed.is_none()
-        {
+        let kind = entry.kind.as_str();
+        let counts =
+            matches!(kind, "consent.moved" | "account.removed" | "epoch.destroyed") || kind.starts_with("hold.");
+        if !counts || entry.sealed.is_none() {
             continue;
         }
         let key = keys::of_evidence(app, tx, world, entry.subject).await?;
@@ -198,19 +216,34 @@ async fn end_again(
     };
     let mut after = before.clone();
     let fate = match data {
-        DataState::Present => None,
-        DataState::Restricted => Some(Event::Restricted),
-        DataState::Erasing | DataState::Erased => Some(Event::EraseRequested),
+        DataState::Present | DataState::Held => None,
+        DataState::Restricted | DataState::HeldRestricted => Some(Event::Restricted),
+        DataState::Blocked | DataState::Erasing | DataState::Erased => Some(Event::EraseRequested),
     };
-    for event in ended.into_iter().chain(fate) {
+    // A hold first: what came after it stood under it.
+    let hold = match (before.machine.data.is_held(), data.is_held()) {
+        (false, true) => Some(Event::HoldPlaced),
+        (true, false) => Some(Event::HoldLifted),
+        (true, true) | (false, false) => None,
+    };
+    for event in hold.into_iter().chain(ended).chain(fate) {
         after = allowed(app, tx, world, after, event).await?;
     }
     // Whatever led there: what was erased is not served again.
     let gone = matches!(data, DataState::Erasing | DataState::Erased);
-    if gone && matches!(after.machine.data, DataState::Present | DataState::Restricted) {
+    if gone && after.machine.data.is_kept() {
         after = allowed(app, tx, world, after, Event::Revoke(RevokedBy::Operator)).await?;
     }
     Ok(after.machine != before.machine)
+}
+
+/// Puts a hold back with those of its consents that the backup knows.
+async fn hold_again(tx: &mut TenantTx, hold: &Hold) -> Result<(), ServiceError> {
+    let mut consents = Vec::new();
+    for consent in &hold.consents {
+        consents.extend(known(tx, *consent).await?.map(|consent| consent.id));
+    }
+    Ok(store::holds::put(tx, &Hold { consents, ..hold.clone() }).await?)
 }
 
 /// Moves a consent if its state lets it.

@@ -40,7 +40,8 @@ pub async fn of_person(
             evidence_log::record(app, &mut tx, &world, id, kind, &body).await?;
             consent = advance(app, &mut tx, &world, &consent, event, actor, |_| {}).await?;
         }
-        restricted.extend(Some(consent).filter(|consent| consent.machine.data == DataState::Restricted));
+        let is_restricted = matches!(consent.machine.data, DataState::Restricted | DataState::HeldRestricted);
+        restricted.extend(Some(consent).filter(|_| is_restricted));
     }
     tx.commit().await?;
     app.work.notify_waiters();

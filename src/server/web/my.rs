@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, REFRESH};
 use axum::response::{Html, IntoResponse as _, Response};
-use domain::consent::{DataState, ReauthReason, RevokedBy, State as ConsentState};
+use domain::consent::{ReauthReason, RevokedBy, State as ConsentState};
 use domain::ids::ConsentId;
 use domain::limits::CONSENTS_PER_OVERVIEW_MAX;
 use domain::warning;
@@ -133,8 +133,7 @@ async fn last_deletion(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<D
 
 fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> Erasure {
     let Some(deletion) = deletion else {
-        let kept = matches!(consent.machine.data, DataState::Present | DataState::Restricted);
-        return if kept { Erasure::Kept } else { Erasure::Running };
+        return if consent.machine.data.is_kept() { Erasure::Kept } else { Erasure::Running };
     };
     match (deletion.state, deletion.erased_at) {
         (Progress::Receipted, Some(at)) => Erasure::Done {
@@ -142,6 +141,7 @@ fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> E
             unreadable_after: deletion.unreadable_after.map(|at| at.to_zoned(zone.clone())),
             receipt: Some(reply::own(&format!("/my/receipt/{}", consent.id))),
         },
+        (Progress::Blocked, _) => Erasure::Held,
         _ => Erasure::Running,
     }
 }

@@ -157,6 +157,7 @@ fn told(error: &ServiceError) -> Option<Outcome> {
     match error {
         ServiceError::Refused(_)
         | ServiceError::GrantRefused(_)
+        | ServiceError::HoldRefused(_)
         | ServiceError::Store(StoreError::NotAllowed | StoreError::Raced | StoreError::Exists { .. })
         | ServiceError::Call(CallError::Stopped) => None,
         ServiceError::Call(

@@ -108,6 +108,7 @@ async fn begin(fixture: &Fixture, consent: &Consent) -> (DeletionId, Vec<domain:
         line: None,
         trigger: "psu",
         bank: Bank::Pending,
+        blocked: false,
         stopped_at: NOW,
         lines: &lines,
         kept: &[],

@@ -1,0 +1,206 @@
+//! Legal holds: data that the law wants kept. One member of staff asks, another confirms, and so it ends.
+//!
+//! While a hold stands nobody reads the data, nothing erases them and their keys live on. Whoever withdraws is heard: the
+//! bank is told at once, and the erasure is noted as blocked and runs in the moment in which the last hold is lifted.
+
+use domain::consent::{Event as ConsentEvent, step as consent_step};
+use domain::hold::{Event, Hold as Machine, State, step};
+use domain::ids::{ConsentId, HoldId, ProductId, StaffId};
+use domain::world::World;
+use evidence::Statement;
+use serde_json::{Value, json};
+use store::holds::{self, Hold};
+use store::staff::Staff;
+use store::{StoreError, TenantTx, consents, psus};
+
+use super::ServiceError;
+use crate::app::App;
+use crate::evidence_log;
+use crate::keys::TenantKeys;
+use crate::services::consents::advance;
+use crate::services::erasure;
+
+/// Longest reference of a matter.
+const MATTER_CHARS_MAX: usize = 120;
+
+/// Whose data are to be held.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// Those under one consent.
+    Consent(ConsentId),
+    /// Those under every consent that a person has given a product until now, by the product's reference.
+    Person(ProductId, String),
+}
+
+/// Asks for a hold. It holds nothing until somebody else confirms it.
+///
+/// # Errors
+/// There are no such data, or they are going already; the reference cannot be read; or the database's.
+pub async fn ask(app: &App, by: &Staff, whom: &Whom, matter: &str) -> Result<Hold, ServiceError> {
+    let matter = matter.trim();
+    let readable =
+        !matter.is_empty() && matter.chars().count() <= MATTER_CHARS_MAX && !matter.chars().any(char::is_control);
+    if !readable {
+        return Err(anyhow::anyhow!("name the matter in 1 to {MATTER_CHARS_MAX} characters").into());
+    }
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let mut consents = Vec::new();
+    for consent in of(app, &mut tx, &world, whom).await? {
+        let machine = consents::get(&mut tx, consent).await?.machine;
+        let can_be = machine.data.is_held() || consent_step(&machine, ConsentEvent::HoldPlaced, world.now).is_ok();
+        consents.extend(can_be.then_some(consent));
+    }
+    if consents.is_empty() {
+        return Err(anyhow::anyhow!("there are no data to hold: none were given, or their erasure has begun").into());
+    }
+    let hold = Hold {
+        id: HoldId::new(&world),
+        matter: matter.to_owned(),
+        machine: Machine { state: State::Asked, asked_by: by.id },
+        asked_at: world.now,
+        placed_at: None,
+        lifted_at: None,
+        consents,
+    };
+    holds::put(&mut tx, &hold).await?;
+    note(app, &mut tx, &world, &hold, by.id, "hold.asked").await?;
+    tx.commit().await?;
+    Ok(hold)
+}
+
+/// The consents that are meant, the newest first.
+async fn of(app: &App, tx: &mut TenantTx, world: &World<'_>, whom: &Whom) -> Result<Vec<ConsentId>, ServiceError> {
+    match whom {
+        Whom::Consent(id) => Ok(vec![*id]),
+        Whom::Person(product, reference) => {
+            let tag = TenantKeys::lookup(app, tx, world).await?.mac("psu.ref", reference.as_bytes());
+            let psu = psus::find(tx, *product, &tag).await?.ok_or(StoreError::NotFound("person"))?;
+            erasure::all(tx, *product, psu).await
+        }
+    }
+}
+
+/// Does with a hold what a member of staff wants. With the confirmation of somebody else it begins to hold, or is lifted
+/// and every erasure that it alone had blocked runs.
+///
+/// # Errors
+/// The state or the four eyes do not allow it; nothing is left to be held; or the database's.
+pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event) -> Result<Hold, ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let before = holds::lock(&mut tx, id).await?;
+    let machine = step(before.machine, event, by.id)?;
+    let mut after = Hold { machine, ..before.clone() };
+    let kind = match (machine.state, event) {
+        (State::Placed, Event::Confirm) => {
+            after.placed_at = Some(world.now);
+            "hold.placed"
+        }
+        (State::Lifted, _) => {
+            after.lifted_at = Some(world.now);
+            "hold.lifted"
+        }
+        (State::LiftAsked, _) => {
+            after.asked_at = world.now;
+            "hold.lift_asked"
+        }
+        (State::Placed | State::TakenBack | State::Asked, _) => "hold.taken_back",
+    };
+    holds::put(&mut tx, &after).await?;
+    match kind {
+        "hold.placed" => place(app, &mut tx, &world, &after).await?,
+        "hold.lifted" => lift(app, &mut tx, &world, &after).await?,
+        _ => {}
+    }
+    note(app, &mut tx, &world, &after, by.id, kind).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(after)
+}
+
+/// Every hold, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(app: &App) -> Result<Vec<Hold>, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let all = holds::all(&mut tx).await?;
+    tx.commit().await?;
+    Ok(all)
+}
+
+/// Stops reads and keeps erasures from beginning. What is going already is gone: half of an account holds nothing.
+async fn place(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<(), ServiceError> {
+    let mut held = 0;
+    for id in &hold.consents {
+        let consent = consents::lock(tx, *id).await?;
+        if consent.machine.data.is_held() {
+            held += 1;
+            continue;
+        }
+        match advance(app, tx, world, &consent, ConsentEvent::HoldPlaced, "operator", |_| {}).await {
+            Ok(_) => held += 1,
+            Err(ServiceError::Refused(_)) => {
+                tracing::warn!(hold = %hold.id, consent = %id, "a legal hold came too late for a consent");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if held == 0 {
+        return Err(anyhow::anyhow!("nothing is left to hold: every erasure has begun").into());
+    }
+    Ok(())
+}
+
+/// Gives back what no other hold keeps.
+async fn lift(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<(), ServiceError> {
+    for id in &hold.consents {
+        let consent = consents::lock(tx, *id).await?;
+        if consent.machine.data.is_held() && holds::holding(tx, *id).await? == 0 {
+            advance(app, tx, world, &consent, ConsentEvent::HoldLifted, "operator", |_| {}).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a step into the record of every consent that the hold is about. People are named by their id alone: the record
+/// goes to the product and to the person.
+async fn note(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    hold: &Hold,
+    by: StaffId,
+    kind: &str,
+) -> Result<(), ServiceError> {
+    let body = json!({
+        "hold": hold.id.to_string(),
+        "matter": hold.matter,
+        "by": by.to_string(),
+        "state": hold.machine.state.word(),
+        "asked_by": hold.machine.asked_by.to_string(),
+        "asked_at": hold.asked_at.to_string(),
+        "placed_at": hold.placed_at.map(|at| at.to_string()),
+        "lifted_at": hold.lifted_at.map(|at| at.to_string()),
+    });
+    for consent in &hold.consents {
+        evidence_log::record(app, tx, world, *consent, kind, &body).await?;
+    }
+    Ok(())
+}
+
+/// A hold as [`note`] wrote it down, without its consents.
+pub(crate) fn read(statement: &Statement) -> Option<Hold> {
+    let word = |name: &str| statement.body.get(name).and_then(Value::as_str);
+    let at = |name: &str| word(name).and_then(|at| at.parse().ok());
+    Some(Hold {
+        id: word("hold")?.parse().ok()?,
+        matter: word("matter")?.to_owned(),
+        machine: Machine { state: State::parse(word("state")?)?, asked_by: word("asked_by")?.parse().ok()? },
+        asked_at: at("asked_at")?,
+        placed_at: at("placed_at"),
+        lifted_at: at("lifted_at"),
+        consents: Vec::new(),
+    })
+}
