@@ -68,6 +68,16 @@ impl CallError {
             Self::Ours(_) => "internal",
         }
     }
+
+    /// Whether the bank has read nothing for us, so that it cannot have counted it: it was not reached, or said that it
+    /// cannot now.
+    pub const fn is_no_read(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.is_safe_to_repeat(),
+            Self::Bank(BankError::Wait { .. }) | Self::Stopped | Self::Resting { .. } => true,
+            Self::Bank(_) | Self::Refused(_) | Self::Ours(_) => false,
+        }
+    }
 }
 
 /// On what ground a call is made: a person is there, or nobody is and the bank counts.

@@ -42,6 +42,21 @@ pub async fn take(tx: &mut TenantTx, budget: Budget<'_>, limit: i32) -> Result<O
     Ok(row.map(|row| row.used))
 }
 
+/// Gives one back that was taken and that the bank has not counted.
+pub async fn give_back(tx: &mut TenantTx, budget: Budget<'_>) -> Result<(), StoreError> {
+    query!(
+        "update bank_budget set used = used - 1
+         where registration_id = $1 and subject = $2 and operation = $3 and day = $4 and used > 0",
+        budget.registration.as_str(),
+        budget.subject,
+        budget.operation,
+        day(budget.day)
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
 /// How many were used of a budget.
 pub async fn used(tx: &mut TenantTx, budget: Budget<'_>) -> Result<i32, StoreError> {
     let row = query!(

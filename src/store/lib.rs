@@ -63,9 +63,11 @@ pub mod transactions;
 mod tx;
 pub mod webhooks;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use domain::ids::TenantId;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -73,7 +75,14 @@ pub use error::StoreError;
 pub use tx::{SystemTx, TenantTx};
 
 /// Every migration, in order; embedded, so that the binary needs no files.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+///
+/// What a newer version has applied is none of ours and no reason to refuse: nodes of both run beside each other during an
+/// upgrade, and one of the older that is started again meanwhile must come up.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("../../migrations");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// How many connections, and how long they may wait and work.
 #[derive(Debug, Clone, Copy)]

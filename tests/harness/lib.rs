@@ -7,4 +7,5 @@ pub mod node;
 pub mod receiver;
 pub mod search;
 pub mod site;
+pub mod wire;
 pub mod world;

@@ -23,6 +23,7 @@ use server::services::{consents as moves, deletion, fetch};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use store::data_map::{self, Subject};
+use store::sealed::Place;
 use store::transactions::{Cursor, Query};
 use store::{balances, consents, deletions, grants, lines, transactions};
 use tests::node::{Ended, Fault, Node};
@@ -80,8 +81,8 @@ struct View {
 
 /// An account as a product sees it.
 #[derive(Clone, PartialEq, Eq)]
-struct Account {
-    transactions: Vec<Normalized>,
+pub(super) struct Account {
+    pub(super) transactions: Vec<Normalized>,
     balances: Vec<Money>,
     complete: String,
 }
@@ -117,10 +118,27 @@ impl Stage {
     }
 
     /// A consent of the customer whom the product knows by this reference. A fetch waits for a node.
-    async fn connect(&self, reference: &str, customer: (&str, &str)) -> ConsentId {
+    pub(super) async fn connect(&self, reference: &str, customer: (&str, &str)) -> ConsentId {
         let consent = self.world.ask(reference).await;
         self.world.authorise(consent, customer).await;
         consent
+    }
+
+    /// The bank's own id of a consent.
+    pub(super) async fn at_bank(&self, consent: ConsentId) -> String {
+        let (app, tenant) = (&self.world.app, self.world.app.tenant.id);
+        let mut tx = app.store.tenant_tx(tenant).await.unwrap();
+        let grant = consents::get(&mut tx, consent).await.unwrap().grant.unwrap();
+        let grant = grants::get(&mut tx, grant).await.unwrap();
+        let key = app.vault.open_key(tenant, grant.key.as_ref().unwrap()).unwrap();
+        let sealed = grant.sealed_bank_consent.as_deref().unwrap();
+        let open = Place::bank_consent(tenant, grant.id).open(&key, sealed).unwrap();
+        String::from_utf8(open.to_vec()).unwrap()
+    }
+
+    /// Changes the database as its owner.
+    pub(super) async fn change(&mut self, sql: &'static str) {
+        self.owner.execute(sql).await.unwrap();
     }
 
     /// The same, so long ago that its access token has ended.
@@ -178,7 +196,7 @@ impl Stage {
     }
 
     /// Lets a node work until nothing is left to do for the consent, and ends it.
-    async fn work(&mut self, consent: ConsentId) {
+    pub(super) async fn work(&mut self, consent: ConsentId) {
         let node = Node::start(NODE, &self.world, Fault::None);
         self.wait_for_rest(consent, &node).await;
         stopped(node.stop().await);
@@ -261,7 +279,7 @@ impl Stage {
     }
 
     /// What a product reads, opened.
-    async fn accounts(&self, consent: ConsentId) -> BTreeMap<String, Account> {
+    pub(super) async fn accounts(&self, consent: ConsentId) -> BTreeMap<String, Account> {
         let (app, tenant) = (&self.world.app, self.world.app.tenant.id);
         let mut tx = app.store.tenant_tx(tenant).await.unwrap();
         let filter = lines::Filter { consent: Some(consent), ..lines::Filter::default() };
@@ -342,7 +360,7 @@ impl Stage {
 }
 
 #[track_caller]
-fn died(ended: Ended, (point, times): Death) {
+pub(super) fn died(ended: Ended, (point, times): Death) {
     let at = format!("{point}:{times}");
     assert_eq!(ended.status.signal(), Some(ABORTED), "the node did not die at {at}; it said:\n{}", ended.log);
 }

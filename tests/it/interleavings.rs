@@ -17,8 +17,7 @@ use secrecy::SecretString;
 use server::fault::POINTS;
 use server::reconcile;
 use server::services::{consents as moves, fetch, logins};
-use store::sealed::Place;
-use store::{consents, grants};
+use store::consents;
 use tests::node::{Fault, Node};
 use tests::site::{Caller, Site};
 use tests::world::{CUSTOMER, Options, World, person};
@@ -65,19 +64,13 @@ struct Life {
 }
 
 impl Life {
-    async fn begins(world: &World, reference: &str) -> Self {
+    async fn begins(stage: &Stage, reference: &str) -> Self {
+        let world = &stage.world;
         let id = world.ask(reference).await;
         let departure = world.depart(id).await;
         let visit = world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &Decision::ApproveAll);
         let callback = visit.await.unwrap();
-        let tenant = world.app.tenant.id;
-        let mut tx = world.app.store.tenant_tx(tenant).await.unwrap();
-        let grant = consents::get(&mut tx, id).await.unwrap().grant.unwrap();
-        let grant = grants::get(&mut tx, grant).await.unwrap();
-        let key = world.app.vault.open_key(tenant, grant.key.as_ref().unwrap()).unwrap();
-        let sealed = grant.sealed_bank_consent.as_deref().unwrap();
-        let at_bank = Place::bank_consent(tenant, grant.id).open(&key, sealed).unwrap();
-        let at_bank = String::from_utf8(at_bank.to_vec()).unwrap();
+        let at_bank = stage.at_bank(id).await;
         Self { id, at_bank, callback, browser: departure.browser }
     }
 
@@ -187,7 +180,7 @@ async fn round(stage: &mut Stage, site: &Site, seed: u64) -> (bool, String) {
     }
     let mut all = Vec::new();
     for number in 0..CONSENTS {
-        all.push(Life::begins(&stage.world, &format!("round {seed}, {number}")).await);
+        all.push(Life::begins(stage, &format!("round {seed}, {number}")).await);
     }
     // What a node passes: logins and withdrawals happen here.
     let work = ["fetch.", "revocation.", "deletion."];

@@ -17,6 +17,7 @@ mod interleavings;
 mod journey;
 mod law;
 mod logins;
+mod nodes;
 mod operations;
 mod pages;
 mod platform;

@@ -17,6 +17,8 @@ use domain::policy::end_of_day;
 use domain::records::{NormalizedBalance, ParsedAccount};
 use domain::rules::Rules;
 use fapi::token::Tokens;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::budgets::Budget;
@@ -136,6 +138,9 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+            if basis == Basis::Unattended && error.is_no_read() {
+                give_back(app, about, &grant, &connection.zone).await?;
+            }
             settle(app, &fetch.occasion, &grant, &fetch.bank_consent, error).await
         }
         Err(ServiceError::Store(StoreError::NotAllowed)) => stopped(app, about, run).await,
@@ -182,21 +187,24 @@ async fn begin(
     if !consents::lock(&mut tx, about.consent).await?.machine.may_fetch(world.now) {
         return Err(StoreError::NotAllowed.into());
     }
-    let latest = fetches::latest(&mut tx, about.consent).await?;
-    if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
-        return Ok(Ok(open.id));
-    }
+    // Before a run that another node began and did not end is looked for: to go on with it asks the bank for the accounts
+    // again, and the bank counts that.
     if basis == Basis::Unattended {
         let zone = &occasion.connection.zone;
         let day = world.now.to_zoned(zone.clone()).date();
-        let budget = Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day };
-        let reads = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
-        if budgets::take(&mut tx, budget, reads).await?.is_none() {
+        let budget = reads(grant, day);
+        let allowed = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
+        if budgets::take(&mut tx, budget, allowed).await?.is_none() {
             let next = end_of_day(day, zone);
             telling::deferred(&mut tx, &world, about.consent, next).await?;
             tx.commit().await?;
             return Ok(Err(next));
         }
+    }
+    let latest = fetches::latest(&mut tx, about.consent).await?;
+    if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
+        tx.commit().await?;
+        return Ok(Ok(open.id));
     }
     let run = Run {
         id: world.uuid(),
@@ -213,6 +221,19 @@ async fn begin(
     tx.commit().await?;
     fault::point("fetch.begun");
     Ok(Ok(run.id))
+}
+
+/// What a bank counts of a grant on one of its calendar days: fetches, since each asks once for the accounts.
+fn reads(grant: &Grant, day: Date) -> Budget<'_> {
+    Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day }
+}
+
+/// A fetch came to nothing before the bank read anything.
+async fn give_back(app: &App, about: About, grant: &Grant, zone: &TimeZone) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    budgets::give_back(&mut tx, reads(grant, app.clock.now().to_zoned(zone.clone()).date())).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 impl Fetch<'_> {

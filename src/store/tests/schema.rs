@@ -31,6 +31,16 @@ async fn migrating_again_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_schema_that_a_newer_version_has_widened_is_no_reason_to_refuse() {
+    let database = database().await;
+    let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+        values (9999, 'of a newer version', true, '\\x00', 1)";
+    owner(&database).await.execute(newer).await.unwrap();
+    database.store.migrate().await.unwrap();
+    assert_eq!(database.store.condition().await.unwrap().unknown, 1, "and it is told to whoever looks");
+}
+
+#[tokio::test]
 async fn every_table_is_a_tenant_table_or_a_named_reference_table() {
     let mut connection = owner(&database().await).await;
     let all = names(&mut connection, TABLES).await;
