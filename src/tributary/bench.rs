@@ -11,6 +11,8 @@ mod login;
 mod normalize;
 mod page;
 mod parse;
+mod query;
+mod site;
 mod verify;
 
 use std::fmt;
@@ -28,20 +30,22 @@ type Measure = fn(usize) -> anyhow::Result<Vec<Figure>>;
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
-const BENCHES: [(&str, Measure); 6] = [
+const BENCHES: [(&str, Measure); 8] = [
     ("parse", parse::measure),
     ("normalize", normalize::measure),
     ("enrich", enrich::measure),
     ("login", login::measure),
     ("verify", verify::measure),
     ("erase", erase::measure),
+    ("query", query::measure),
+    ("query-growth", query::measure_growth),
 ];
 
 /// Measures and compares with the goals. Build with --release: a debug build says nothing about speed. Ends well when it
 /// has measured, whether a goal is met or not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which bench: parse, normalize, enrich, login, verify, erase; all without it
+    /// Which bench: parse, normalize, enrich, login, verify, erase, query, query-growth; all without it
     #[arg(value_name = "NAME", value_parser = BENCHES.map(|(name, _)| name))]
     name: Option<String>,
     /// JSON, with the machine's name, in place of a table

@@ -1,7 +1,7 @@
 //! A page of a bank's JSON to finished transactions.
 
 use bytes::Bytes;
-use domain::records::Holder;
+use domain::records::{Holder, Normalized};
 
 use super::page::{bare, page};
 use super::parse::Reader;
@@ -14,12 +14,7 @@ const MANY: usize = 5_000;
 /// The whole way of a row against the bare reader, and whether its time grows with the rows and not faster.
 pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let reader = Reader::new()?;
-    let holder = Holder { name: Some("Erika Beispiel".to_owned()), ..Holder::default() };
-    let finish = |page: &Bytes| {
-        let rows = reader.read(page).map(|answer| answer.rows).unwrap_or_default();
-        let rules = &reader.profile().rules;
-        rows.iter().filter_map(|row| ::normalize::transaction(&row.parsed, &holder, rules).ok()).collect::<Vec<_>>()
-    };
+    let finish = |page: &Bytes| finished(&reader, page);
     let (few, many) = (page(FEW), page(MANY));
     anyhow::ensure!(finish(&few).len() == FEW, "rows of the page were refused");
     let pair = against(rounds, || finish(&few).len(), || bare(&few).is_ok());
@@ -43,4 +38,12 @@ pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
             beside: growth.beside(),
         },
     ])
+}
+
+/// The finished transactions of a page.
+pub(super) fn finished(reader: &Reader, page: &Bytes) -> Vec<Normalized> {
+    let holder = Holder { name: Some("Erika Beispiel".to_owned()), ..Holder::default() };
+    let rows = reader.read(page).map(|answer| answer.rows).unwrap_or_default();
+    let rules = &reader.profile().rules;
+    rows.iter().filter_map(|row| ::normalize::transaction(&row.parsed, &holder, rules).ok()).collect()
 }
