@@ -97,6 +97,12 @@ pub struct Held {
     pub consent: ConsentId,
     /// Its state.
     pub state: State,
+    /// What the person agreed to it for.
+    pub purposes: Vec<String>,
+    /// Kinds of data that they agreed to.
+    pub clusters: Vec<String>,
+    /// What went wrong in the consent's latest fetch, if anything did.
+    pub last_error: Option<String>,
 }
 
 /// Which lines of a product are asked for; every part that is there narrows.
@@ -141,6 +147,9 @@ struct Row {
     consent_id: Uuid,
     state: String,
     state_reason: Option<String>,
+    purposes: Vec<String>,
+    clusters: Vec<String>,
+    last_error: Option<String>,
     sealed_resource_id: Vec<u8>,
 }
 
@@ -151,7 +160,9 @@ macro_rules! select {
             Row,
             "select l.line_id, l.psu_id, l.institution_id, l.key_epoch, l.wrapped_key, l.sealed, l.balances_as_of, \
              l.transactions_as_of, l.complete_from, l.complete_until, l.created_at, c.consent_id, c.state, \
-             c.state_reason, cl.sealed_resource_id \
+             c.state_reason, c.purposes, c.clusters, cl.sealed_resource_id, \
+             (select f.error_code from fetch_run f where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id \
+              order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\" \
              from consent c \
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \
              join line l on l.tenant_id = cl.tenant_id and l.line_id = cl.line_id \
@@ -216,10 +227,12 @@ pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Resu
         Filter { .. } => holdings!("true", tx, product, filter),
     };
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
-    for row in rows {
+    for mut row in rows {
+        let (purposes, clusters) = (std::mem::take(&mut row.purposes), std::mem::take(&mut row.clusters));
+        let last_error = row.last_error.take();
         let (line, consent, state, _) = row.line()?;
         if held.last().is_none_or(|last| last.line.id != line.id) {
-            held.push(Held { line, consent, state });
+            held.push(Held { line, consent, state, purposes, clusters, last_error });
         }
     }
     Ok(held)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::lines::LineWriter;
-use crate::sealed::{BalanceWire, Place, SCHEMA_VERSION, TransactionWire, balance_kind, encode, status};
+use crate::sealed::{BalanceWire, Place, SCHEMA_VERSION, balance_kind, encode, status};
 use crate::time::{at, maybe_day};
 use crate::{StoreError, TenantTx};
 
@@ -158,8 +158,7 @@ impl LineWriter<'_> {
             .map(|row| {
                 let id = TransactionId::from_uuid(row.transaction_id);
                 let place = Place::transaction(tenant, line, id);
-                let wire: TransactionWire<'_> = place.open_record(key, &row.sealed)?;
-                let record = wire.read().ok_or(place.corrupt())?;
+                let record = place.open_transaction(key, &row.sealed)?;
                 let status = status(&row.status).ok_or(place.corrupt())?;
                 let record = Normalized { status, ..record };
                 Ok(Weighed { id, seq: row.seq, day: row.booking_date.to_jiff(), record })

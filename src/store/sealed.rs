@@ -106,6 +106,13 @@ impl Place {
         serde_json::from_slice(&self.open(key, sealed)?).map_err(|_| self.corrupt())
     }
 
+    /// Opens a transaction that was sealed for this place.
+    pub(crate) fn open_transaction(&self, key: &DataKey, sealed: &[u8]) -> Result<Normalized, StoreError> {
+        let plain = self.open(key, sealed)?;
+        let wire: TransactionWire<'_> = serde_json::from_slice(&plain).map_err(|_| self.corrupt())?;
+        wire.read().ok_or(self.corrupt())
+    }
+
     pub(crate) const fn corrupt(&self) -> StoreError {
         StoreError::Corrupt { table: self.table, column: self.column }
     }
@@ -169,10 +176,17 @@ pub(crate) struct TransactionWire<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     balance_after: Option<Decimal>,
     /// Field, path, rule.
-    provenance: Vec<(Cow<'a, str>, Cow<'a, str>, Cow<'a, str>)>,
+    #[serde(borrow)]
+    provenance: Vec<(Word<'a>, Word<'a>, Word<'a>)>,
     /// Code, text.
-    issues: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    #[serde(borrow)]
+    issues: Vec<(Word<'a>, Word<'a>)>,
 }
+
+/// A text that is not copied to be read: a page has thousands of them.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> From<&'a Normalized> for TransactionWire<'a> {
     fn from(record: &'a Normalized) -> Self {
@@ -201,9 +215,13 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
             provenance: record
                 .provenance
                 .iter()
-                .map(|from| (from.field.into(), Cow::Borrowed(&*from.path), from.rule.into()))
+                .map(|from| [from.field, &from.path, from.rule].map(|text| Word(text.into())).into())
                 .collect(),
-            issues: record.issues.iter().map(|issue| (issue.code.into(), issue.text.as_str().into())).collect(),
+            issues: record
+                .issues
+                .iter()
+                .map(|issue| [issue.code, &issue.text].map(|text| Word(text.into())).into())
+                .collect(),
         }
     }
 }
@@ -218,11 +236,11 @@ impl TransactionWire<'_> {
     pub(crate) fn read(self) -> Option<Normalized> {
         let text = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
         let provenance = self.provenance.into_iter().map(|(field, path, rule)| {
-            let path = Cow::Owned(path.into_owned());
-            Some(Provenance { field: word(&field)?, path, rule: word(&rule)? })
+            let path = Cow::Owned(path.0.into_owned());
+            Some(Provenance { field: word(&field.0)?, path, rule: word(&rule.0)? })
         });
         let issues =
-            self.issues.into_iter().map(|(code, text)| Some(Issue { code: word(&code)?, text: text.into_owned() }));
+            self.issues.into_iter().map(|(code, text)| Some(Issue { code: word(&code.0)?, text: text.0.into_owned() }));
         let currency = self.currency.parse().ok()?;
         Some(Normalized {
             money: Money::new(self.amount, currency),

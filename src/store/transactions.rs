@@ -9,7 +9,7 @@ use sqlx::{query, query_as};
 use uuid::Uuid;
 use vault::DataKey;
 
-use crate::sealed::{Place, TransactionWire, status};
+use crate::sealed::{Place, status};
 use crate::time::{day, read, read_day};
 use crate::{StoreError, TenantTx};
 
@@ -44,9 +44,7 @@ pub struct Transaction {
 impl Transaction {
     /// Opens the record with the key of its line.
     pub fn open(&self, tenant: TenantId, key: &DataKey) -> Result<Normalized, StoreError> {
-        let place = Place::transaction(tenant, self.line, self.id);
-        let wire: TransactionWire<'_> = place.open_record(key, &self.sealed)?;
-        wire.read().ok_or(place.corrupt())
+        Place::transaction(tenant, self.line, self.id).open_transaction(key, &self.sealed)
     }
 }
 

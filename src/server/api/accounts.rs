@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use store::lines::{Filter as LineFilter, Held};
 use store::transactions::{Cursor, Query as RowQuery};
-use store::{TenantTx, balances, consents, fetches, lines};
+use store::{TenantTx, balances, lines};
 use utoipa::IntoParams;
 use vault::DataKey;
 
@@ -52,7 +52,7 @@ pub async fn list(
     let held = lines::held(&mut tx, caller.product, LineFilter { consent, ..LineFilter::default() }).await?;
     let mut data = Vec::with_capacity(held.len());
     for held in &held {
-        if !is_for(&mut tx, &caller, held).await? {
+        if !is_for(&caller, held) {
             refuse(&app, &mut tx, &world, &caller, held, "account").await?;
             continue;
         }
@@ -75,13 +75,13 @@ pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Re
         product: details.product,
         cash_account_type: details.cash_account_type,
         owner_name: details.owner_name,
-        freshness: freshness(tx, held).await?,
+        freshness: freshness(held),
         reconciliation: reconciliation::of_account(tx, held, key).await?,
     })
 }
 
 /// How fresh, and, when it could be fresher, why it is not.
-pub(crate) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<FreshnessBody, ApiError> {
+pub(crate) fn freshness(held: &Held) -> FreshnessBody {
     let stored = held.line.freshness;
     let because = match held.state {
         ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
@@ -90,15 +90,15 @@ pub(crate) async fn freshness(tx: &mut TenantTx, held: &Held) -> Result<Freshnes
         | ConsentState::Initiated
         | ConsentState::Expired(_)
         | ConsentState::Revoked(_)
-        | ConsentState::Failed(_) => fetches::latest(tx, held.consent).await?.and_then(|run| run.error_code),
+        | ConsentState::Failed(_) => held.last_error.clone(),
     };
-    Ok(FreshnessBody {
+    FreshnessBody {
         as_of: stored.transactions_as_of.or(stored.balances_as_of),
         complete_from: stored.complete_from,
         complete_until: stored.complete_until,
         consent_state: held.state.word().to_owned(),
         stale_because: because,
-    })
+    }
 }
 
 /// The line of this id, if the product may read it now; anything else does not exist. A key whose purposes the person did
@@ -113,7 +113,7 @@ pub(crate) async fn readable(
     let line: LineId = id.parse().map_err(|_| ApiError::NotFound("account"))?;
     let filter = LineFilter { line: Some(line), ..LineFilter::default() };
     let held = lines::held(&mut tx, caller.product, filter).await?.pop().ok_or(ApiError::NotFound("account"))?;
-    if is_for(&mut tx, caller, &held).await? {
+    if is_for(caller, &held) {
         return Ok((tx, held));
     }
     refuse(app, &mut tx, world, caller, &held, "account").await?;
@@ -122,8 +122,8 @@ pub(crate) async fn readable(
 }
 
 /// Whether the person agreed to any purpose that the key is for.
-pub(crate) async fn is_for(tx: &mut TenantTx, caller: &Caller, held: &Held) -> Result<bool, ApiError> {
-    Ok(!caller.purposes_of(&consents::get(tx, held.consent).await?.purposes).is_empty())
+pub(crate) fn is_for(caller: &Caller, held: &Held) -> bool {
+    !caller.purposes_of(&held.purposes).is_empty()
 }
 
 /// Logs a read that was refused for its purpose.
@@ -147,9 +147,8 @@ pub(crate) async fn refuse(
 }
 
 /// Refuses a kind of data that the person was not asked about.
-pub(crate) async fn consented(tx: &mut TenantTx, held: &Held, cluster: &'static str) -> Result<(), ApiError> {
-    let consent = consents::readable(tx, held.consent).await?;
-    if consent.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
+pub(crate) fn consented(held: &Held, cluster: &'static str) -> Result<(), ApiError> {
+    if held.clusters.iter().any(|given| given == cluster) { Ok(()) } else { Err(ApiError::Cluster(cluster)) }
 }
 
 /// Logs what was read, for which of the purposes that the person agreed to.
@@ -162,10 +161,9 @@ pub(crate) async fn disclose(
     what: &'static str,
     rows: usize,
 ) -> Result<(), ApiError> {
-    let purposes = consents::get(tx, held.consent).await?.purposes;
     let body = json!({
         "product": caller.product.to_string(),
-        "purposes": caller.purposes_of(&purposes),
+        "purposes": caller.purposes_of(&held.purposes),
         "key": caller.key.to_string(),
         "account": held.line.id.to_string(),
         "what": what,
@@ -210,13 +208,13 @@ pub async fn read_balances(
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "balances").await?;
+    consented(&held, "balances")?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let mut data = Vec::new();
     for row in balances::latest(&mut tx, held.consent, held.line.id).await? {
         data.push(BalanceBody::new(&row.open(caller.tenant, &key)?, row.fetched_at));
     }
-    let freshness = freshness(&mut tx, &held).await?;
+    let freshness = freshness(&held);
     disclose(&app, &mut tx, &world, &caller, &held, "balances", data.len()).await?;
     tx.commit().await?;
     Ok(Json(BalanceList { data, freshness }))
@@ -242,7 +240,7 @@ pub async fn read_transactions(
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "transactions").await?;
+    consented(&held, "transactions")?;
     let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
     let scope = cursor::scope(caller.product, held.line.id);
     let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
@@ -263,7 +261,7 @@ pub async fn read_transactions(
     let data: Vec<_> = page.rows.into_iter().map(|(row, record)| TransactionBody::new(&row, record)).collect();
     let next_cursor =
         page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
-    let freshness = freshness(&mut tx, &held).await?;
+    let freshness = freshness(&held);
     let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
     disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
     tx.commit().await?;

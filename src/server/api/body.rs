@@ -1,5 +1,6 @@
 //! Shapes on the wire. Separate from the domain's types, so that a rename inside cannot break a client.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::money::Money;
@@ -286,7 +287,8 @@ pub struct TransactionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_set: Option<String>,
     /// Field → where it came from: path in the bank's row and the rule that read it.
-    pub provenance: std::collections::BTreeMap<String, ProvenanceBody>,
+    #[schema(value_type = std::collections::BTreeMap<String, ProvenanceBody>)]
+    pub provenance: BTreeMap<&'static str, ProvenanceBody>,
     /// Doubts, `code: text`.
     pub issues: Vec<String>,
     /// When a fetch first brought it.
@@ -370,9 +372,11 @@ pub struct StandingBody {
 #[derive(Clone, Serialize, ToSchema)]
 pub struct ProvenanceBody {
     /// Path inside the bank's row.
-    pub path: String,
+    #[schema(value_type = String)]
+    pub path: Cow<'static, str>,
     /// Rule that read it.
-    pub rule: String,
+    #[schema(value_type = String)]
+    pub rule: &'static str,
 }
 
 impl TransactionBody {
@@ -407,9 +411,7 @@ impl TransactionBody {
             provenance: row
                 .provenance
                 .into_iter()
-                .map(|from| {
-                    (from.field.to_owned(), ProvenanceBody { path: from.path.into_owned(), rule: from.rule.to_owned() })
-                })
+                .map(|from| (from.field, ProvenanceBody { path: from.path, rule: from.rule }))
                 .collect(),
             issues: row.issues.into_iter().map(|issue| format!("{}: {}", issue.code, issue.text)).collect(),
         }

@@ -158,7 +158,7 @@ pub async fn read(
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "transactions").await?;
+    consented(&held, "transactions")?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let mut wanted = RowQuery {
         consent: held.consent,
@@ -180,7 +180,7 @@ pub async fn read(
         }
     };
     let data = flow(&rows, period);
-    let freshness = freshness(&mut tx, &held).await?;
+    let freshness = freshness(&held);
     let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
     disclose(&app, &mut tx, &world, &caller, &held, "cash_flow", rows.len()).await?;
     tx.commit().await?;

@@ -12,11 +12,11 @@ use domain::ids::{ConsentId, LineId};
 use serde::Deserialize;
 use store::lines::{Filter as LineFilter, Held};
 use store::transactions::{self, Change};
-use store::{TenantTx, consents, lines, psus};
+use store::{TenantTx, lines, psus};
 use utoipa::IntoParams;
 use vault::DataKey;
 
-use super::accounts::{consented, disclose, foreign_cursor, freshness, readable};
+use super::accounts::{consented, disclose, foreign_cursor, freshness, is_for, readable};
 use super::auth::{Caller, Scope};
 use super::body::{AllChangePage, ChangeBody, ChangePage, StandingBody, TransactionBody};
 use super::cursor;
@@ -36,6 +36,7 @@ pub struct ChangeQuery {
     /// The `next_cursor` of the answer before; left out, everything is told from the beginning.
     pub cursor: Option<String>,
     /// At most so many, 1 to 500; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 
@@ -58,7 +59,7 @@ pub async fn read_changes(
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "transactions").await?;
+    consented(&held, "transactions")?;
     let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
     let scope = cursor::scope(caller.product, held.line.id);
     let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
@@ -69,7 +70,7 @@ pub async fn read_changes(
     let changes = transactions::changes(&mut tx, (held.consent, held.line.id), after, limit).await?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let data = bodies(&caller, &held, &key, &changes.changes)?;
-    let freshness = freshness(&mut tx, &held).await?;
+    let freshness = freshness(&held);
     let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
     disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
     tx.commit().await?;
@@ -84,6 +85,7 @@ pub struct AllChangeQuery {
     /// The `next_cursor` of the answer before; left out, everything is told from the beginning.
     pub cursor: Option<String>,
     /// At most so many, 1 to 500; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
     /// Of the accounts under this consent.
     pub consent_id: Option<String>,
@@ -133,7 +135,7 @@ pub async fn read_all_changes(
         }
         more |= changes.more;
         positions.push((held.line.id, changes.until));
-        let freshness = freshness(&mut tx, held).await?;
+        let freshness = freshness(held);
         let reconciliation = reconciliation::of_account(&mut tx, held, &key).await?;
         standing.insert(held.line.id.to_string(), StandingBody { freshness, reconciliation });
     }
@@ -160,9 +162,7 @@ async fn accounts(
     };
     let mut accounts = Vec::new();
     for held in lines::held(tx, caller.product, LineFilter { consent, psu, line: None }).await? {
-        let given = consents::get(tx, held.consent).await?;
-        let with_rows = given.clusters.iter().any(|cluster| cluster == "transactions");
-        if with_rows && !caller.purposes_of(&given.purposes).is_empty() {
+        if consented(&held, "transactions").is_ok() && is_for(caller, &held) {
             accounts.push(held);
         }
     }

@@ -21,7 +21,7 @@ use store::lines::{Filter, Held};
 use store::transactions::{Cursor, Query as RowQuery};
 use store::{TenantTx, balances, consents, lines, psus, transactions};
 
-use super::accounts::{account, disclose, is_for, refuse};
+use super::accounts::{account, consented, disclose, is_for, refuse};
 use super::auth::{Caller, Scope};
 use super::body::{BalanceBody, TransactionBody};
 use super::consents::show;
@@ -147,14 +147,13 @@ impl Export {
         let filter = Filter { line: Some(line), psu: Some(self.psu), ..Filter::default() };
         let held = lines::held(&mut tx, self.caller.product, filter).await?;
         let held = held.into_iter().next().ok_or(ApiError::NotFound("account"))?;
-        if !is_for(&mut tx, &self.caller, &held).await? {
+        if !is_for(&self.caller, &held) {
             refuse(&self.app, &mut tx, &world, &self.caller, &held, "export").await?;
             tx.commit().await?;
             return Err(ApiError::Purpose);
         }
         let key = self.app.vault.open_key(self.caller.tenant, &held.line.key)?;
-        let clusters = consents::readable(&mut tx, held.consent).await?.clusters;
-        let covers = |cluster: &str| clusters.iter().any(|given| given == cluster);
+        let covers = |cluster: &'static str| consented(&held, cluster).is_ok();
         let mut part = Lines::default();
         if from.is_none() {
             part.add("account", &account(&mut tx, &held, &key).await?)?;

@@ -90,7 +90,7 @@ pub async fn read(
     let world = app.world();
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
-    consented(&mut tx, &held, "transactions").await?;
+    consented(&held, "transactions")?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let mut rows: Vec<Row> = Vec::new();
     let mut after = None;
@@ -113,7 +113,7 @@ pub async fn read(
         }
     }
     let data = found(&rows, world.now.to_zoned(TimeZone::UTC).date());
-    let freshness = freshness(&mut tx, &held).await?;
+    let freshness = freshness(&held);
     disclose(&app, &mut tx, &world, &caller, &held, "recurring", rows.len()).await?;
     tx.commit().await?;
     Ok(Json(SeriesList { data, transactions_read: rows.len(), freshness }))

@@ -91,7 +91,7 @@ impl Export {
         let world = app.world();
         let tx = app.store.tenant_tx(self.caller.tenant).await?;
         let (mut tx, held) = readable(app, tx, &world, &self.caller, &self.id).await?;
-        consented(&mut tx, &held, "transactions").await?;
+        consented(&held, "transactions")?;
         let key = app.vault.open_key(self.caller.tenant, &held.line.key)?;
         let wanted = RowQuery {
             consent: held.consent,

@@ -82,7 +82,7 @@ pub(super) async fn read(
     let Some(held) = held(&mut tx, &caller, line).await? else {
         return ended(&app, &mut tx, &caller, line, &id).await.map(Json);
     };
-    if !api::is_for(&mut tx, &caller, &held).await? {
+    if !api::is_for(&caller, &held) {
         return Err(forbidden(&app, tx, &world, &caller, &held, "account").await?);
     }
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
@@ -163,7 +163,7 @@ async fn open(app: &App, world: &World<'_>, caller: &Caller, id: &str, kind: Kin
         let consent = last(&mut tx, caller, line, id).await?;
         return Err(over(&mut tx, &consent, kind).await?);
     };
-    if !api::is_for(&mut tx, caller, &held).await? {
+    if !api::is_for(caller, &held) {
         return Err(forbidden(app, tx, world, caller, &held, kind.word()).await?);
     }
     let consent = consents::readable(&mut tx, held.consent).await?;
