@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::ids::ApiKeyId;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -52,6 +52,8 @@ pub struct Presented {
     pub key: ApiKeyId,
     /// The scopes that it was narrowed to.
     pub scope: Option<String>,
+    /// When it ends.
+    pub ends_at: Timestamp,
 }
 
 /// Makes a token for a key that has proven itself, good for so many seconds.
@@ -97,9 +99,12 @@ pub async fn read(app: &App, text: &str, wanted: Use) -> Result<Option<Presented
     }
     let claims = signed.split_once('.').and_then(|(_, claims)| URL_SAFE_NO_PAD.decode(claims).ok());
     let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-    Ok(claims
-        .filter(|claims| claims.token_type == wanted && app.clock.now().as_second() < claims.exp)
-        .and_then(|claims| Some(Presented { key: claims.sub.parse().ok()?, scope: claims.scope })))
+    Ok(claims.filter(|claims| claims.token_type == wanted && app.clock.now().as_second() < claims.exp).and_then(
+        |claims| {
+            let ends_at = Timestamp::from_second(claims.exp).ok()?;
+            Some(Presented { key: claims.sub.parse().ok()?, scope: claims.scope, ends_at })
+        },
+    ))
 }
 
 /// The key of this installation's tokens.

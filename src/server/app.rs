@@ -15,6 +15,7 @@ use store::tenants::Tenant;
 use tokio::sync::Notify;
 use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
 
+use crate::api::event_stream::Streams;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::peer;
@@ -51,6 +52,8 @@ pub struct App {
     pub work: Notify,
     /// Requests of keys and tenants.
     pub rates: Rates,
+    /// Streams of events that are open here.
+    pub streams: Streams,
     /// Proxies that pass on who asked them.
     pub trusted_proxies: Vec<IpNet>,
     present: Mutex<HashMap<ConsentId, (PsuPresent, Timestamp)>>,
@@ -87,6 +90,7 @@ impl App {
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
             rates: Rates::default(),
+            streams: Streams::default(),
             trusted_proxies,
             present: Mutex::default(),
         })

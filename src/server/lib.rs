@@ -35,11 +35,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
 use domain::limits;
 use domain::policy::Regime;
 use domain::world::{Clock, World};
@@ -101,7 +101,8 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
         }
     };
     let stop = CancellationToken::new();
-    let serving = net::serve::serve(listener, ServeConfig::new(transport), router(app.clone()), stop.clone())?;
+    let router = router(app.clone()).layer(Extension(api::event_stream::Closing(stop.clone())));
+    let serving = net::serve::serve(listener, ServeConfig::new(transport), router, stop.clone())?;
     let background = tokio::spawn(reconcile::run(app, stop.clone()));
     Ok(Running { address: serving.address, stop, serving, background })
 }

@@ -1,6 +1,6 @@
 //! The application on a socket, and a program that calls its API.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +31,11 @@ impl Site {
         let router = server::router(app);
         let serving = serve(listener, ServeConfig::new(Transport::Plain), router, stop.clone()).expect("a listener");
         Self { base: format!("http://{}", serving.address), stop, serving }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.serving.address
     }
 
     /// A program that calls it, with a key or without.

@@ -20,7 +20,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::provider;
 
 /// The folder with the installed packages of Python.
-static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| {
     let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/requirements.txt");
     let there = crate::probe::target_folder().join("interop/python");
     let (noted, wanted) = (there.join("requirements.txt"), fs::read(&pinned).expect("the pinned versions"));

@@ -7,6 +7,7 @@
 mod certificates;
 mod clients;
 mod combination;
+mod document;
 mod ecosystems;
 mod faults;
 mod planted;

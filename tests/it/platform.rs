@@ -1,23 +1,24 @@
-//! What products have beside consents: filters, sums and exports of transactions; keys, signed tokens and limits; and that
-//! what is another's does not exist, operation by operation of the document.
+//! What products have beside consents: filters, sums and exports of transactions, balances over time, events as they come;
+//! keys, signed tokens and limits.
 
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::ids::{ConsentId, ProductId};
+use domain::ids::ConsentId;
 use fapi::keys::{PemSigner, Signer, generate, public_jwks};
 use fapi::profile::Alg;
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use server::services::fetch;
-use server::setup;
 use tests::site::{Answer, Caller, Site};
 use tests::world::{BANK, CUSTOMER, World};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 fn good(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
@@ -268,63 +269,137 @@ async fn keys_change_without_a_gap_and_never_grow() {
     world.end().await;
 }
 
-/// What stands in a path's place, of each kind: another's, nobody's, and nothing that could be one.
-struct Places {
-    name: &'static str,
-    theirs: String,
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_answers_anothers_as_nobodys() {
+async fn balances_are_kept_as_they_were_and_read_by_pages() {
     let world = World::start().await;
     let site = Site::start(world.app.clone()).await;
     let product = site.caller(&world, Some(&world.api_key));
     let (consent, account) = connected(&world, &product).await;
-    let key = text(&good(&product.get("/v1/keys").await, 200)["data"][0], "id").to_owned();
-    let places = [
-        Places { name: "consents", theirs: consent.to_string() },
-        Places { name: "accounts", theirs: account.clone() },
-        Places { name: "keys", theirs: key },
-        Places { name: "psus", theirs: "user-1".to_owned() },
-    ];
-    let (_, neighbour): (ProductId, _) =
-        setup::add_product(&world.app, "Another product", &["budgeting"], &[]).await.unwrap();
-    let other = site.caller(&world, Some(&neighbour));
-    let document = site.caller(&world, None).get("/openapi.json").await.json();
-    let mut probed = BTreeSet::new();
-    for (path, operations) in document["paths"].as_object().unwrap() {
-        let kind = path.split('/').nth(2).unwrap_or_default();
-        let Some(place) = places.iter().find(|place| place.name == kind && path.contains('{')) else { continue };
-        let filled = |id: &str| {
-            let mut parts: Vec<&str> =
-                path.split('/').map(|part| if part.starts_with('{') { id } else { part }).collect();
-            // Behind a consent an account stands.
-            if path.contains("/{id}/accounts/{account}") {
-                parts[5] = &account;
+    let path = format!("/v1/accounts/{account}/balances");
+    let latest = |answer: &Value| answer["data"].as_array().unwrap().clone();
+    let mut sets = vec![latest(&good(&product.get(&path).await, 200))];
+    for _ in 0..2 {
+        world.clock.advance(SignedDuration::from_hours(24));
+        world.app.note_present(consent, tests::world::person());
+        fetch::run(&world.app, world.about(consent)).await.unwrap();
+        sets.insert(0, latest(&good(&product.get(&path).await, 200)));
+    }
+    let moments: BTreeSet<String> = sets.iter().map(|set| text(&set[0], "observed_at").to_owned()).collect();
+    assert_eq!(moments.len(), 3, "each fetch brought its own");
+    let key = |row: &Value| (text(row, "observed_at").to_owned(), text(row, "type").to_owned());
+    let sorted = |rows: &[Value]| rows.iter().map(key).collect::<BTreeSet<_>>();
+    let expected: Vec<Value> = sets.concat();
+    for limit in [1, 2, 500] {
+        let rows = all(&product, &format!("{path}/history?"), limit).await;
+        assert_eq!((rows.len(), sorted(&rows)), (expected.len(), sorted(&expected)), "by {limit}");
+        assert!(rows.is_sorted_by(|newer, older| key(newer).0 >= key(older).0), "newest first");
+    }
+    let day = |moment: &String| moment[..10].to_owned();
+    let middle = moments.iter().nth(1).map(day).unwrap();
+    let rows = all(&product, &format!("{path}/history?date_from={middle}&date_to={middle}&"), 1).await;
+    assert_eq!(sorted(&rows), sorted(&sets[1]));
+    for wrong in ["limit=0", "cursor=AAAA", "cursor="] {
+        good(&product.get(&format!("{path}/history?{wrong}")).await, 422);
+    }
+    good(&product.delete(&format!("/v1/consents/{consent}")).await, 202);
+    good(&product.get(&format!("{path}/history")).await, 404);
+    site.end().await;
+    world.end().await;
+}
+
+/// A reader of a stream of events.
+struct Reader {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Reader {
+    async fn open(site: &Site, key: &SecretString, more: &str) -> Self {
+        let mut stream = TcpStream::connect(site.address()).await.unwrap();
+        let request = format!(
+            "GET /v1/events/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}\r\n",
+            key.expose_secret()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Reads on until so many events are there; gives their numbers.
+    async fn until(&mut self, many: usize) -> Vec<i64> {
+        loop {
+            let said = String::from_utf8_lossy(&self.read);
+            let whole = said.rfind("\n\n").map_or("", |end| &said[..end]);
+            let ids: Vec<i64> =
+                whole.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect();
+            if ids.len() >= many {
+                return ids;
             }
-            parts.join("/")
-        };
-        let nobodys = match place.theirs.split_once('_') {
-            Some((prefix, _)) => format!("{prefix}_00000000-0000-7000-8000-000000000000"),
-            None => "nobody".to_owned(),
-        };
-        for method in operations.as_object().unwrap().keys() {
-            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let body = match path.rsplit('/').next() {
-                _ if method != Method::POST => Bytes::new(),
-                Some("outcome") => json!({ "delivered": true, "channel": "email" }).to_string().into(),
-                _ => json!({ "psu": { "session_at": world.moment().now } }).to_string().into(),
-            };
-            let theirs = other.send(method.clone(), &filled(&place.theirs), &[], body.clone()).await;
-            let none = other.send(method.clone(), &filled(&nobodys), &[], body).await;
-            assert_eq!(theirs.status, StatusCode::NOT_FOUND, "{method} {path}: {}", theirs.text());
-            assert_eq!((theirs.status, theirs.text()), (none.status, none.text()), "{method} {path}");
-            let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
-            assert_eq!(names(&theirs), names(&none), "{method} {path}");
-            probed.insert(format!("{method} {path}"));
+            assert!(self.stream.read_buf(&mut self.read).await.unwrap() > 0, "it ended after {ids:?}");
         }
     }
-    assert!(probed.len() >= 14, "{probed:?}");
+
+    /// Reads to the end of the stream.
+    async fn end(mut self) -> String {
+        // The server ends the answer and keeps the connection: the last chunk is empty.
+        while !self.read.ends_with(b"0\r\n\r\n") {
+            assert!(self.stream.read_buf(&mut self.read).await.unwrap() > 0, "it broke off");
+        }
+        String::from_utf8(self.read).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_as_they_happen_and_end_with_the_key() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let made = good(&product.post("/v1/keys", &json!({ "scopes": ["events"] })).await, 201);
+    let key = SecretString::from(text(&made, "key"));
+    let numbered = async || server::services::events::number(&world.app, world.app.tenant.id).await.unwrap();
+    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
+    good(&product.post("/v1/consents", &ask).await, 201);
+    numbered().await;
+    let listed = async || {
+        let page = good(&product.get("/v1/events?limit=500").await, 200);
+        page["data"].as_array().unwrap().clone()
+    };
+    let mut reader = Reader::open(&site, &key, "").await;
+    let before = listed().await.len();
+    assert_eq!(reader.until(before).await, (1..=before as i64).collect::<Vec<_>>());
+    // What happens while it is open comes.
+    good(&product.post("/v1/consents", &ask).await, 201);
+    numbered().await;
+    let events = listed().await;
+    assert!(events.len() > before);
+    assert_eq!(reader.until(events.len()).await.len(), events.len());
+    // The whole of an event stands on one line, as the list has it.
+    let said = String::from_utf8(reader.read.clone()).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("content-type: text/event-stream"), "{said}");
+    let told: Vec<Value> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(told, events);
+    assert!(said.contains("event: consent.created"));
+    // Whoever was cut off goes on where they were.
+    let mut again = Reader::open(&site, &key, "last-event-id: 1\r\n").await;
+    assert_eq!(again.until(events.len() - 1).await, (2..=events.len() as i64).collect::<Vec<_>>());
+    for wrong in ["last-event-id: x\r\n", "last-event-id: -1\r\n"] {
+        let mut refused = Reader::open(&site, &key, wrong).await;
+        while !refused.read.ends_with(b"}") {
+            assert!(refused.stream.read_buf(&mut refused.read).await.unwrap() > 0);
+        }
+        assert!(refused.read.starts_with(b"HTTP/1.1 422"));
+    }
+    // The key goes, and with it both streams; what happens afterwards does not reach them.
+    good(&product.delete(&format!("/v1/keys/{}", text(&made, "id"))).await, 204);
+    good(&product.post("/v1/consents", &ask).await, 201);
+    numbered().await;
+    for reader in [reader, again] {
+        let said = reader.end().await;
+        assert!(!said.contains(&format!("id: {}\n", events.len() + 1)), "{said}");
+    }
     site.end().await;
     world.end().await;
 }

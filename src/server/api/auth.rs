@@ -6,9 +6,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::ids::{ApiKeyId, ProductId, TenantId};
+use jiff::Timestamp;
 use store::api_keys::{self, ApiKey};
 
-use crate::access::{self, Use};
+use crate::access::{self, Presented, Use};
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{peer, rate, tokens};
@@ -55,6 +56,8 @@ pub struct Caller {
     pub key: ApiKeyId,
     pub(super) scopes: Vec<String>,
     pub(super) purposes: Vec<String>,
+    /// When the short token that was shown ends; none of a key itself.
+    pub(super) ends_at: Option<Timestamp>,
 }
 
 impl Caller {
@@ -83,18 +86,20 @@ impl Caller {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or(ApiError::Unauthorised)?;
-        let (key, narrowed) = found(app, presented).await?.ok_or(ApiError::Unauthorised)?;
+        let (key, token) = found(app, presented).await?.ok_or(ApiError::Unauthorised)?;
         admit(app, parts, &key)?;
-        let narrowed: Option<Vec<&str>> = narrowed.as_deref().map(|scope| scope.split(' ').collect());
+        let ends_at = token.as_ref().map(|token| token.ends_at);
+        let narrowed = token.as_ref().and_then(|token| token.scope.as_deref());
+        let narrowed: Option<Vec<&str>> = narrowed.map(|scope| scope.split(' ').collect());
         let kept = |scope: &String| narrowed.as_ref().is_none_or(|kept| kept.contains(&scope.as_str()));
         let scopes = key.scopes.into_iter().filter(kept).collect();
-        Ok(Self { tenant: key.tenant, product: key.product, key: key.id, scopes, purposes: key.purposes })
+        Ok(Self { tenant: key.tenant, product: key.product, key: key.id, scopes, purposes: key.purposes, ends_at })
     }
 }
 
-/// The live key behind what was shown, and the scopes that a token was narrowed to.
-async fn found(app: &App, presented: &str) -> Result<Option<(ApiKey, Option<String>)>, ApiError> {
-    let (key, narrowed) = match tokens::read(tokens::Kind::ApiKey, presented) {
+/// The live key behind what was shown, and the token where it was one.
+async fn found(app: &App, presented: &str) -> Result<Option<(ApiKey, Option<Presented>)>, ApiError> {
+    let (key, token) = match tokens::read(tokens::Kind::ApiKey, presented) {
         Some(hash) => {
             let mut tx = app.store.system_tx().await?;
             let key = api_keys::find(&mut tx, &hash).await?;
@@ -102,11 +107,11 @@ async fn found(app: &App, presented: &str) -> Result<Option<(ApiKey, Option<Stri
             (key, None)
         }
         None => match access::read(app, presented, Use::Access).await? {
-            Some(token) => (by_id(app, token.key).await?, token.scope),
+            Some(token) => (by_id(app, token.key).await?, Some(token)),
             None => (None, None),
         },
     };
-    Ok(key.filter(|key| key.is_live(app.clock.now())).map(|key| (key, narrowed)))
+    Ok(key.filter(|key| key.is_live(app.clock.now())).map(|key| (key, token)))
 }
 
 /// The key of an id, live or not.

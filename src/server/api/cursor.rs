@@ -5,8 +5,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::ids::{LineId, ProductId};
+use domain::ids::{BalanceId, LineId, ProductId};
+use jiff::Timestamp;
 use jiff::civil::Date;
+use store::balances::Cursor as Balance;
 use uuid::Uuid;
 
 /// Position of a row in an account's transactions: the day it is listed under, then `seq`.
@@ -72,6 +74,19 @@ pub fn decode_positions(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32
     rest.is_empty().then(|| positions.iter().map(read).collect())?
 }
 
+/// Makes a cursor of a history of balances.
+pub fn encode_balance(last: &Balance, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
+    sign(format!("balance|{}|{}", last.fetched_at.as_microsecond(), last.id.uuid()).as_bytes(), scope, mac)
+}
+
+/// Reads a cursor of a history of balances; `None` when it is not one of ours for this question.
+pub fn decode_balance(text: &str, scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> Option<Balance> {
+    let body = String::from_utf8(check(text, scope, mac)?).ok()?;
+    let (micros, id) = body.strip_prefix("balance|")?.split_once('|')?;
+    let fetched_at = Timestamp::from_microsecond(micros.parse().ok()?).ok()?;
+    Some(Balance { fetched_at, id: BalanceId::from_uuid(id.parse().ok()?) })
+}
+
 fn sign(body: &[u8], scope: &[u8], mac: impl Fn(&[u8]) -> [u8; 32]) -> String {
     let mut bytes = body.to_vec();
     bytes.extend_from_slice(&tag(body, scope, mac));
@@ -129,6 +144,14 @@ mod tests {
         }
         assert_eq!(decode_positions(&changes, b"account-a", mac), None);
         assert_eq!((decode(&changes, b"account-a", mac), decode_change(&cursor, b"account-a", mac)), (None, None));
+        let last = Balance { fetched_at: Timestamp::UNIX_EPOCH, id: BalanceId::from_uuid(Uuid::from_u128(7)) };
+        let history = encode_balance(&last, b"account-a", mac);
+        assert_eq!(decode_balance(&history, b"account-a", mac), Some(last));
+        assert_eq!(
+            (decode_balance(&history, b"account-b", mac), decode_balance(&cursor, b"account-a", mac)),
+            (None, None)
+        );
+        assert_eq!((decode(&history, b"account-a", mac), decode_change(&history, b"account-a", mac)), (None, None));
         assert_eq!(decode("", b"", mac), None);
         assert_eq!(decode("####", b"", mac), None);
     }

@@ -21,8 +21,10 @@ use crate::services::events as service;
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// The number of the last event that you have; 0 or nothing: from the beginning.
+    #[param(minimum = 0)]
     pub after: Option<i64>,
     /// At most so many, 1 to 500; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 

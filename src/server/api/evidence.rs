@@ -45,6 +45,7 @@ pub struct CheckpointQuery {
     /// Only those that a witness signed.
     pub witnessed: Option<bool>,
     /// How many.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 

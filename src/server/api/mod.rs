@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod auth;
+pub mod balance_history;
 pub mod banks;
 pub mod body;
 pub mod cash_flow;
@@ -9,6 +10,8 @@ pub mod changes;
 pub mod consents;
 pub mod cursor;
 pub mod deletions;
+mod document;
+pub mod event_stream;
 pub mod events;
 pub mod evidence;
 pub mod export;
@@ -66,6 +69,12 @@ impl Modify for Bearer {
 }
 
 fn routes() -> OpenApiRouter<Arc<App>> {
+    let mut routes = operations();
+    document::finish(routes.get_openapi_mut());
+    routes
+}
+
+fn operations() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(consents::create, consents::list))
         .routes(routes!(consents::read, consents::revoke))
@@ -85,6 +94,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(psus::restrict, psus::release))
         .routes(routes!(events::list))
         .routes(routes!(events::types))
+        .routes(routes!(event_stream::read))
         .routes(routes!(webhooks::create, webhooks::list))
         .routes(routes!(webhooks::read, webhooks::update, webhooks::remove))
         .routes(routes!(webhooks::rotate_secret))
@@ -109,6 +119,7 @@ fn reads() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::read))
         .routes(routes!(accounts::read_balances))
+        .routes(routes!(balance_history::read))
         .routes(routes!(accounts::read_transactions))
         .routes(routes!(changes::read_changes))
         .routes(routes!(changes::read_all_changes))

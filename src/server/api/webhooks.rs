@@ -354,6 +354,7 @@ pub struct AttemptQuery {
     /// The `next_cursor` of the page before.
     pub cursor: Option<String>,
     /// At most so many, 1 to 500; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
 }
 
