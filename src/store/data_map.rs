@@ -66,16 +66,21 @@ pub struct Step {
 }
 
 impl Step {
-    /// Deletes, or empties, at most `limit` rows; gives how many.
-    pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: i64) -> Result<u64, StoreError> {
-        let table = &self.quoted;
-        // A number of our own, not a parameter: it has no fixed place behind the ids.
-        let some = format!("tenant_id = $1 and ctid = any(array(select ctid from {} limit {limit}))", self.rows());
+    /// Deletes, or empties, at most `limit` rows, or all in one pass; gives how many.
+    pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: Option<i64>) -> Result<u64, StoreError> {
+        let (table, rows) = (&self.quoted, self.condition());
+        let rows = match limit {
+            None => rows,
+            // A number of our own, not a parameter: it has no fixed place behind the ids. Every row is visited twice.
+            Some(limit) => {
+                format!("tenant_id = $1 and ctid = any(array(select ctid from {table} where {rows} limit {limit}))")
+            }
+        };
         let statement = if self.columns.is_empty() {
-            format!("delete from {table} where {some}")
+            format!("delete from {table} where {rows}")
         } else {
             let set = self.columns.iter().map(|column| format!("{column} = null")).collect::<Vec<_>>().join(", ");
-            format!("update {table} set {set} where {some}")
+            format!("update {table} set {set} where {rows}")
         };
         // Names come from the catalogue, quoted by the database; ids are parameters.
         let statement = sqlx::query(AssertSqlSafe(statement)).bind(tx.id());
@@ -85,16 +90,23 @@ impl Step {
 
     /// How many rows are left.
     pub(crate) async fn left(&self, tx: &mut TenantTx) -> Result<i64, StoreError> {
-        let statement = format!("select count(*) from {}", self.rows());
+        let statement = format!("select count(*) from {} where {}", self.quoted, self.condition());
         let statement = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.id());
         let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
         Ok(statement.fetch_one(tx.db()).await?)
     }
 
-    /// The table and the condition that picks the subject's rows.
-    fn rows(&self) -> String {
-        let (table, condition, filled) = (&self.quoted, self.subject.condition(), self.not_empty());
-        format!("{table} where tenant_id = $1{condition}{filled}")
+    /// Whether a row is left.
+    async fn has_rows(&self, tx: &mut TenantTx) -> Result<bool, StoreError> {
+        let statement = format!("select exists(select from {} where {})", self.quoted, self.condition());
+        let statement = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.id());
+        let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
+        Ok(statement.fetch_one(tx.db()).await?)
+    }
+
+    /// The condition that picks the subject's rows, with the tenant as the first parameter.
+    fn condition(&self) -> String {
+        format!("tenant_id = $1{}{}", self.subject.condition(), self.not_empty())
     }
 
     /// Restricts to rows with something to empty.
@@ -163,10 +175,49 @@ fn in_order(mut waiting: BTreeMap<String, Step>, references: &BTreeSet<(String, 
 pub async fn erase(tx: &mut TenantTx, subject: Subject) -> Result<BTreeMap<String, u64>, StoreError> {
     let mut gone = BTreeMap::new();
     for step in steps(tx, subject).await? {
-        let rows = step.erase(tx, i64::MAX).await?;
+        let rows = step.erase(tx, None).await?;
         gone.insert(step.table, rows);
     }
     Ok(gone)
+}
+
+/// The first table with a row of a subject, its own key included; `None` after an erasure. Once the row with the key is gone,
+/// tables whose rows refer to it need no second look: the database went through them before it let the key go, whoever may
+/// see their rows, and takes none for it any more.
+pub async fn not_gone(tx: &mut TenantTx, subject: Subject) -> Result<Option<String>, StoreError> {
+    let (keys, rows): (Vec<Step>, Vec<Step>) = steps(tx, subject).await?.into_iter().partition(|step| step.shreds);
+    let mut proven = Vec::new();
+    for step in keys {
+        if step.has_rows(tx).await? {
+            return Ok(Some(step.table));
+        }
+        proven.extend(referring(tx, &step.table, subject).await?);
+    }
+    for step in rows.into_iter().filter(|step| !proven.contains(&step.table)) {
+        if step.has_rows(tx).await? {
+            return Ok(Some(step.table));
+        }
+    }
+    Ok(None)
+}
+
+/// The tables with a valid foreign key to a table by the columns that pick the subject's rows.
+async fn referring(tx: &mut TenantTx, table: &str, subject: Subject) -> Result<Vec<String>, StoreError> {
+    let mut columns: Vec<String> = subject.words().into_iter().map(|word| format!("{word}_id")).collect();
+    columns.push("tenant_id".to_owned());
+    columns.sort_unstable();
+    let rows = query!(
+        r#"select child.relname as "child!" from pg_constraint f join pg_class child on child.oid = f.conrelid
+         where f.contype = 'f' and f.convalidated and f.connamespace = current_schema()::regnamespace
+            and f.confrelid = to_regclass($1)
+            and $2 = (select array_agg(a.attname::text order by a.attname::text) from pg_attribute a
+                where a.attrelid = f.conrelid and a.attnum = any(f.conkey))"#,
+        table,
+        &columns
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.child).collect())
 }
 
 /// How many rows are left of a subject, by table, its own key included: all zero after an erasure.

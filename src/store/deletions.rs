@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use domain::ids::{ConsentId, DeletionId, LineId};
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::query;
+use sqlx::{Executor as _, query};
 use uuid::Uuid;
 
 use crate::data_map::{self, Subject};
-use crate::time::{at, read, read_day};
-use crate::transactions::Extent;
+use crate::time::{at, maybe_day, read, read_day};
+use crate::transactions::{self, Extent};
 use crate::{StoreError, TenantTx};
 
 /// The step of a deletion that is done.
@@ -259,19 +259,22 @@ pub async fn unblock(
 
 /// Notes which lines a deletion takes, and what will stay visible of each.
 async fn take(tx: &mut TenantTx, id: DeletionId, lines: &[LineId]) -> Result<(), StoreError> {
+    for line in lines {
+        let visible = transactions::extent(tx, *line).await?;
+        query!(
+            "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows, first_booking, last_booking)
+             values ($1, $2, $3, $4, $5, $6)",
+            tx.id(),
+            id.uuid(),
+            line.uuid(),
+            visible.rows,
+            maybe_day(visible.first) as _,
+            maybe_day(visible.last) as _
+        )
+        .execute(tx.db())
+        .await?;
+    }
     let lines: Vec<Uuid> = lines.iter().map(|line| line.uuid()).collect();
-    query!(
-        "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows, first_booking, last_booking)
-         select $1, $2, l.id, v.many, v.first, v.last from unnest($3::uuid[]) as l(id)
-         cross join lateral (
-            select count(*) as many, min(booking_date) as first, max(booking_date) as last from transaction t
-            where t.tenant_id = $1 and t.line_id = l.id) v",
-        tx.id(),
-        id.uuid(),
-        &lines
-    )
-    .execute(tx.db())
-    .await?;
     // Whoever connects the same account from now on gets a line of its own, with a key of its own. The hash of the line's
     // random id is a tag that no account has.
     query!(
@@ -367,15 +370,23 @@ pub async fn resting_on(tx: &mut TenantTx, epoch: i64) -> Result<Vec<DeletionId>
     Ok(rows.into_iter().map(|row| DeletionId::from_uuid(row.deletion_id)).collect())
 }
 
-/// Erases one batch of a subject's rows, all steps of the data map but the keys, and counts it. Gives how many rows went:
-/// fewer than `limit` means that none are left. Commit, then go on.
-pub async fn erase_batch(tx: &mut TenantTx, id: DeletionId, subject: Subject, limit: i64) -> Result<i64, StoreError> {
+/// Erases a subject's rows, all steps of the data map but the keys, and counts them: in one pass, or at most `limit` of them.
+/// Gives how many rows went: fewer than `limit` means that none are left. Commit, then go on.
+pub async fn erase_rows(
+    tx: &mut TenantTx,
+    id: DeletionId,
+    subject: Subject,
+    limit: Option<i64>,
+) -> Result<i64, StoreError> {
+    // Nobody waits for it, and a statement that is cut off begins anew: it takes the time that it takes.
+    tx.db().execute("set local statement_timeout = 0").await?;
     let mut gone = 0;
     for step in data_map::steps(tx, subject).await?.into_iter().filter(|step| !step.shreds) {
-        if gone >= limit {
+        let more = limit.map(|limit| limit - gone);
+        if more.is_some_and(|more| more <= 0) {
             break;
         }
-        let rows = i64::try_from(step.erase(tx, limit - gone).await?).unwrap_or(i64::MAX);
+        let rows = i64::try_from(step.erase(tx, more).await?).unwrap_or(i64::MAX);
         if rows > 0 {
             count(tx, id, subject, &step.table, rows).await?;
         }

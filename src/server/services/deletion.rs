@@ -1,4 +1,5 @@
-//! Deletion: rows in batches, keys, a scan, a receipt; killed at any point it goes on and ends in the same place.
+//! Deletion: an account's rows and its key in one commit that a scan allows, then a receipt; killed at any point it goes on
+//! and ends in the same place. Until the receipt, which is signed, none of it needs the key provider.
 
 use std::collections::BTreeMap;
 
@@ -189,16 +190,10 @@ fn subjects(deletion: &Deletion, lines: &[DeletionLine]) -> Vec<Subject> {
 
 async fn erase(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     for subject in subjects(deletion, lines) {
-        loop {
-            let mut tx = app.store.tenant_tx(tenant).await?;
-            let gone = deletions::erase_batch(&mut tx, deletion.id, subject, limits::ERASE_BATCH_ROWS).await?;
-            fault::point("deletion.batch_before_commit");
-            tx.commit().await?;
-            fault::point("deletion.batch_committed");
-            if gone < limits::ERASE_BATCH_ROWS {
-                break;
-            }
-        }
+        let large = lines.iter().find(|line| subject == Subject::Line(line.line));
+        let large = large.is_some_and(|line| line.visible.rows > limits::ERASE_WHOLE_ROWS);
+        let limit = large.then_some(limits::ERASE_BATCH_ROWS);
+        while !erase_part(app, tenant, deletion, subject, limit).await? {}
     }
     let mut tx = app.store.tenant_tx(tenant).await?;
     deletions::erased(&mut tx, deletion.id, app.clock.now()).await?;
@@ -207,11 +202,44 @@ async fn erase(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Deleti
     Ok(())
 }
 
+/// Erases what one transaction takes of a subject; gives whether that was the last of it. Then its key goes in the same
+/// transaction, which commits only if nothing is left.
+async fn erase_part(
+    app: &App,
+    tenant: TenantId,
+    deletion: &Deletion,
+    subject: Subject,
+    limit: Option<i64>,
+) -> Result<bool, ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let gone = deletions::erase_rows(&mut tx, deletion.id, subject, limit).await?;
+    let last = limit.is_none_or(|limit| gone < limit);
+    if last {
+        close(&mut tx, deletion, subject, app.clock.now()).await?;
+    }
+    fault::point("deletion.batch_before_commit");
+    tx.commit().await?;
+    fault::point("deletion.batch_committed");
+    Ok(last)
+}
+
+/// Takes a line's key, and looks whether anything is left of the subject. From then on the database refuses rows of the line.
+async fn close(tx: &mut TenantTx, deletion: &Deletion, subject: Subject, now: Timestamp) -> Result<(), ServiceError> {
+    if let Subject::Line(line) = subject {
+        deletions::shred_line(tx, deletion.id, line, now).await?;
+    }
+    match data_map::not_gone(tx, subject).await? {
+        Some(table) => Err(ServiceError::Ours(anyhow::anyhow!("an erasure left rows in {table}"))),
+        None => Ok(()),
+    }
+}
+
+/// Notes that every key is gone: those of lines went with their rows.
 async fn shred(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     let now = app.clock.now();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    for line in lines {
-        deletions::shred_line(&mut tx, deletion.id, line.line, now).await?;
+    for line in lines.iter().filter(|line| line.key_deleted_at.is_none()) {
+        close(&mut tx, deletion, Subject::Line(line.line), now).await?;
     }
     let shredded = deletions::lines(&mut tx, deletion.id).await?;
     let policy = app.vault.policy();
@@ -228,12 +256,6 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, deletion.consent).await?;
-    for subject in subjects(deletion, lines) {
-        let left = data_map::scan(&mut tx, subject).await?;
-        if let Some((table, rows)) = left.iter().find(|(_, rows)| **rows > 0) {
-            return Err(ServiceError::Ours(anyhow::anyhow!("an erasure left {rows} rows in {table}")));
-        }
-    }
     let body = body(deletion, lines)?;
     let note = evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
     deletions::receipted(&mut tx, deletion.id, note.as_bytes(), world.now).await?;

@@ -13,7 +13,7 @@ use vault::Wrapped;
 use super::fixture::{Account, CAUSE, Fixture, NOW, record, until_somebody_waits};
 use crate::capsules::Capsule;
 use crate::consents::Consent;
-use crate::data_map::{Subject, scan, steps};
+use crate::data_map::{Subject, not_gone, scan, steps};
 use crate::deletions::{Addendum, Bank, NewDeletion, State as Step};
 use crate::fetches::{Run, RunState};
 use crate::grants::Grant;
@@ -123,7 +123,7 @@ async fn erase(fixture: &Fixture, id: DeletionId, subject: Subject) -> i64 {
     let mut gone = 0;
     loop {
         let mut tx = fixture.tx().await;
-        let rows = deletions::erase_batch(&mut tx, id, subject, 4).await.unwrap();
+        let rows = deletions::erase_rows(&mut tx, id, subject, Some(4)).await.unwrap();
         tx.commit().await.unwrap();
         gone += rows;
         if rows < 4 {
@@ -161,7 +161,13 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
         assert_eq!(erase(&fixture, id, Subject::Line(*line)).await, 9 + 1 + 1 + 1 + 1 + 1);
         // Killed and begun again: nothing is left to do and nothing is counted twice.
         assert_eq!(erase(&fixture, id, Subject::Line(*line)).await, 0);
+        let mut tx = fixture.tx().await;
+        assert_eq!(not_gone(&mut tx, Subject::Line(*line)).await.unwrap().as_deref(), Some("line"), "the key is there");
     }
+    let mut tx = fixture.tx().await;
+    let left = not_gone(&mut tx, Subject::Consent(consent.id)).await.unwrap();
+    assert_eq!(left.as_deref(), Some("fetch_run"), "the first that is not empty");
+    drop(tx);
     assert_eq!(erase(&fixture, id, Subject::Consent(consent.id)).await, 4);
     let mut tx = fixture.tx().await;
     deletions::erased(&mut tx, id, NOW).await.unwrap();
@@ -182,6 +188,7 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
     ] {
         let left = scan(&mut tx, subject).await.unwrap();
         assert!(left.values().all(|rows| *rows == 0), "{subject:?}: {left:?}");
+        assert_eq!(not_gone(&mut tx, subject).await.unwrap(), None, "{subject:?}");
     }
     let notes = deletions::lines(&mut tx, id).await.unwrap();
     let expected: BTreeMap<String, i64> =
