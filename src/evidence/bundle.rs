@@ -72,6 +72,9 @@ pub struct Earlier {
     pub checkpoint: String,
     /// Consistency proof from it to the bundle's checkpoint (RFC 9162 §2.1.4.1).
     pub proof: Vec<Hash>,
+    /// What a time-stamp authority signed over the checkpoint's text: an RFC 3161 token in base64, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
 }
 
 /// The evidence about one consent.

@@ -23,6 +23,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod timestamp;
 pub mod tree;
 mod verify;
 
@@ -36,4 +37,4 @@ pub use receipt::{
 };
 pub use report::{Line, ReceiptReport, Report};
 pub use statement::{Body, Statement, Subject, signed_note};
-pub use verify::{Check, Place, Refusal, verify, verify_receipt};
+pub use verify::{Beside, Check, Place, Refusal, verify, verify_receipt, verify_with};

@@ -9,6 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::note::Seen;
 use crate::receipt::{BankAnswer, BankOutcome, EpochDestroyed, ProductAcknowledgement, Receipt, Scope};
 use crate::statement::Statement;
+use crate::timestamp::Stamp;
 
 /// Kind of the statement that a product has not confirmed and is not reminded any more; its body has the deletion's id as
 /// `deletion_id`.
@@ -56,6 +57,8 @@ pub struct Report {
     pub outside: Option<u64>,
     /// Trusted witnesses that signed the outside checkpoint, and when.
     pub seen: Vec<Seen>,
+    /// What trusted time-stamp authorities signed: of how many first entries, and when.
+    pub stamped: Vec<(u64, Stamp)>,
     /// All entries about the consent up to the last one shown.
     pub lines: Vec<Line>,
     /// Epoch keys that are proven to be destroyed, with the leaf index of the statement.
@@ -93,6 +96,9 @@ impl Report {
 
     fn write_time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outside {
+            None if !self.stamped.is_empty() => {
+                writeln!(f, "For entries after the last time-stamp below the time is asserted by the operator.")
+            }
             None => writeln!(
                 f,
                 "Time asserted by the operator: no outside checkpoint was given. Whoever holds the signing key could have\n\
@@ -107,6 +113,14 @@ impl Report {
         }?;
         for Seen { witness, at } in &self.seen {
             writeln!(f, "The witness {witness} saw the outside checkpoint at {at}: what it holds is no younger.")?;
+        }
+        for (size, Stamp { authority, at }) in &self.stamped {
+            writeln!(
+                f,
+                "The time-stamp authority {} signed at {at} what the first {size} entries of the log were:\n\
+                 they are no younger, and nothing in them was changed since.",
+                authority.escape_debug()
+            )?;
         }
         Ok(())
     }

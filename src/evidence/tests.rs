@@ -1,6 +1,7 @@
 //! A whole log, its bundles, and every way to cheat with them that the design promises to detect.
 
 mod agreement;
+mod stamped;
 mod witness;
 
 use std::collections::{BTreeMap, HashMap};
@@ -114,7 +115,7 @@ impl Log {
 
     fn earlier(&self, size: usize) -> Earlier {
         let proof = consistency_proof(size as u64, self.entries.len() as u64, &self.nodes).unwrap();
-        Earlier { checkpoint: self.checkpoint(size), proof }
+        Earlier { checkpoint: self.checkpoint(size), proof, timestamp: None }
     }
 
     fn bundle(&self, about: ConsentId) -> Bundle {
@@ -400,7 +401,7 @@ const TAMPERINGS: &[(&str, &str, Tamper)] = &[
     ("an epoch for which there is no receipt", "epochs[0].subject", |_, b| b.entries.truncate(4)),
     ("earlier checkpoints exchanged", "earlier[1].form", |_, b| b.earlier.swap(0, 1)),
     ("an earlier checkpoint that is not earlier", "earlier[1].form", |_, b| {
-        b.earlier[1] = Earlier { checkpoint: b.checkpoint.clone(), proof: vec![] };
+        b.earlier[1] = Earlier { checkpoint: b.checkpoint.clone(), proof: vec![], timestamp: None };
     }),
     ("a consistency proof of another size", "earlier[0].consistency", |log, b| {
         b.earlier[0].proof = log.earlier(4).proof

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::ids::DeletionId;
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +14,7 @@ use crate::note::{self, NoteError, Seen, Strangers, VerifierKey};
 use crate::receipt::{BankAnswer, EpochDestroyed, ProductAcknowledgement, Receipt};
 use crate::report::{Line, ReceiptReport, Report};
 use crate::statement::{Statement, Subject, signed_note};
+use crate::timestamp::{self, Authorities, Stamp};
 use crate::tree::Inclusions;
 use crate::{Hash, log, quick, tree};
 
@@ -78,6 +81,9 @@ pub enum Check {
     /// A receipt or an addendum contradicts itself.
     #[error("the statement contradicts itself")]
     Content,
+    /// The time-stamp of an earlier checkpoint is not by a trusted authority, or is of something else.
+    #[error("no trusted authority has stamped this checkpoint so")]
+    Timestamp,
     /// The bundle has no proof that leads to the checkpoint that was given.
     #[error("the bundle has no proof for a log of this size; ask for one that has")]
     Unlinked,
@@ -96,6 +102,7 @@ impl Check {
             Self::Chain => "chain",
             Self::Time => "time",
             Self::Content => "content",
+            Self::Timestamp => "timestamp",
             Self::Unlinked => "unlinked",
         }
     }
@@ -146,13 +153,34 @@ const DELETION_BEGUN: &str = "deletion.begun";
 /// about a second of being written; the rest is for transactions that took long and for clocks of several nodes.
 pub(crate) const TIME_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(1);
 
+/// What somebody brings along beside the bundle and the keys.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// A signed checkpoint that was kept outside the operator's reach.
+    pub checkpoint: Option<&'a str>,
+    /// Time-stamp authorities that are trusted. Without any, time-stamps in the bundle are passed over.
+    pub authorities: Option<&'a Authorities>,
+}
+
+impl<'a> Beside<'a> {
+    /// A checkpoint, or nothing.
+    pub const fn checkpoint(checkpoint: Option<&'a str>) -> Self {
+        Self { checkpoint, authorities: None }
+    }
+}
+
 /// Checks a bundle with the keys somebody trusts and, if they have one, a signed checkpoint that was kept outside the
 /// operator's reach. Without one, nothing shows that the log was not made up later: the report then says that its times
 /// are asserted by the operator.
 pub fn verify(file: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result<Report, Refusal> {
+    verify_with(file, keys, Beside::checkpoint(outside))
+}
+
+/// The same, with all that somebody may bring along.
+pub fn verify_with(file: &str, keys: &[VerifierKey], beside: Beside<'_>) -> Result<Report, Refusal> {
     let quick = quick::apart(file).and_then(|(frame, entries)| {
         // Any refusal, by whatever name: the careful way finds the right one.
-        judge(&frame, keys, outside, |verifier| {
+        judge(&frame, keys, beside, |verifier| {
             quick::lines(verifier, entries).ok_or(Refusal::at(Place::File, Check::Form))
         })
         .ok()
@@ -161,19 +189,22 @@ pub fn verify(file: &str, keys: &[VerifierKey], outside: Option<&str>) -> Result
         return Ok(report);
     }
     let bundle = Bundle::read(file).map_err(|_| Refusal::at(Place::File, Check::Form))?;
-    judge(&bundle, keys, outside, |verifier| verifier.entries())
+    judge(&bundle, keys, beside, |verifier| verifier.entries())
 }
+
+/// Of how many first entries an authority said something, and what.
+type Stamped = Vec<(u64, Stamp)>;
 
 /// Every check in its order, the entries being checked one way or the other.
 pub(crate) fn judge(
     bundle: &Bundle,
     keys: &[VerifierKey],
-    outside: Option<&str>,
+    beside: Beside<'_>,
     entries: impl FnOnce(&Verifier<'_>) -> Result<Vec<Line>, Refusal>,
 ) -> Result<Report, Refusal> {
     let verifier = Verifier::open(bundle, keys)?;
-    let earlier = verifier.earlier()?;
-    let outside = outside.map(|note| verifier.outside(note, &earlier)).transpose()?;
+    let (earlier, stamped) = verifier.earlier(beside.authorities)?;
+    let outside = beside.checkpoint.map(|note| verifier.outside(note, &earlier)).transpose()?;
     let lines = entries(&verifier)?;
     let epochs = verifier.epochs()?;
     let report = Report {
@@ -181,6 +212,7 @@ pub(crate) fn judge(
         checkpoint: verifier.checkpoint,
         outside: outside.as_ref().map(|(checkpoint, _)| checkpoint.size),
         seen: outside.map_or_else(Vec::new, |(_, seen)| seen),
+        stamped,
         lines,
         epochs,
     };
@@ -226,9 +258,10 @@ impl<'a> Verifier<'a> {
         Ok(Self { bundle, checkpoint, keys, witnesses })
     }
 
-    fn earlier(&self) -> Result<Vec<Checkpoint>, Refusal> {
+    /// The earlier checkpoints, and what trusted authorities stamped: how many entries, and when.
+    fn earlier(&self, trusted: Option<&Authorities>) -> Result<(Vec<Checkpoint>, Stamped), Refusal> {
         let mut before = 0;
-        let mut checkpoints = Vec::with_capacity(self.bundle.earlier.len());
+        let (mut checkpoints, mut stamped) = (Vec::with_capacity(self.bundle.earlier.len()), Vec::new());
         for (i, earlier) in self.bundle.earlier.iter().enumerate() {
             let place = Place::Earlier(i);
             // It must be signed by a key of its own name, and only this log's are left.
@@ -242,9 +275,15 @@ impl<'a> Verifier<'a> {
                 return Err(Refusal::at(place, Check::Consistency));
             }
             before = old.size;
+            let token = earlier.timestamp.as_deref().map(from_base64).transpose();
+            let token = token.map_err(|check| Refusal::at(place, check))?;
+            if let (Some(token), Some(trusted)) = (token, trusted) {
+                let stamp = timestamp::check(&token, &old.to_string(), trusted);
+                stamped.push((old.size, stamp.map_err(|_| Refusal::at(place, Check::Timestamp))?));
+            }
             checkpoints.push(old);
         }
-        Ok(checkpoints)
+        Ok((checkpoints, stamped))
     }
 
     /// The outside checkpoint must be one of those that the bundle is proven to continue, or its own. Witnesses may have seen
@@ -364,6 +403,11 @@ impl<'a> Verifier<'a> {
             }
         }
     }
+}
+
+/// Bytes from their one spelling in base64.
+fn from_base64(text: &str) -> Result<Vec<u8>, Check> {
+    STANDARD.decode(text).map_err(|_| Check::Form)
 }
 
 /// Reads the body of a signed statement in its own shape and looks for contradictions.

@@ -21,6 +21,7 @@ use crate::connections::Connections;
 use crate::peer;
 use crate::rate::Rates;
 use crate::services::delivery::Receivers;
+use crate::services::timestamp::Authority;
 use crate::services::witness::Witness;
 
 /// How long a person counts as present after the request that they made, in seconds.
@@ -44,6 +45,8 @@ pub struct App {
     pub receivers: Receivers,
     /// The witness of the evidence log, if there is one.
     pub witness: Option<Witness>,
+    /// The time-stamp authority of the evidence log, if there is one.
+    pub time_authority: Option<Authority>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -75,6 +78,7 @@ impl App {
             .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
         let receivers = receivers(&config, net::Limits::NOTIFY, &clock)?;
         let witness = Witness::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
+        let time_authority = Authority::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
         let trusted_proxies = peer::networks(&config.listen.trusted_proxies).context("listen.trusted_proxies")?;
         let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
         Ok(Self {
@@ -86,6 +90,7 @@ impl App {
             connections,
             receivers,
             witness,
+            time_authority,
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),

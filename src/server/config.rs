@@ -162,6 +162,12 @@ pub struct EvidenceLog {
     pub witness_key: String,
     /// Seconds between two checkpoints that it is shown.
     pub witness_seconds: u32,
+    /// Where a time-stamp authority is asked (RFC 3161 over HTTP); empty = none.
+    pub timestamp_url: String,
+    /// PEM of the authority's certificate, or of those that issued it.
+    pub timestamp_ca_file: PathBuf,
+    /// Seconds between two checkpoints that it stamps.
+    pub timestamp_seconds: u32,
 }
 
 /// `[log]`
@@ -261,6 +267,12 @@ impl Config {
         if self.evidence.witness_seconds == 0 {
             return value("evidence.witness_seconds", "must be at least 1");
         }
+        if self.evidence.timestamp_seconds == 0 {
+            return value("evidence.timestamp_seconds", "must be at least 1");
+        }
+        if !self.evidence.timestamp_url.is_empty() && self.evidence.timestamp_ca_file.as_os_str().is_empty() {
+            return value("evidence.timestamp_ca_file", "must name the certificate that time-stamps are checked with");
+        }
         if self.evidence.copy_dir.starts_with(&self.database.data_dir) {
             return value(
                 "evidence.copy_dir",
@@ -358,6 +370,9 @@ impl Config {
                     ("witness_url", self.evidence.witness_url.as_str().into()),
                     ("witness_key", self.evidence.witness_key.as_str().into()),
                     ("witness_seconds", i64::from(self.evidence.witness_seconds).into()),
+                    ("timestamp_url", self.evidence.timestamp_url.as_str().into()),
+                    ("timestamp_ca_file", path(&self.evidence.timestamp_ca_file)),
+                    ("timestamp_seconds", i64::from(self.evidence.timestamp_seconds).into()),
                 ]),
             ),
             ("log".to_owned(), table([("format", format.into()), ("filter", self.log.filter.as_str().into())])),

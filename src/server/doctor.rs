@@ -86,6 +86,7 @@ pub async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     findings.extend(config.listen.tls.as_ref().map(|tls| own_certificate(&tls.certificate, &tls.key, clock.now())));
     findings.extend(database(config, clock.now()).await);
     findings.extend(outside_checkpoint(config));
+    findings.extend(time_authority(config));
     findings.extend(receivers_roots(config));
     match directory(config) {
         Ok(directory) => findings.extend(banks::examine(config, &directory, clock).await),
@@ -309,6 +310,18 @@ fn outside_checkpoint(config: &Config) -> Option<Finding> {
         Ok(_) => Some(Finding::bad(about, format!("{} cannot be written", folder.display()), "let us write there")),
         Err(error) => Some(Finding::bad(about, format!("{}: {error}", folder.display()), "make the folder")),
     }
+}
+
+fn time_authority(config: &Config) -> Option<Finding> {
+    let about = "evidence.timestamp_ca_file";
+    if config.evidence.timestamp_url.is_empty() {
+        return None;
+    }
+    let cure = "name a PEM file with the certificate of the time-stamp authority, or of those that issued it";
+    Some(match crate::services::timestamp::trusted(&config.evidence) {
+        Ok(_) => Finding::good(about, "can be used"),
+        Err(error) => Finding::bad(about, format!("{error:#}"), cure),
+    })
 }
 
 fn receivers_roots(config: &Config) -> Option<Finding> {

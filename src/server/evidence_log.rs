@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::ids::{ConsentId, EntryId, TenantId};
 use domain::world::World;
 use evidence::log::{Sequenced, Sequencer, commitment};
@@ -12,6 +14,7 @@ use evidence::{Body, Bundle, Checkpoint, Content, Earlier, Hash, Item, Origin, R
 use serde::Serialize;
 use store::TenantTx;
 use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
+use store::timestamps;
 use vault::SigningKey;
 
 use crate::app::App;
@@ -292,12 +295,29 @@ pub async fn bundle(app: &App, about: About, since: Option<u64>) -> Result<Optio
     Ok(Some(bundle.to_canonical().context("a bundle without a canonical form")?))
 }
 
-/// The checkpoint that is held outside, linked to the newest; without one named, the one before the newest.
+/// The checkpoint that is held outside, linked to the newest; without one named, the one before the newest. Beside it the
+/// newest that a time-stamp authority stamped.
 async fn earlier(tx: &mut TenantTx, since: Option<u64>, size: u64) -> Result<Vec<Earlier>, ServiceError> {
-    let wanted = since.unwrap_or(size - 1).min(size - 1);
-    let Some(before) = rows::checkpoint(tx, Some(signed(wanted))).await? else { return Ok(Vec::new()) };
-    let first = before.size.unsigned_abs();
-    Ok(vec![Earlier { checkpoint: before.note, proof: consistency(tx, first, size).await? }])
+    let wanted = signed(since.unwrap_or(size - 1).min(size - 1));
+    let stamped = timestamps::newest(tx, signed(size)).await?;
+    let mut sizes = vec![wanted];
+    sizes.extend(stamped.as_ref().map(|stamped| stamped.size));
+    sizes.sort_unstable();
+    let mut all: Vec<Earlier> = Vec::new();
+    let mut last = 0;
+    for wanted in sizes {
+        let Some(before) = rows::checkpoint(tx, Some(wanted)).await?.filter(|before| before.size > last) else {
+            continue;
+        };
+        last = before.size;
+        let token = stamped.as_ref().filter(|stamped| stamped.size == before.size);
+        all.push(Earlier {
+            checkpoint: before.note,
+            proof: consistency(tx, before.size.unsigned_abs(), size).await?,
+            timestamp: token.map(|stamped| STANDARD.encode(&stamped.token)),
+        });
+    }
+    Ok(all)
 }
 
 /// The proof that the log of `size` leaves begins with that of `first`, which is not 0.

@@ -25,7 +25,7 @@ use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
     ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
-    rotation, status, witness as witnessing,
+    rotation, status, timestamp, witness as witnessing,
 };
 
 /// Between two looks at the queue when nobody rang.
@@ -55,7 +55,8 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
         log(&app, &stop),
         clocks(&app, &stop),
         rotations(&app, &stop),
-        witness(&app, &stop)
+        witness(&app, &stop),
+        timestamps(&app, &stop)
     );
 }
 
@@ -221,6 +222,18 @@ async fn witness(app: &Arc<App>, stop: &CancellationToken) {
     let pause = Duration::from_secs(app.config.evidence.witness_seconds.into());
     while app.witness.is_some() {
         note("the witness of the log", witnessing::ask(app, app.tenant.id).await.map(|_| ()));
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Checkpoints to the time-stamp authority. Apart from the other clocks: it may take its time.
+async fn timestamps(app: &Arc<App>, stop: &CancellationToken) {
+    let pause = Duration::from_secs(app.config.evidence.timestamp_seconds.into());
+    while app.time_authority.is_some() {
+        note("the time-stamps of the log", timestamp::ask(app, app.tenant.id).await.map(|_| ()));
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(pause) => {}

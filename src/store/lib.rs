@@ -59,6 +59,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod timestamps;
 pub mod transactions;
 mod tx;
 pub mod webhooks;

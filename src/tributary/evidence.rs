@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use evidence::{VerifierKey, verify, verify_receipt};
+use evidence::timestamp::Authorities;
+use evidence::{Beside, VerifierKey, verify_receipt, verify_with};
 
 /// Largest file that is read, in bytes. A bundle has about two kilobytes for each entry.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -27,6 +28,9 @@ pub(crate) struct VerifyArgs {
     /// A checkpoint that you kept from an earlier visit; without it times are the operator's word
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Certificates (PEM) of time-stamp authorities you trust; time-stamps in the bundle are then checked
+    #[arg(long, value_name = "FILE")]
+    authority: Option<PathBuf>,
     /// Also write what a bundle shows as a page that any browser opens
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -36,7 +40,9 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(command: EvidenceCommand) -> anyhow::Result<()> {
     let EvidenceCommand::Verify(args) = command;
     let checkpoint = args.checkpoint.as_deref().map(read).transpose()?;
-    let (text, page) = check(&read(&args.file)?, &read(&args.key)?, checkpoint.as_deref())?;
+    let authorities = args.authority.as_deref().map(authorities).transpose()?;
+    let beside = Beside { checkpoint: checkpoint.as_deref(), authorities: authorities.as_ref() };
+    let (text, page) = check(&read(&args.file)?, &read(&args.key)?, beside)?;
     if let Some(path) = &args.html {
         let page = page.context("a receipt alone has no page; ask for the bundle")?;
         std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
@@ -45,18 +51,22 @@ pub(crate) fn run(command: EvidenceCommand) -> anyhow::Result<()> {
 }
 
 /// The report on a file and, for a bundle, its page; or why it is refused.
-fn check(file: &str, keys: &str, checkpoint: Option<&str>) -> anyhow::Result<(String, Option<String>)> {
+fn check(file: &str, keys: &str, beside: Beside<'_>) -> anyhow::Result<(String, Option<String>)> {
     let keys = VerifierKey::read_all(keys).context("the key file")?;
     ensure!(!keys.is_empty(), "the key file has no key");
     // A signed note has a blank line before its signatures; a bundle is one line.
     if !file.contains("\n\n") {
-        let report = verify(file, &keys, checkpoint).context("refused")?;
+        let report = verify_with(file, &keys, beside).context("refused")?;
         return Ok((report.to_string(), Some(report.to_html()?)));
     }
-    if checkpoint.is_some() {
+    if beside.checkpoint.is_some() {
         bail!("a receipt alone has no proof that could lead to a checkpoint; ask for the bundle");
     }
     Ok((verify_receipt(file, &keys).context("refused")?.to_string(), None))
+}
+
+fn authorities(path: &Path) -> anyhow::Result<Authorities> {
+    Authorities::from_pem(read(path)?.as_bytes()).with_context(|| path.display().to_string())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -79,16 +89,23 @@ mod tests {
 
     #[test]
     fn tells_a_bundle_from_a_receipt() {
-        let (text, page) = check(BUNDLE, KEYS, None).unwrap();
+        let (text, page) = check(BUNDLE, KEYS, Beside::default()).unwrap();
         assert!(text.contains("Time asserted by the operator") && page.unwrap().starts_with("<!doctype html>"));
-        assert!(check(BUNDLE, KEYS, Some(CHECKPOINT)).unwrap().0.contains("outside checkpoint holds the first 6"));
-        let (text, page) = check(RECEIPT, KEYS, None).unwrap();
+        assert!(
+            check(BUNDLE, KEYS, Beside::checkpoint(Some(CHECKPOINT)))
+                .unwrap()
+                .0
+                .contains("outside checkpoint holds the first 6")
+        );
+        let (text, page) = check(RECEIPT, KEYS, Beside::default()).unwrap();
         assert!(text.contains("ask for the bundle") && page.is_none());
     }
 
     #[test]
     fn a_refusal_is_an_error_that_names_the_check() {
-        let refused = |file: &str, keys: &str, checkpoint| format!("{:#}", check(file, keys, checkpoint).unwrap_err());
+        let refused = |file: &str, keys: &str, checkpoint| {
+            format!("{:#}", check(file, keys, Beside::checkpoint(checkpoint)).unwrap_err())
+        };
         assert_eq!(
             refused(&format!("{BUNDLE}\n"), KEYS, None),
             "refused: file.form: the bytes are not the canonical form"

@@ -36,6 +36,7 @@ mod rotation;
 mod signers;
 mod standards;
 mod stubborn;
+mod timestamp;
 mod visits;
 mod webhooks;
 mod witness;

@@ -106,7 +106,7 @@ fn an_honest_bundle_goes_the_quick_way_and_both_ways_say_the_same() {
         let whole: Bundle = serde_json::from_str(&text).unwrap();
         assert!(frame.entries.is_empty() && entries.len() > 1000);
         let of = |bundle: &Bundle, quick: bool| {
-            crate::verify::judge(bundle, &log.keys(), Some(&log.checkpoint(6)), |verifier| {
+            crate::verify::judge(bundle, &log.keys(), Beside::checkpoint(Some(&log.checkpoint(6))), |verifier| {
                 if quick { Ok(crate::quick::lines(verifier, entries).unwrap()) } else { verifier.entries() }
             })
         };

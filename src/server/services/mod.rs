@@ -28,6 +28,7 @@ pub mod rotation;
 pub mod signatures;
 pub mod staff;
 pub mod status;
+pub mod timestamp;
 pub mod witness;
 
 use store::StoreError;
