@@ -216,7 +216,8 @@ tables! {
 
     /// How rows are read.
     "rules" => RulesSection {
-        /// How the sign is told: `signed`, `indicator`, `inverted` or `either`. Default: either.
+        /// How the sign is told: `signed`, `indicator`, `inverted` or `either`. Default, and for `either`: as the standard
+        /// has it.
         sign: Option<SignName>,
         /// `dot` or `comma`. Default: dot.
         decimal_mark: Option<MarkName>,
@@ -374,6 +375,19 @@ impl Standard {
         }
     }
 
+    /// How the sign of an amount is told where the bank's profile says nothing. Without its indicator the direction of an
+    /// unsigned amount is not known: the doubt must be said.
+    pub const fn sign(self) -> SignRule {
+        match self {
+            Self::OpenBankingUk
+            | Self::FinancialDataExchange
+            | Self::Stet
+            | Self::OpenFinanceBrasil
+            | Self::PolishApi => SignRule::Indicator,
+            Self::BerlinGroup | Self::ConsumerDataRight => SignRule::Either,
+        }
+    }
+
     /// Whether consents are read with a token of our own at all times. Elsewhere the PSU's opens them, too.
     pub const fn consents_want_our_token(self) -> bool {
         match self {
@@ -418,6 +432,10 @@ impl Profile {
         let mut source = Source::new(file, text);
         let mut profile: Self = source.parse()?;
         profile.rules.country = Some(profile.bank.country.clone());
+        if profile.rules.sign == SignRule::Either {
+            profile.rules.sign = profile.bank.standard.sign();
+        }
+        profile.rules.own_names.push(profile.bank.name.clone());
         profile.check_bank(&mut source, file);
         profile.check_endpoints(&mut source);
         profile.check_consent(&mut source);

@@ -25,6 +25,19 @@ fn the_first_profile_is_accepted_and_resolved() {
 }
 
 #[test]
+fn a_sign_that_no_profile_tells_is_the_standards() {
+    let british = include_str!("../profiles/gb/gb_musterbank.toml");
+    for word in ["", "sign = \"either\"\n"] {
+        let rules =
+            Profile::parse("gb_musterbank.toml", &british.replace("sign = \"indicator\"\n", word)).unwrap().rules;
+        assert_eq!(rules.sign, SignRule::Indicator);
+        assert_eq!(rules.own_names.last().map(String::as_str), Some("Musterbank UK"));
+    }
+    let loose = TEXT.replace("sign = \"signed\"", "sign = \"either\"");
+    assert_eq!(Profile::parse(FILE, &loose).unwrap().rules.sign, SignRule::Either);
+}
+
+#[test]
 fn every_mistake_is_told_with_its_line() {
     for (piece, by, line, says) in [
         ("id = \"de_musterbank\"", "id = \"de_other\"", "id = \"de_musterbank\"", "name of the file"),

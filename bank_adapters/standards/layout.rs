@@ -86,6 +86,7 @@ pub(crate) struct Layout {
     pub(crate) merchant_name: Paths,
     pub(crate) balance_after: Paths,
     pub(crate) balance_after_indicator: Paths,
+    pub(crate) balance_after_currency: Paths,
     /// An object or an array of objects.
     pub(crate) exchange: Paths,
     pub(crate) exchange_fields: ExchangeLayout,
@@ -124,6 +125,7 @@ impl Layout {
         merchant_name: &[],
         balance_after: &[],
         balance_after_indicator: &[],
+        balance_after_currency: &[],
         exchange: &[],
         exchange_fields: ExchangeLayout::NONE,
     };

@@ -39,15 +39,20 @@ enum Node<'a> {
 struct Members<'a> {
     entries: Vec<(Cow<'a, str>, Node<'a>)>,
     marks: u64,
+    /// Whether a name stands twice, here or further inside.
+    repeats: bool,
 }
 
 impl<'a> Members<'a> {
     fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), marks: 0 }
+        Self { entries: Vec::with_capacity(capacity), marks: 0, repeats: false }
     }
 
     fn push(&mut self, key: Cow<'a, str>, value: Node<'a>) {
-        self.marks |= mark(key.as_bytes(), key.len());
+        let mark = mark(key.as_bytes(), key.len());
+        let again = self.marks & mark != 0 && self.entries.iter().any(|(known, _)| *known == key);
+        self.repeats |= again || value.repeats();
+        self.marks |= mark;
         self.entries.push((key, value));
     }
 
@@ -91,6 +96,15 @@ impl<'a> Node<'a> {
             Some(b'-' | b'0'..=b'9') => Self::Number(token),
             Some(b'n') => Self::Null,
             _ => Self::Unreadable,
+        }
+    }
+
+    /// Whether some object has a member twice.
+    fn repeats(&self) -> bool {
+        match self {
+            Self::Object(members) => members.repeats,
+            Self::List(items) => items.iter().any(Self::repeats),
+            _ => false,
         }
     }
 
@@ -273,6 +287,9 @@ impl<'a> Reader<'a> {
         let mut issues = Vec::new();
         if !matches!(root, Node::Object(_)) {
             issues.push(Issue::new("row.malformed", "the row is not a JSON object"));
+        }
+        if root.repeats() {
+            issues.push(Issue::new("row.repeated_member", "a member stands twice in the row; the last one was read"));
         }
         Self { root, issues }
     }
@@ -471,6 +488,7 @@ pub(crate) fn transaction(raw: &RawValue, list: List, layout: &Layout) -> Parsed
         merchant_name: row.text(layout.merchant_name),
         balance_after: row.token(layout.balance_after).map(|(text, _)| text),
         balance_after_indicator: row.text(layout.balance_after_indicator),
+        balance_after_currency: row.text(layout.balance_after_currency),
         exchange: row.exchanges(layout),
         issues: row.issues,
     }

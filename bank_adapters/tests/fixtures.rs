@@ -257,6 +257,7 @@ fn tell_row(row: &Parsed) -> Value {
         ("counterparty", row.counterparty.name.as_ref()),
         ("balance_after", row.balance_after.as_ref()),
         ("balance_after_indicator", row.balance_after_indicator.as_ref()),
+        ("balance_after_currency", row.balance_after_currency.as_ref()),
     ];
     beside(told, &more)
 }

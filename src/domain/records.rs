@@ -116,6 +116,8 @@ pub struct Parsed {
     pub balance_after: Option<Text>,
     /// The credit/debit indicator of that balance, where it has one.
     pub balance_after_indicator: Option<Text>,
+    /// The currency of that balance, where it names one.
+    pub balance_after_currency: Option<Text>,
     /// Foreign amounts and rates.
     pub exchange: Vec<ParsedExchange>,
     /// What the adapter could not read. The row still flows.
@@ -373,7 +375,7 @@ pub struct Normalized {
     pub end_to_end_id: Option<String>,
     /// ISO 20022 bank transaction code.
     pub bank_transaction_code: Option<String>,
-    /// The account's balance after the row, in the row's currency; owed money is negative.
+    /// The account's balance after the row, in its own currency; owed money is negative.
     pub balance_after: Option<Money>,
     /// Where each field came from.
     pub provenance: Vec<Provenance>,

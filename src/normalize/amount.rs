@@ -12,6 +12,30 @@ pub(crate) struct Number {
     pub(crate) value: Decimal,
     /// Whether the token had to be read by a convention other than the standards' `-?digits.digits`.
     pub(crate) unusual: bool,
+    /// Whether the mark may also part thousands (`1.234`), and then whether the digits behind it would say so.
+    pub(crate) group: Group,
+}
+
+/// What three digits behind a lone mark may be, where the currency has fewer decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// No thousands: another number of digits, or a certain mark.
+    No,
+    /// Thousands, or decimals with a zero behind them, as some banks write.
+    Perhaps,
+    /// Thousands, or decimals that the currency does not have.
+    Likely,
+}
+
+impl Group {
+    fn of(whole: &str, fraction: &str, from_json_number: bool) -> Self {
+        let may_be = (1..=3).contains(&whole.len()) && !whole.starts_with('0') && fraction.len() == 3;
+        match (may_be && !from_json_number, fraction.ends_with('0')) {
+            (false, _) => Self::No,
+            (true, true) => Self::Perhaps,
+            (true, false) => Self::Likely,
+        }
+    }
 }
 
 /// Reads an amount token: optional sign before or behind, groups of thousands, one decimal mark.
@@ -21,10 +45,13 @@ pub(crate) struct Number {
 pub(crate) fn number(token: &str, mark: DecimalMark, from_json_number: bool) -> Option<Number> {
     let token = token.trim();
     if from_json_number && token.bytes().any(|byte| matches!(byte, b'e' | b'E')) {
-        return Some(Number { value: Decimal::from_scientific(token).ok()?.normalize(), unusual: true });
+        let value = Decimal::from_scientific(token).ok()?.normalize();
+        return Some(Number { value, unusual: true, group: Group::No });
     }
     if is_plain(token, mark) {
-        return Some(Number { value: without_negative_zero(Decimal::from_str_exact(token).ok()?), unusual: false });
+        let (whole, fraction) = token.trim_start_matches('-').split_once('.').unwrap_or_default();
+        let value = without_negative_zero(Decimal::from_str_exact(token).ok()?);
+        return Some(Number { value, unusual: false, group: Group::of(whole, fraction, from_json_number) });
     }
     let (negative, unsigned, plain_sign) = sign_of(token)?;
     let (whole, fraction, plain_digits) = split(unsigned, mark)?;
@@ -41,7 +68,14 @@ pub(crate) fn number(token: &str, mark: DecimalMark, from_json_number: bool) -> 
         text.push_str(fraction);
     }
     let value = without_negative_zero(Decimal::from_str_exact(&text).ok()?);
-    Some(Number { value, unusual: !(plain_sign && plain_digits) || whole.is_empty() })
+    let unusual = !(plain_sign && plain_digits) || whole.is_empty();
+    // With groups and a decimal mark in one token each mark is certain.
+    let group = if unsigned.len() == whole.len() + fraction.len() + 1 {
+        Group::of(&whole, fraction, from_json_number)
+    } else {
+        Group::No
+    };
+    Some(Number { value, unusual, group })
 }
 
 fn without_negative_zero(mut value: Decimal) -> Decimal {
@@ -141,6 +175,11 @@ fn indicated(word: &str) -> Option<Direction> {
     }
 }
 
+/// Whether a text is nothing but the word of a side.
+fn is_side(text: &str) -> bool {
+    text.len() > 3 && indicated(text).is_some()
+}
+
 /// A running balance with the sign that its indicator tells, where it has one: a figure marked as debit is owed.
 pub(crate) fn signed_balance(value: Decimal, indicator: Option<&str>) -> Decimal {
     match indicator.and_then(indicated) {
@@ -164,7 +203,9 @@ pub(crate) fn signed(
     hints: &Hints<'_>,
     issues: &mut Vec<Issue>,
 ) -> (Decimal, &'static str) {
-    let indicator = parsed.indicator.as_ref().and_then(|field| {
+    // Where the sign is told by a word, some banks write the word where others have the kind of operation.
+    let kind = parsed.proprietary_code.as_ref().filter(|code| rule == SignRule::Indicator && is_side(&code.value));
+    let indicator = parsed.indicator.as_ref().or(kind).and_then(|field| {
         let known = indicated(&field.value);
         if known.is_none() {
             issues.push(Issue::new("amount.indicator_unknown", "the credit/debit indicator is no word of a standard"));
@@ -258,11 +299,27 @@ fn of_two(own: &Party, other: &Party, holder: &Holder) -> bool {
     }
 }
 
-/// Whether two account numbers are the same but for blanks and case.
+/// Whether two account numbers are the same but for blanks and case, or one is the other's IBAN: most countries' IBANs end
+/// with the number that the country had before.
 pub(crate) fn same_account(left: &str, right: &str) -> bool {
-    let bare =
-        |text: &str| text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect::<String>();
-    bare(left) == bare(right)
+    const DOMESTIC_DIGITS_MIN: usize = 10;
+    fn letters(text: &str) -> impl DoubleEndedIterator<Item = char> {
+        text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase())
+    }
+    let is_iban = |text: &str| {
+        let mut head = letters(text);
+        head.by_ref().take(2).filter(char::is_ascii_uppercase).count() == 2
+            && head.take(2).filter(char::is_ascii_digit).count() == 2
+    };
+    let ends = |iban: &str, number: &str| {
+        let length = letters(number).count();
+        length >= DOMESTIC_DIGITS_MIN
+            && letters(number).all(|c| c.is_ascii_digit())
+            && is_iban(iban)
+            && letters(iban).count() > length + 3
+            && letters(iban).rev().zip(letters(number).rev()).all(|(one, other)| one == other)
+    };
+    letters(left).eq(letters(right)) || ends(left, right) || ends(right, left)
 }
 
 #[cfg(test)]
@@ -318,6 +375,40 @@ mod tests {
     }
 
     #[test]
+    fn three_digits_behind_a_lone_mark_may_be_thousands() {
+        use DecimalMark::{Comma, Dot};
+        for (token, mark, group) in [
+            ("1.234", Dot, Group::Likely),
+            ("-12.345", Dot, Group::Likely),
+            ("1,234", Comma, Group::Likely),
+            ("1.230", Dot, Group::Perhaps),
+            ("0.125", Dot, Group::No),
+            ("1234.567", Dot, Group::No),
+            ("1,234.567", Dot, Group::No),
+            ("1.23", Dot, Group::No),
+            ("1.2345", Dot, Group::No),
+            ("1.234", Comma, Group::No),
+        ] {
+            assert_eq!(number(token, mark, false).map(|number| number.group), Some(group), "{token} {mark:?}");
+        }
+        assert_eq!(number("1.234", Dot, true).map(|number| number.group), Some(Group::No));
+    }
+
+    #[test]
+    fn an_account_is_known_by_its_domestic_number() {
+        for (left, right, same) in [
+            ("DE89 3704 0044 0532 0130 00", "de89370400440532013000", true),
+            ("DE89370400440532013000", "370400440532013000", true),
+            ("60-16-13 31926819", "GB29NWBK60161331926819", true),
+            ("GB29NWBK60161331926819", "31926819", false),
+            ("DE89370400440532013000", "DE02120300000000202051", false),
+            ("", "DE89370400440532013000", false),
+        ] {
+            assert_eq!(same_account(left, right), same, "{left} {right}");
+        }
+    }
+
+    #[test]
     fn only_the_standards_way_is_usual() {
         for (token, unusual) in
             [("-12.30", false), ("12", false), ("+1.00", true), ("1,5", true), ("1'000", true), (".5", true)]
@@ -361,6 +452,18 @@ mod tests {
                 "{amount} {indicator:?} {rule:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_side_may_stand_where_the_kind_does() {
+        let parsed =
+            |kind: &str| Parsed { proprietary_code: Some(Text::new(kind.into(), "type")), ..Parsed::default() };
+        let hints = Hints { holder: &Holder::default(), pending_purchase: false };
+        let value = |kind: &str, rule| signed(Decimal::ONE, &parsed(kind), rule, &hints, &mut Vec::new()).0;
+        assert_eq!(value("debit", SignRule::Indicator), -Decimal::ONE);
+        assert_eq!(value("credit", SignRule::Indicator), Decimal::ONE);
+        assert_eq!(value("debit", SignRule::Signed), Decimal::ONE);
+        assert_eq!(value("card", SignRule::Indicator), Decimal::ONE);
     }
 
     #[test]

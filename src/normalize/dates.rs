@@ -5,11 +5,12 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-/// Days before which and after which a date is a filler (`0001-01-01`, `1970-01-01`, `9999-12-31`) and not a date.
+/// Years before which and after which a date is a filler (`0001-01-01`, `1970-01-01`, `2099-12-31`) and not a date.
 const FIRST_YEAR: i16 = 1980;
-const LAST_YEAR: i16 = 2200;
-/// A date without its year lies at most so many days before the booking, and so many after it.
-const DAYS_BEFORE: i32 = 370;
+const LAST_YEAR: i16 = 2079;
+/// A date without its year lies at most so many days before the booking, and so many after it: what lies further away is
+/// another day, or belongs to another year.
+const DAYS_BEFORE: i32 = 120;
 const DAYS_AFTER: i32 = 5;
 
 /// Why a text is no day.
@@ -17,7 +18,7 @@ const DAYS_AFTER: i32 = 5;
 pub(crate) enum NoDay {
     /// It cannot be read.
     Malformed,
-    /// It is a filler, centuries away.
+    /// It is a filler, decades away.
     Filler,
 }
 
@@ -36,6 +37,12 @@ fn read(text: &str, zone: &TimeZone, layouts: &[String]) -> Option<(Date, &'stat
     {
         return Some((date, "date.day"));
     }
+    // An XML day may carry its zone; the day is the one that stands there.
+    if let (Some(Ok(date)), Some(zone)) = (text.get(..10).map(str::parse::<Date>), text.get(10..))
+        && (zone.eq_ignore_ascii_case("z") || zone.len() == 6 && zone.starts_with(['+', '-']))
+    {
+        return Some((date, "date.day"));
+    }
     if let Some(date) = layouts.iter().find_map(|layout| Date::strptime(layout, text).ok()) {
         return Some((date, "date.layout"));
     }
@@ -44,10 +51,11 @@ fn read(text: &str, zone: &TimeZone, layouts: &[String]) -> Option<(Date, &'stat
     {
         return Some(found);
     }
-    Date::strptime("%d.%m.%Y", text).ok().map(|date| (date, "date.day_first"))
+    let fixed = [("%Y/%m/%d", "date.year_first"), ("%d.%m.%Y", "date.day_first")];
+    fixed.into_iter().find_map(|(layout, rule)| Some((Date::strptime(layout, text).ok()?, rule)))
 }
 
-/// `20310605`, seconds or milliseconds since 1970.
+/// `20310605`, seconds or milliseconds since 1970. An instant at the very midnight of UTC is a day that was written so.
 fn digits(text: &str, zone: &TimeZone) -> Option<(Date, &'static str)> {
     let instant = match text.len() {
         8 => return Date::strptime("%Y%m%d", text).ok().map(|date| (date, "date.compact")),
@@ -55,7 +63,9 @@ fn digits(text: &str, zone: &TimeZone) -> Option<(Date, &'static str)> {
         12 | 13 => Timestamp::from_millisecond(text.parse().ok()?).ok()?,
         _ => return None,
     };
-    Some((instant.to_zoned(zone.clone()).date(), "date.epoch"))
+    let is_day = instant.as_second() % (24 * 60 * 60) == 0;
+    let zone = if is_day { TimeZone::UTC } else { zone.clone() };
+    Some((instant.to_zoned(zone).date(), "date.epoch"))
 }
 
 /// A date with a time. Midnight is what a bank writes for "no time": the day then stays as written.
@@ -108,6 +118,11 @@ mod tests {
             ("2031-06-05T22:30:00+0000", "Europe/Berlin", Some("2031-06-06")),
             ("1938464100", "Europe/Berlin", Some("2031-06-06")),
             ("1938464100000", "UTC", Some("2031-06-05")),
+            ("1938384000", "America/New_York", Some("2031-06-05")),
+            ("1938384000000", "Asia/Tokyo", Some("2031-06-05")),
+            ("2031-06-05Z", "America/New_York", Some("2031-06-05")),
+            ("2031-06-05+02:00", "Europe/Berlin", Some("2031-06-05")),
+            ("2031/06/05", "UTC", Some("2031-06-05")),
             ("20310605", "UTC", Some("2031-06-05")),
             ("05.06.2031", "UTC", Some("2031-06-05")),
             ("05-06-2031", "UTC", Some("2031-06-05")),
@@ -122,7 +137,7 @@ mod tests {
 
     #[test]
     fn fillers_are_no_dates() {
-        for text in ["0001-01-01", "1970-01-01", "9999-12-31"] {
+        for text in ["0001-01-01", "1970-01-01", "2099-12-31", "9999-12-31"] {
             assert_eq!(day(text, &TimeZone::UTC, &[]), Err(NoDay::Filler), "{text}");
         }
     }
@@ -133,7 +148,9 @@ mod tests {
             (date(2031, 1, 2), 12, 30, Some(date(2030, 12, 30))),
             (date(2030, 12, 30), 1, 2, Some(date(2031, 1, 2))),
             (date(2031, 6, 7), 6, 5, Some(date(2031, 6, 5))),
-            (date(2031, 6, 7), 6, 20, Some(date(2030, 6, 20))),
+            (date(2031, 6, 7), 6, 20, None),
+            (date(2031, 6, 7), 3, 1, Some(date(2031, 3, 1))),
+            (date(2031, 6, 7), 1, 5, None),
             (date(2031, 3, 1), 2, 29, None),
             (date(2031, 3, 1), 13, 1, None),
         ] {
@@ -143,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_written_day_is_that_day_in_every_zone(days in 4000_i32..60_000, east in any::<bool>()) {
+        fn a_written_day_is_that_day_in_every_zone(days in 4000_i32..40_000, east in any::<bool>()) {
             let written = date(1970, 1, 1) + days.days();
             let zone = TimeZone::get(if east { "Pacific/Auckland" } else { "Pacific/Honolulu" }).unwrap();
             prop_assert_eq!(day(&written.to_string(), &zone, &[]).map(|(date, _)| date), Ok(written));

@@ -9,6 +9,7 @@ pub mod balances;
 mod category;
 mod dates;
 mod exchange;
+mod holder;
 pub mod identity;
 mod meaning;
 pub mod merchant;
@@ -30,7 +31,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
-use crate::amount::{Direction, Hints};
+use crate::amount::{Direction, Group, Hints};
+use crate::holder::Own;
 pub use crate::text::is_grammar;
 
 /// Longest time between booking and value day that passes without a remark, in days.
@@ -51,6 +53,17 @@ struct Work<'a> {
     issues: Vec<Issue>,
 }
 
+/// What was found of a row before its meaning is sought.
+struct Known<'a> {
+    holder: &'a Holder,
+    own: &'a Own<'a>,
+    direction: Direction,
+    kind: Option<&'static str>,
+    name: Option<&'a str>,
+    through: Option<&'static str>,
+    text: Option<&'a str>,
+}
+
 /// Turns a parsed row into a finished transaction.
 ///
 /// # Errors
@@ -65,7 +78,9 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         return Err(work.issues);
     }
     let (status, value, currency) = match (work.status(), work.number(), work.currency(holder)) {
-        (Some(status), Some(value), Some(currency)) => (status, value, currency),
+        (Some(status), Some(number), Some(currency)) if work.is_certain(&number, currency) => {
+            (status, number.value, currency)
+        }
         _ => return Err(work.issues),
     };
     let kind = reading.kind();
@@ -77,12 +92,21 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
     let transaction_date = work.purchase_day(&reading, booking_date.or(value_date));
     work.check_days(status, booking_date, value_date);
     let direction = if money.amount().is_sign_negative() { Direction::Out } else { Direction::In };
-    let row = party::Row { parsed, direction, reading: &reading, holder, rules };
-    let (counterparty, origin) = row.counterparty(&mut work.issues);
-    work.provenance.extend(origin);
+    let own = Own::of(parsed, holder, direction);
+    let row = party::Row { parsed, direction, reading: &reading, own: &own, rules };
+    let side = row.counterparty(&mut work.issues);
+    work.provenance.extend(side.origin);
     let exchange = exchange::read(parsed, &money, rules, &mut work.provenance, &mut work.issues);
     let description = work.description();
-    let meaning = work.meaning(holder, direction, kind, counterparty.name.as_deref(), description.as_deref());
+    let meaning = work.meaning(Known {
+        holder,
+        own: &own,
+        direction,
+        kind,
+        name: side.counterparty.name.as_deref(),
+        through: side.through,
+        text: description.as_deref(),
+    });
     let reference = parsed.references.entry_reference.as_ref().or(parsed.references.transaction_id.as_ref());
     Ok(Normalized {
         money,
@@ -90,7 +114,7 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         booking_date,
         value_date,
         transaction_date,
-        counterparty,
+        counterparty: side.counterparty,
         operation: meaning.operation,
         merchant: meaning.merchant,
         merchant_id: meaning.merchant_id,
@@ -102,7 +126,7 @@ pub fn transaction(parsed: &Parsed, holder: &Holder, rules: &Rules) -> Result<No
         bank_reference: work.copy(reference, "bank_reference"),
         end_to_end_id: work.copy(parsed.references.end_to_end_id.as_ref(), "end_to_end_id"),
         bank_transaction_code: work.copy(parsed.bank_transaction_code.as_ref(), "bank_transaction_code"),
-        balance_after: work.balance_after(currency),
+        balance_after: work.balance_after(holder.currency.unwrap_or(currency)),
         provenance: work.provenance,
         issues: work.issues,
     })
@@ -144,26 +168,21 @@ impl<'a> Work<'a> {
     }
 
     /// Operation, merchant and category, by the name and the text that were found.
-    fn meaning(
-        &mut self,
-        holder: &Holder,
-        direction: Direction,
-        kind: Option<&'static str>,
-        name: Option<&str>,
-        text: Option<&str>,
-    ) -> meaning::Meaning {
+    fn meaning(&mut self, known: Known<'_>) -> meaning::Meaning {
         let origin = |field: &str| {
             let from = self.provenance.iter().find(|from| from.field == field);
             from.map_or(Cow::Borrowed(""), |from| from.path.clone())
         };
         let row = meaning::Row {
             parsed: self.parsed,
-            holder,
+            holder: known.holder,
+            own: known.own,
             rules: self.rules,
-            direction,
-            kind,
-            name: name.map(|name| (name, origin("counterparty"))),
-            text: text.map(|text| (text, origin("description"))),
+            direction: known.direction,
+            through: known.through,
+            kind: known.kind,
+            name: known.name.map(|name| (name, origin("counterparty"))),
+            text: known.text.map(|text| (text, origin("description"))),
         };
         row.meaning(&mut self.provenance)
     }
@@ -207,7 +226,7 @@ impl<'a> Work<'a> {
         by_list.or(Some(if self.parsed.booking_date.is_some() { Status::Booked } else { Status::Pending }))
     }
 
-    fn number(&mut self) -> Option<Decimal> {
+    fn number(&mut self) -> Option<amount::Number> {
         let Some(token) = &self.parsed.amount else {
             self.doubt("amount.missing", "the row has no amount");
             return None;
@@ -217,7 +236,7 @@ impl<'a> Work<'a> {
                 if number.unusual {
                     self.doubt("amount.unusual_form", "the amount is not written as the standards write it");
                 }
-                Some(number.value)
+                Some(number)
             }
             None => {
                 self.doubt("amount.malformed", "the amount is not a number that can be read in one way only");
@@ -226,9 +245,25 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether the amount can be read in one way only in its currency: three digits behind a lone mark are thousands or
+    /// decimals where the currency has fewer than three, unless the last one says nothing.
+    fn is_certain(&mut self, number: &amount::Number, currency: Currency) -> bool {
+        if currency.exponent() > 2 || number.group == Group::No {
+            return true;
+        }
+        let is_likely = number.group == Group::Likely;
+        if is_likely {
+            self.doubt("amount.malformed", "three digits behind the mark are thousands or no amount of this currency");
+        } else {
+            self.doubt("amount.unusual_form", "three digits stand behind the mark; they were read as decimals");
+        }
+        !is_likely
+    }
+
     /// The row's currency, else the account's; a row of neither keeps "no currency" and says so.
     fn currency(&mut self, holder: &Holder) -> Option<Currency> {
-        let Some(token) = &self.parsed.currency else {
+        let named = self.parsed.currency.as_ref().filter(|token| !token.value.eq_ignore_ascii_case(NO_CURRENCY));
+        let Some(token) = named else {
             if let Some(currency) = holder.currency {
                 self.doubt("currency.of_account", "the row names no currency; the account's was taken");
                 return Some(currency);
@@ -261,10 +296,14 @@ impl<'a> Work<'a> {
     }
 
     /// The running balance. Money owed is negative everywhere, whether a sign says so or an indicator.
-    fn balance_after(&mut self, currency: Currency) -> Option<Money> {
+    /// The running balance, in its own currency, else the account's.
+    fn balance_after(&mut self, account: Currency) -> Option<Money> {
         let token = self.parsed.balance_after.as_ref()?;
-        let Some(number) = amount::number(&token.value, self.rules.decimal_mark, false) else {
-            self.doubt("balance_after.malformed", "the balance after the row is not a number");
+        let named = self.parsed.balance_after_currency.as_ref();
+        let currency = named.and_then(|code| code.value.to_ascii_uppercase().parse().ok()).unwrap_or(account);
+        let number = amount::number(&token.value, self.rules.decimal_mark, false);
+        let Some(number) = number.filter(|number| currency.exponent() > 2 || number.group != Group::Likely) else {
+            self.doubt("balance_after.malformed", "the balance after the row cannot be read in one way only");
             return None;
         };
         self.came_from("balance_after", token, "copied");
@@ -325,11 +364,16 @@ impl<'a> Work<'a> {
         let notes = self.parsed.additional.iter().filter(|note| note.value.contains(' '));
         let letters = lines.iter().chain(notes.clone()).map(|text| text.value.len() + 1).sum();
         let mut joined = String::with_capacity(letters);
-        for word in lines.iter().chain(notes).flat_map(|text| text.value.split_whitespace()) {
-            if !joined.is_empty() {
-                joined.push(' ');
+        let mut is_broken = false;
+        for line in lines.iter().chain(notes).map(|text| text.value.as_str()) {
+            for word in line.split_whitespace() {
+                let goes_on = std::mem::take(&mut is_broken) && word.starts_with(char::is_lowercase);
+                if !joined.is_empty() && !goes_on {
+                    joined.push(' ');
+                }
+                joined.push_str(word);
             }
-            joined.push_str(word);
+            is_broken = text::is_full(line);
         }
         let from = lines.first().or(self.parsed.additional.first())?;
         if joined.is_empty() {
@@ -381,14 +425,15 @@ pub fn balance(parsed: &ParsedBalance, rules: &Rules) -> Result<NormalizedBalanc
     };
     let mut work = Work { parsed: &row, rules, zone, provenance: Vec::new(), issues };
     let holder = Holder::default();
-    let (Some(value), Some(currency)) = (work.number(), work.currency(&holder)) else { return Err(work.issues) };
-    if parsed.currency.is_none() {
+    let (Some(number), Some(currency)) = (work.number(), work.currency(&holder)) else { return Err(work.issues) };
+    let is_named = parsed.currency.is_some() && currency.code() != NO_CURRENCY;
+    if !is_named || !work.is_certain(&number, currency) {
         return Err(work.issues);
     }
     // A balance has no payer and no pending purchase, and its sign is never turned: money owed is negative everywhere.
     let rule = if rules.sign == SignRule::Indicator { SignRule::Indicator } else { SignRule::Either };
     let hints = Hints { holder: &holder, pending_purchase: false };
-    let (signed, _) = amount::signed(value, &row, rule, &hints, &mut work.issues);
+    let (signed, _) = amount::signed(number.value, &row, rule, &hints, &mut work.issues);
     Ok(NormalizedBalance {
         money: Money::new(signed, currency),
         kind: parsed.kind.as_ref().map_or(BalanceKind::Unknown, |kind| balance_kind(&kind.value)),

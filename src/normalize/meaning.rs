@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
-use domain::records::{Holder, Operation, Parsed, Party, Provenance, Text};
+use domain::records::{Holder, Operation, Parsed, Provenance, Text};
 use domain::rules::Rules;
 use rustc_hash::FxHashMap;
 
 use crate::amount::{Direction, same_account};
 use crate::category;
+use crate::holder::Own;
 use crate::merchant::{Descriptor, Enriched, Evidence, enrich};
 use crate::names;
 
@@ -49,8 +50,11 @@ static GERMAN_CODES: LazyLock<FxHashMap<&'static str, (Operation, &'static str)>
 pub(crate) struct Row<'a> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) holder: &'a Holder,
+    pub(crate) own: &'a Own<'a>,
     pub(crate) rules: &'a Rules,
     pub(crate) direction: Direction,
+    /// The intermediary whose mark stood in front of the name.
+    pub(crate) through: Option<&'static str>,
     /// Kind of operation by the text's grammar.
     pub(crate) kind: Option<&'static str>,
     /// The other side's name and where it was found.
@@ -167,10 +171,7 @@ impl Row<'_> {
     /// Money that only changes its place: the other account is the holder's too, or the other side of a transfer has the
     /// holder's name.
     fn is_own_money(&self) -> Option<(Cow<'static, str>, &'static str)> {
-        let other: &Party = match self.direction {
-            Direction::Out => &self.parsed.creditor,
-            Direction::In => &self.parsed.debtor,
-        };
+        let (other, _) = self.own.other_side(self.parsed, self.direction);
         if let Some(account) = &other.account
             && self.holder.other_accounts.iter().any(|own| same_account(own, &account.value))
         {
@@ -178,9 +179,10 @@ impl Row<'_> {
         }
         let is_card = matches!(self.kind, Some("card" | "purchase")) || self.parsed.mcc.is_some();
         let code = self.parsed.bank_transaction_code.as_ref().map_or("", |code| &code.value);
-        let name = other.name.as_ref().filter(|_| !is_card && !code.contains("CRD"))?;
-        let is_holder = self.holder.name.as_deref().is_some_and(|holder| names::same(holder, &name.value));
-        is_holder.then(|| (name.path.clone(), "category.own_name"))
+        // Beside the account's own number the holder's name says nothing about the other side.
+        let is_other = !is_card && !code.contains("CRD") && !self.own.is_at(other);
+        let name = other.name.as_ref().filter(|_| is_other)?;
+        self.own.is_name(&name.value).then(|| (name.path.clone(), "category.own_name"))
     }
 
     fn enriched(&self, text: &str) -> Enriched {
@@ -230,8 +232,8 @@ impl Row<'_> {
     }
 
     /// The merchant: a brand wherever it was found, else the shop's own name where something was bought.
-    fn merchant(&self, read: Read, meaning: &mut Meaning, provenance: &mut Vec<Provenance>) {
-        meaning.intermediary = read.through.map(Cow::into_owned);
+    fn merchant(self, read: Read, meaning: &mut Meaning, provenance: &mut Vec<Provenance>) {
+        meaning.intermediary = read.through.map(Cow::into_owned).or(self.through.map(str::to_owned));
         let bought = self.direction == Direction::Out
             && matches!(meaning.operation, Some(Operation::Card | Operation::DirectDebit))
             || self.parsed.mcc.is_some();
@@ -241,9 +243,13 @@ impl Row<'_> {
                 meaning.merchant = Some(name.value.clone());
                 provenance.push(Provenance { field: "merchant", path: name.path.clone(), rule: "copied" });
             }
+            if let Some((_, path)) = self.name.filter(|_| meaning.intermediary.is_some()) {
+                provenance.push(Provenance { field: "intermediary", path, rule: "merchant.intermediary" });
+            }
             return;
         };
-        meaning.intermediary = meaning.intermediary.take().or(found.via);
+        let named = |via: String| names::intermediary(&via).map_or(via, str::to_owned);
+        meaning.intermediary = meaning.intermediary.take().or(found.via.map(named));
         let rule = if found.catalog { "merchant.catalogue" } else { "merchant.cleaned" };
         if meaning.intermediary.is_some() {
             provenance.push(Provenance { field: "intermediary", path: path.clone(), rule: "merchant.intermediary" });

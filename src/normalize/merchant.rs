@@ -10,7 +10,7 @@ mod catalogue;
 mod decide;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 /// One descriptor and what is known beside it.
 #[derive(Clone, Copy, Debug, Default)]

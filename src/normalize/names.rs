@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 /// Longest text that is taken for a name without a rule that says so, in characters and in words.
@@ -17,8 +17,10 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
 #[serde(deny_unknown_fields)]
 struct Words {
     about_payments: FxHashSet<String>,
-    intermediaries: FxHashSet<String>,
     legal_forms: FxHashSet<String>,
+    branches: FxHashSet<String>,
+    company_forms: FxHashSet<String>,
+    intermediaries: FxHashMap<String, String>,
 }
 
 /// Blanks collapsed, ends trimmed.
@@ -33,15 +35,44 @@ pub(crate) fn collapse(text: &str) -> String {
     collapsed
 }
 
-/// A name cut out of text: blanks collapsed, `;` for blanks undone, the mark of an intermediary and stray punctuation off.
-pub(crate) fn from_text(text: &str) -> String {
+/// A name that was cut out of text, and the intermediary whose mark stood in front of it.
+pub(crate) struct Cut {
+    pub(crate) name: String,
+    pub(crate) through: Option<&'static str>,
+}
+
+/// Cleans a name out of text: blanks collapsed, `;` for blanks undone, the mark of an intermediary and stray punctuation off.
+pub(crate) fn from_text(text: &str) -> Cut {
     let text =
         if text.contains(';') && !text.contains(' ') { collapse(&text.replace(';', " ")) } else { collapse(text) };
-    let unmarked = match text.split_once('*') {
-        Some((mark, rest)) if WORDS.intermediaries.contains(mark.trim().to_lowercase().as_str()) => rest,
-        _ => &text,
-    };
-    unmarked.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '|' | '-' | '/')).to_owned()
+    let marked = text.split_once('*').and_then(|(mark, rest)| Some((intermediary(mark)?, rest)));
+    let (through, bare) = marked.map_or((None, text.as_str()), |(through, rest)| (Some(through), rest));
+    let is_stray = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '|' | '-' | '/');
+    Cut { name: bare.trim_matches(is_stray).to_owned(), through }
+}
+
+/// The intermediary that a mark stands for.
+pub(crate) fn intermediary(mark: &str) -> Option<&'static str> {
+    WORDS.intermediaries.get(mark.trim().to_lowercase().as_str()).map(String::as_str)
+}
+
+/// Whether a folded word is the form of a company.
+pub(crate) fn company_form(word: &str) -> bool {
+    WORDS.company_forms.contains(word)
+}
+
+/// Whether a text names nobody: dashes, a masked or a bare number, an IBAN. Some shops are numbers, but short ones.
+pub(crate) fn is_no_name(text: &str) -> bool {
+    const SHOP_DIGITS_MAX: usize = 4;
+    let bare = || text.bytes().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'-' | b'.' | b'/'));
+    let digits = bare().filter(u8::is_ascii_digit).count();
+    let says = text.chars().any(|c| c.is_alphabetic() && !matches!(c, 'x' | 'X'));
+    if !says {
+        return digits == 0 || digits > SHOP_DIGITS_MAX || text.contains(['x', 'X', '*']);
+    }
+    let letters: Vec<u8> = bare().take(4).collect();
+    let is_iban = matches!(letters[..], [a, b, c, d] if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit());
+    is_iban && (15..=34).contains(&bare().count()) && digits >= 10 && bare().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a text that stands alone can be a name: short, mostly letters, and not about the payment itself.
@@ -88,37 +119,20 @@ pub(crate) fn key(name: &str) -> String {
     key
 }
 
-fn sorted_tokens(text: &str, keep: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut words: Vec<String> = tokens(text).filter(|word| keep(word)).collect();
-    words.sort_unstable();
-    words
-}
-
-/// Whether two texts are one name: the same words in any order, whatever the case and punctuation.
-pub(crate) fn same(left: &str, right: &str) -> bool {
-    // Most names differ already in how much there is of them. Bytes of one case may differ, ASCII ones do not.
-    let letters = |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).count();
-    if left.is_ascii() && right.is_ascii() && letters(left) != letters(right) {
-        return false;
-    }
-    let (left, right) = (sorted_tokens(left, |_| true), sorted_tokens(right, |_| true));
-    !left.is_empty() && left == right
-}
-
-/// Whether a text has all words of a name of at least two words.
-pub(crate) fn contains(text: &str, name: &str) -> bool {
-    written(name).count() >= 2 && written(name).all(|word| has(text, word))
-}
-
-/// Whether a name is the bank's own: the same words but for legal forms and "bank".
+/// Whether a name is the bank's own: the same words but for legal forms and "bank", or those and one of its houses.
 pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
-    let says_nothing = |word: &str| WORDS.legal_forms.contains(word);
+    let says = |word: &&str| !WORDS.legal_forms.contains(word.to_lowercase().as_str());
     // The first word of most names is not the bank's.
-    if !written(name).all(|word| has(bank, word) || says_nothing(&word.to_lowercase())) {
+    if !written(bank).filter(says).any(|word| has(name, word)) {
         return false;
     }
-    let core = |text: &str| sorted_tokens(text, |word| !says_nothing(word));
-    let (name, bank) = (core(name), core(bank));
+    let core = |text: &str| tokens(text).filter(|word| says(&word.as_str())).collect::<Vec<_>>();
+    let (mut name, mut bank) = (core(name), core(bank));
+    if name.get(bank.len()).is_some_and(|next| WORDS.branches.contains(next)) && name.starts_with(&bank) {
+        return true;
+    }
+    name.sort_unstable();
+    bank.sort_unstable();
     !bank.is_empty() && name == bank
 }
 
@@ -142,7 +156,52 @@ mod tests {
             ("Kurz, ", "Kurz"),
             ("", ""),
         ] {
-            assert_eq!(from_text(text), name, "{text:?}");
+            assert_eq!(from_text(text).name, name, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn who_stands_between_is_kept() {
+        for (text, through) in [
+            ("SUMUP  *TRAFIK", Some("SumUp")),
+            ("PAYPAL *STEAM", Some("PayPal")),
+            ("GOOGLE*STORAGE", None),
+            ("Kurz", None),
+        ] {
+            assert_eq!(from_text(text).through, through, "{text}");
+        }
+    }
+
+    #[test]
+    fn dashes_and_numbers_name_nobody() {
+        for text in [
+            "-----",
+            "***",
+            "",
+            "123456789",
+            "DE02 1203 0000 0000 2020 51",
+            "DE02120300000000202051",
+            "XXXX1234",
+            "5402XXXXXXXX1234",
+            "0049 171 1234567",
+        ] {
+            assert!(is_no_name(text), "{text}");
+        }
+        for name in [
+            "1&1",
+            "3",
+            "4711",
+            "O2",
+            "Rema 1000",
+            "SHOP 24 7",
+            "NL Alimentatie",
+            "Q8",
+            "Xerox",
+            "Ü",
+            "BP85 TANKSTELLE",
+            "ΔΕΗ",
+        ] {
+            assert!(!is_no_name(name), "{name}");
         }
     }
 
@@ -167,10 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_person_in_any_order_and_a_bank_with_its_form() {
-        assert!(same("DOE JANE", "Jane  Doe") && !same("Jane Doe", "Jane M Doe") && !same("", ""));
+    fn a_bank_is_known_with_its_form_and_its_houses() {
         assert!(is_bank("NV xyz bank", "XYZ Bank") && is_bank("XYZ AG", "XYZ Bank"));
         assert!(!is_bank("XYZ Insurance", "XYZ Bank") && !is_bank("Any", "Bank AG"));
+        assert!(is_bank("XYZ BANK FILIALE ULM", "XYZ Bank AG") && is_bank("Xyz Bank Branch 12", "XYZ Bank"));
+        assert!(!is_bank("XYZ Post Filiale 501", "XYZ Bank") && !is_bank("Filiale", "Bank AG"));
         assert!(share_a_word("Mr Jane Doe", "DOE") && !share_a_word("A Baker", "B Baxter"));
     }
 }

@@ -360,13 +360,17 @@ fn pairs(statement: &Statement, single: &[Hypothesis], residual: Decimal) -> Vec
             let turned = |finding: &Finding| matches!(finding, Finding::SignInverted(None));
             let signs = |finding: &Finding| matches!(finding, Finding::SignInverted(_));
             let alike = first.as_str() == second.as_str();
-            if signs(first) && signs(second) || alike && first.is_about_figure() || same_row(first, second) {
+            let rows_alone = signs(first) && signs(second) && !turned(first) && !turned(second);
+            if rows_alone || alike && first.is_about_figure() || same_row(first, second) {
                 continue;
             }
             // Under the wrong sign a doubled row was added, and a late balance lacks, the opposite of what is seen.
             let both = match (turned(first) || turned(second), first, second) {
                 (true, Finding::DoubledRow(_) | Finding::Stale(_), _) => other.checked_sub(*effect),
                 (true, _, Finding::DoubledRow(_) | Finding::Stale(_)) => effect.checked_sub(*other),
+                // Of all rows that are turned, that one is right.
+                (true, Finding::SignInverted(Some(_)), _) => other.checked_sub(*effect),
+                (true, _, Finding::SignInverted(Some(_))) => effect.checked_sub(*other),
                 _ => effect.checked_add(*other),
             };
             let pending_turned = (turned(first) || turned(second)) && statement.rows.iter().any(is_pending);

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use self::sieve::{Set, Sieve};
 use crate::dates::with_year_near;
-use crate::names;
+use crate::names::{self, Cut};
 
 /// Lines of one row that are read; what a bank sends beyond is an accident.
 const LINES_MAX: usize = 64;
@@ -27,6 +27,14 @@ const LINE_BYTES_MAX: usize = 2_000;
 static GRAMMARS: LazyLock<Grammars> = LazyLock::new(|| {
     Grammars::load(include_str!("data/grammars.toml")).expect("the built-in grammars are checked by a test")
 });
+
+/// Characters of a line in the formats from before XML (DTAUS, MT940), whose full lines end inside words.
+const FIELD_CHARS: [usize; 2] = [27, 35];
+
+/// Whether a line fills its field and ends with a small letter, so that a word may go on in the next one.
+pub(crate) fn is_full(line: &str) -> bool {
+    line.ends_with(char::is_lowercase) && FIELD_CHARS.contains(&line.chars().count())
+}
 
 /// What a match means, see the head of `data/grammars.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -179,6 +187,8 @@ pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) path: Cow<'static, str>,
     pub(crate) rule: &'static str,
+    /// The intermediary whose mark stood in front of it.
+    pub(crate) through: Option<&'static str>,
     /// Whether it counts more than the name fields, since those of this bank cannot be trusted.
     pub(crate) over_names: bool,
 }
@@ -363,8 +373,8 @@ impl<'a> Reading<'a> {
                 _ => captured(rule, line),
             };
             said.kind = said.kind.or(rule.entry.kind.as_deref());
-            if let Some((name, path)) = name {
-                let found = Found { name, path, rule: &rule.entry.name, over_names: rule.entry.over_names };
+            if let Some((Cut { name, through }, path)) = name {
+                let found = Found { name, path, rule: &rule.entry.name, through, over_names: rule.entry.over_names };
                 return Said { name: Some(found), ..said };
             }
             if rule.entry.says == Says::OtherLine {
@@ -375,10 +385,10 @@ impl<'a> Reading<'a> {
     }
 
     /// The first other unstructured line that says something.
-    fn other_line(&self, at: usize) -> Option<(String, Cow<'static, str>)> {
+    fn other_line(&self, at: usize) -> Option<(Cut, Cow<'static, str>)> {
         let others = self.lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| line);
         let speaking = others.filter(|line| line.source == Source::Lines && !line.noise);
-        speaking.map(|line| (names::from_text(line.text), line.path.clone())).find(|(name, _)| !name.is_empty())
+        speaking.map(|line| (names::from_text(line.text), line.path.clone())).find(|(cut, _)| !cut.name.is_empty())
     }
 
     /// The only line that says anything, if it looks like a name: unstructured text, else additional information.
@@ -387,9 +397,10 @@ impl<'a> Reading<'a> {
         let source = if has_lines { Source::Lines } else { Source::Additional };
         let mut speaking = self.lines.iter().filter(|line| line.source == source && !line.noise);
         let line = speaking.next()?;
-        let name = names::from_text(line.text);
+        let Cut { name, through } = names::from_text(line.text);
         (speaking.next().is_none() && !line.unwrapped && names::looks_like_one(&name)).then(|| Found {
             name,
+            through,
             path: line.path.clone(),
             rule: "label.only_line",
             over_names: false,
@@ -397,13 +408,13 @@ impl<'a> Reading<'a> {
     }
 
     /// A name field without what the bank wrote around the name (`POS05JUN SHOP`), and the rule that took it off.
-    pub(crate) fn bare_name<'n>(&self, name: &'n str) -> (Cow<'n, str>, Option<&'static str>) {
+    pub(crate) fn bare_name(&self, name: &str) -> (Option<Cut>, Option<&'static str>) {
         for (_, rule) in GRAMMARS.candidates(name, Source::Name, &self.held) {
             if let Some(bare) = rule.pattern.captures(name).and_then(|found| found.name("name").map(|m| m.as_str())) {
-                return (Cow::Owned(names::from_text(bare)), Some(&rule.entry.name));
+                return (Some(names::from_text(bare)), Some(&rule.entry.name));
             }
         }
-        (Cow::Borrowed(name), None)
+        (None, None)
     }
 }
 
@@ -429,10 +440,11 @@ fn month_of(name: &str) -> Option<i8> {
     (1..).zip(months).find(|(_, month)| month.eq_ignore_ascii_case(name)).map(|(number, _)| number)
 }
 
-fn captured(rule: &Rule, line: &Line<'_>) -> Option<(String, Cow<'static, str>)> {
+fn captured(rule: &Rule, line: &Line<'_>) -> Option<(Cut, Cow<'static, str>)> {
     let found = rule.pattern.captures(line.text)?;
-    let name = names::from_text(found.name("name")?.as_str());
-    (!name.is_empty() && (!rule.entry.weak || names::looks_like_one(&name))).then(|| (name, line.path.clone()))
+    let cut = names::from_text(found.name("name")?.as_str());
+    let holds = !cut.name.is_empty() && (!rule.entry.weak || names::looks_like_one(&cut.name));
+    holds.then(|| (cut, line.path.clone()))
 }
 
 #[cfg(test)]
@@ -453,7 +465,7 @@ mod tests {
             assert!(!entry.examples.is_empty(), "{} has no example", entry.name);
             for example in &entry.examples {
                 let read = rule.pattern.captures(&example.text).map(|found| {
-                    let group = |name: &str| found.name(name).map(|text| names::from_text(text.as_str()));
+                    let group = |name: &str| found.name(name).map(|text| names::from_text(text.as_str()).name);
                     let day = written_day(&found).map(|written| match written {
                         Written::Whole(date) => date.to_string(),
                         Written::WithoutYear { month, day } => format!("{month:02}-{day:02}"),
@@ -562,7 +574,9 @@ mod tests {
     #[test]
     fn banks_words_around_a_name_field_come_off() {
         let none = row(&[]);
-        let bare_name = |name: &str, grammars: &[String]| read(&none, grammars).bare_name(name).0.into_owned();
+        let bare_name = |name: &str, grammars: &[String]| {
+            read(&none, grammars).bare_name(name).0.map_or_else(|| name.to_owned(), |cut| cut.name)
+        };
         assert_eq!(bare_name("POS05JUN BOOKSHOP", &[]), "BOOKSHOP");
         assert_eq!(bare_name("VISA BOOKSHOP", &[]), "VISA BOOKSHOP");
         assert_eq!(bare_name("VISA BOOKSHOP", &all_grammars()), "BOOKSHOP");

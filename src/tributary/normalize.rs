@@ -159,9 +159,8 @@ fn answer<'a>(line: &'a [u8], args: &NormalizeArgs, profile_rules: Option<&Rules
         name: name.as_deref(),
     };
     let mut rules = profile_rules.map_or_else(|| Cow::Owned(unprofiled::rules(&origin)), Cow::Borrowed);
-    if (parsed_natively(&format) || tells_by_indicator(&format)) && rules.sign == SignRule::Either {
-        // Without an indicator the direction is not known, or told by a name that nobody has listed: the doubt must be said.
-        rules.to_mut().sign = SignRule::Indicator;
+    if rules.sign == SignRule::Either {
+        rules.to_mut().sign = sign(&format);
     }
     let outcome = normalize::transaction(&parsed, &holder(&row.account, args), &rules);
     Answer { id: row.id, outcome }
@@ -184,17 +183,15 @@ fn parsed_natively(format: &str) -> bool {
     format.starts_with("native:")
 }
 
-/// Whether amounts of the format have no sign and an indicator that must be there.
-fn tells_by_indicator(format: &str) -> bool {
-    let standards = [
-        Standard::OpenBankingUk,
-        Standard::FinancialDataExchange,
-        Standard::Stet,
-        Standard::OpenFinanceBrasil,
-        Standard::PolishApi,
-    ];
-    matches!(format, "enablebanking" | "obie")
-        || Standard::named(format).is_some_and(|known| standards.contains(&known))
+/// How the sign is told in a format, where nothing is known of the bank. A bank's own format may tell it by a name that
+/// nobody has listed: without a word the doubt must be said.
+fn sign(format: &str) -> SignRule {
+    match format {
+        "enablebanking" => SignRule::Indicator,
+        "obie" => Standard::OpenBankingUk.sign(),
+        format if parsed_natively(format) => SignRule::Indicator,
+        format => Standard::named(format).map_or(SignRule::Either, Standard::sign),
+    }
 }
 
 fn holder(account: &Value, args: &NormalizeArgs) -> Holder {

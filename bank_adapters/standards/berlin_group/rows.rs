@@ -52,6 +52,10 @@ pub(crate) const LAYOUT: Layout = Layout {
     merchant_name: paths!["merchantName"],
     balance_after: paths!["balanceAfterTransaction.balanceAmount.amount", "balanceAfterTransaction.amount"],
     balance_after_indicator: &[],
+    balance_after_currency: paths![
+        "balanceAfterTransaction.balanceAmount.currency",
+        "balanceAfterTransaction.currency"
+    ],
     exchange: paths!["currencyExchange", "exchangeRate"],
     exchange_fields: ExchangeLayout {
         source_currency: paths!["sourceCurrency", "currencyFrom"],

@@ -51,6 +51,7 @@ const LAYOUT: Layout = Layout {
     merchant_name: paths!["merchant_name"],
     balance_after: paths!["balance_after_transaction.amount"],
     balance_after_indicator: &[],
+    balance_after_currency: paths!["balance_after_transaction.currency"],
     exchange: paths!["exchange_rate"],
     exchange_fields: ExchangeLayout {
         source_currency: paths!["source_currency"],

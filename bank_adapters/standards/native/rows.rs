@@ -44,6 +44,7 @@ const LAYOUT: Layout = Layout {
     merchant_name: paths!["merchant_name", "merchantName"],
     balance_after: paths!["settled_balance", "balance_after"],
     balance_after_indicator: &[],
+    balance_after_currency: &[],
     exchange: &[],
     exchange_fields: berlin_group::LAYOUT.exchange_fields,
 };

@@ -34,6 +34,7 @@ const LAYOUT: Layout = Layout {
     merchant_name: paths!["MerchantDetails.MerchantName"],
     balance_after: paths!["Balance.Amount.Amount"],
     balance_after_indicator: paths!["Balance.CreditDebitIndicator"],
+    balance_after_currency: paths!["Balance.Amount.Currency"],
     exchange: paths!["CurrencyExchange"],
     exchange_fields: ExchangeLayout {
         source_currency: paths!["SourceCurrency"],

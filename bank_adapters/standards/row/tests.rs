@@ -30,6 +30,19 @@ proptest! {
 }
 
 #[test]
+fn a_member_that_stands_twice_is_told() {
+    for (json, told) in [
+        (r#"{"a":"1","b":{"a":"2"}}"#, false),
+        (r#"{"a":"1","a":"1"}"#, true),
+        (r#"{"a":1,"b":[{"c":"2","c":"3"}]}"#, true),
+    ] {
+        let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+        let issues = Reader::new(&raw).issues;
+        assert_eq!(issues.iter().any(|issue| issue.code == "row.repeated_member"), told, "{json}");
+    }
+}
+
+#[test]
 fn a_path_leads_to_the_last_of_repeated_members() {
     let raw: Box<RawValue> = serde_json::from_str(r#"{"a":{"b":"1"},"a":{"b":"2","c.d":"3"},"e":"4"}"#).unwrap();
     let node = Node::of(&raw);

@@ -4,7 +4,7 @@
 //! Where it does not decide, both rows stay and the new one is flagged.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 
@@ -517,14 +517,16 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         self.weighed.set(self.weighed.get().saturating_add(pairs));
     }
 
-    /// Pairs rows that look alike: by the balance after them, by their identifiers, then in their order.
+    /// Pairs rows that look alike: by the balance after them, by their identifiers, then in their order; never two that an
+    /// identifier tells apart which stays with its payment at this bank.
     fn pair(&mut self, stored: &[usize], listed: &[usize], why: Evidence) {
         if stored.len() * listed.len() <= PAIRS_MAX && stored.len() + listed.len() > 2 {
             self.weigh(stored.len() * listed.len());
             let mut ranked: Vec<(u32, usize, usize)> = Vec::new();
             for (&s, &l) in stored.iter().flat_map(|s| listed.iter().map(move |l| (s, l))) {
                 let likeness = self.likeness(&self.stored[s].sketch, &self.listed[l].sketch);
-                ranked.extend((likeness > 0).then_some((likeness, s, l)));
+                let may_be = likeness > 0 && !self.ids_differ(&self.stored[s].sketch, &self.listed[l].sketch);
+                ranked.extend(may_be.then_some((likeness, s, l)));
             }
             ranked.sort_by_key(|(likeness, ..)| std::cmp::Reverse(*likeness));
             for (_, s, l) in ranked {
@@ -533,11 +535,10 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
                 }
             }
         }
-        let mut rest = listed.iter().filter(|l| self.outcome[**l].is_none()).copied().collect::<Vec<_>>().into_iter();
-        for &s in stored {
-            if !self.taken[s]
-                && let Some(l) = rest.next()
-            {
+        let mut rest: VecDeque<usize> = listed.iter().copied().filter(|l| self.is_free(*l)).collect();
+        for &s in stored.iter().filter(|s| !self.taken[**s]).collect::<Vec<_>>() {
+            let fits = |l: &usize| !self.ids_differ(&self.stored[s].sketch, &self.listed[*l].sketch);
+            if let Some(l) = rest.iter().position(fits).and_then(|at| rest.remove(at)) {
                 self.settle(s, l, why);
             }
         }

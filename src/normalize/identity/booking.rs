@@ -426,7 +426,8 @@ impl<'a, I: Copy + Eq> Work<'a, I> {
         sketch.words.iter().all(|word| self.common.contains(word))
     }
 
-    fn ids_differ(&self, before: &Sketch, now: &Sketch) -> bool {
+    /// Whether an identifier that stays with a payment names two.
+    pub(super) fn ids_differ(&self, before: &Sketch, now: &Sketch) -> bool {
         let pairs = before.ids.iter().zip(&now.ids).zip(self.steady);
         pairs.filter(|(_, steady)| *steady).any(|((a, b), _)| a.is_some() && b.is_some() && a != b)
     }

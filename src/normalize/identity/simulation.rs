@@ -68,6 +68,13 @@ enum Pending {
     SameId,
 }
 
+impl Bank {
+    /// Whether a row carries an identifier that stays with its payment for good.
+    fn tells(&self, row: &Sketch) -> bool {
+        matches!(self.ids, Ids::Stable | Ids::Proprietary) && !row.provisional
+    }
+}
+
 const BANKS: [Bank; 12] = {
     const fn bank(name: &'static str, ids: Ids, pending: Pending, more: [bool; 3]) -> Bank {
         Bank { name, ids, pending, purchase_day: more[0], balance: more[1], enriches: more[2] }
@@ -430,7 +437,7 @@ struct Report {
     duplicates: u64,
     /// Ids ever given beyond the payments, unflagged: the payment got another id on its way.
     broken: u64,
-    /// Booked payments without a living id at the end.
+    /// Booked payments without a living id of their own at the end.
     lost: u64,
     /// Ids that were moved from one payment to another that can be told from it.
     wrong: u64,
@@ -444,6 +451,18 @@ struct Report {
 }
 
 impl Report {
+    /// Notes whom an id stood for and stands for now, and whether the bank's own identifiers tell the two rows apart.
+    fn note_owner(&mut self, account: &Account, owner: usize, truth: usize, told: bool) {
+        if owner == truth {
+            return;
+        }
+        if !told && account.are_alike(owner, truth) {
+            self.exchanged += 1;
+        } else {
+            self.wrong += 1;
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.payments += other.payments;
         self.fetches += other.fetches;
@@ -500,9 +519,10 @@ impl Books {
                     id_of[l] = Some(id);
                 }
                 Outcome::Same { id, .. } | Outcome::Booked { id, .. } => {
-                    self.owned(account, id, truth);
-                    (self.ids[id].0, self.ids[id].1) = (truth, true);
                     let stored = self.stored.iter_mut().find(|stored| stored.id == id).unwrap();
+                    let told = account.bank.tells(&stored.sketch) && account.bank.tells(&row.sketch);
+                    self.report.note_owner(account, self.ids[id].0, truth, told);
+                    (self.ids[id].0, self.ids[id].1) = (truth, true);
                     *stored = stored.clone().listed_as(row.sketch.clone());
                     id_of[l] = Some(id);
                 }
@@ -515,7 +535,7 @@ impl Books {
                     Twin::Listed(other) => id_of[*other].unwrap(),
                     Twin::Stored(id) => *id,
                 };
-                self.owned(account, id, rows[l].1);
+                self.report.note_owner(account, self.ids[id].0, rows[l].1, false);
                 let stored = self.stored.iter_mut().find(|stored| stored.id == id).unwrap();
                 *stored = stored.clone().echoed_as(&rows[l].0.sketch);
             }
@@ -528,18 +548,6 @@ impl Books {
             self.stored.iter_mut().find(|stored| stored.id == id).unwrap().removed = true;
         }
         self.check(account, rows, now, ever);
-    }
-
-    fn owned(&mut self, account: &Account, id: usize, truth: usize) {
-        let owner = self.ids[id].0;
-        if owner == truth {
-            return;
-        }
-        if account.are_alike(owner, truth) {
-            self.report.exchanged += 1;
-        } else {
-            self.report.wrong += 1;
-        }
     }
 
     /// As many rows of a class live as the bank lists, and no more than payments are alive.
@@ -574,35 +582,40 @@ impl Books {
             known.iter().filter(|(class, shown)| live.get(class).copied().unwrap_or(0) < **shown).count() as u64;
     }
 
-    /// The final account: ids per class against payments per class.
+    /// The final account: ids per class against payments per class, and a living id for every payment that stayed booked.
     fn close(mut self, account: &Account, ever: &HashSet<usize>) -> (Report, Trust) {
         #[derive(Default)]
         struct Class {
+            /// Payments that were ever listed, and those that still are in the books.
             payments: i64,
             booked: i64,
             ids: i64,
             live: i64,
             flagged: i64,
+            flagged_live: i64,
         }
         let mut classes: HashMap<_, Class> = HashMap::new();
+        let is_booked = |p: usize| account.payments[p].booked.is_some_and(|(_, until)| until == NEVER);
         for &p in ever {
-            let payment = &account.payments[p];
-            let class = classes.entry(payment.class()).or_default();
+            let class = classes.entry(account.payments[p].class()).or_default();
             class.payments += 1;
-            class.booked += i64::from(payment.booked.is_some_and(|(_, until)| until == NEVER));
+            class.booked += i64::from(is_booked(p));
         }
+        let mut owned = HashSet::new();
         for (p, live, flagged) in &self.ids {
             let class = classes.entry(account.payments[*p].class()).or_default();
             class.ids += 1;
             class.live += i64::from(*live);
             class.flagged += i64::from(*flagged);
+            class.flagged_live += i64::from(*live && *flagged);
+            owned.extend(live.then_some(*p));
         }
         for class in classes.values() {
             let count = |surplus: i64| u64::try_from(surplus.max(0)).unwrap();
-            self.report.duplicates += count(class.live - class.payments - class.flagged);
+            self.report.duplicates += count(class.live - class.booked - class.flagged_live);
             self.report.broken += count(class.ids - class.payments - class.flagged);
-            self.report.lost += count(class.booked - class.live);
         }
+        self.report.lost += ever.iter().filter(|p| is_booked(**p) && !owned.contains(*p)).count() as u64;
         self.report.payments = ever.len() as u64;
         (self.report, self.trust)
     }

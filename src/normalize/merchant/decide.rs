@@ -38,6 +38,15 @@ const WALLETS: [&str; 12] = [
     "vipps",
 ];
 
+/// Words that make a place of the word before them: what follows a brand there is no brand.
+const GEOGRAPHY: [&str; 12] = [
+    "borough", "county", "creek", "falls", "heights", "hills", "island", "lake", "springs", "township", "valley",
+    "village",
+];
+
+/// Banks, as the last word of a name: a shop of the name before it is another house.
+const BANKS: [&str; 7] = ["banca", "banco", "bank", "banka", "bankas", "banque", "pank"];
+
 /// The part of a name that must be left where it was cut, in percent.
 const CUT_PERCENT: usize = 60;
 
@@ -359,7 +368,18 @@ impl<'a> Row<'a> {
                     && (at + 2..self.words.len()).all(|at| self.dull[at])
                     && self.given.mcc.is_none()
             });
-        hyphen || initial || first_name || self.is_first_name(at, len)
+        hyphen || initial || first_name || self.is_first_name(at, len) || self.is_place_or_house(at, len)
+    }
+
+    /// Whether a single word is part of a place (`Orange County`), or of a name that an article begins (`The Shell House`).
+    fn is_place_or_house(&self, at: usize, len: usize) -> bool {
+        let next = at + len;
+        if len > 1 || next >= self.words.len() || self.words[next].is_code || self.words[next].before != ' ' {
+            return false;
+        }
+        let article = at > 0 && ARTICLES.contains(&self.words.text(at - 1)) && self.words[at].before == ' ';
+        let unknown = !self.dull[next] && !self.says_something(next) && !CATALOGUE.is_place(self.words.text(next));
+        GEOGRAPHY.contains(&self.words.text(next)) || article && unknown
     }
 
     /// Whether a run is the first name of somebody whose surname is all that follows: `Paul Klein`, not `Paul Berlin`.
@@ -377,12 +397,27 @@ impl<'a> Row<'a> {
     /// name, or in front of it, where a name of its own begins.
     fn contradicts(&self, brand: &Brand, at: usize, len: usize) -> bool {
         let outside = |hint: &&Found| hint.at >= at + len || hint.at + hint.len <= at;
-        let fits = |hint: &Found| related(hint.sense.category, brand.category) && !is_kitchen_of_shop(hint, brand);
+        let fits = |hint: &Found| {
+            let category = hint.sense.category;
+            related(category, brand.category)
+                && !is_kitchen_of_shop(hint, brand)
+                && !is_foreign(category, brand.category)
+        };
         let mut hints = self.of(Class::Hint).filter(outside).peekable();
         let some = hints.peek().is_some();
         let near = |hint: &Found| hint.at + hint.len <= at || (at + len..=at + len + 1).contains(&hint.at);
         let words = some && !hints.any(fits) && self.of(Class::Hint).any(near);
-        words || self.mcc_category.is_some_and(|category| !related(category, brand.category))
+        words
+            || self.is_bank_of(brand, at + len)
+            || self.mcc_category.is_some_and(|category| !related(category, brand.category))
+    }
+
+    /// Whether nothing but "bank" follows the name of a shop.
+    fn is_bank_of(&self, brand: &Brand, next: usize) -> bool {
+        let shop = matches!(primary(brand.category), "groceries" | "shopping" | "housing" | "transport");
+        shop && next < self.words.len()
+            && BANKS.contains(&self.words.text(next))
+            && (next + 1..self.words.len()).all(|at| self.dull[at])
     }
 
     /// Whether a word of no meaning and then another kind of business follow: a name of its own (`Penny Lane Café`).
@@ -529,6 +564,20 @@ fn is_kitchen_of_shop(hint: &Found, brand: &Brand) -> bool {
     let category = hint.sense.category;
     matches!(primary(brand.category), "groceries" | "shopping")
         && matches!(category, "eating_out.restaurant" | "eating_out.bar")
+}
+
+/// Whether a kind of business is at home in no shop of the brand's special kind, though in other shops: no electronics shop
+/// is a pharmacy, no fashion shop a pizzeria, no carmaker a bakery.
+fn is_foreign(hint: &str, brand: &str) -> bool {
+    let special = matches!(
+        brand.strip_prefix("shopping."),
+        Some("clothing" | "electronics" | "books" | "sports" | "toys_hobbies" | "office" | "pets" | "marketplace")
+    );
+    let drives = |category: &str| matches!(category, "transport.vehicle" | "transport.taxi");
+    let sells = |category: &str| matches!(primary(category), "groceries" | "shopping" | "eating_out");
+    special && (matches!(hint, "health.pharmacy" | "health.optician" | "eating_out.fast_food") || drives(hint))
+        || brand == "shopping.marketplace" && primary(hint) == "eating_out"
+        || drives(brand) && sells(hint)
 }
 
 fn primary(category: &str) -> &str {

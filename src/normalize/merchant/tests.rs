@@ -13,6 +13,8 @@ fn brands_are_found_behind_what_banks_write() {
         ("RECIBO ENDESA ENERGIA SA", "ES", "Endesa", "utilities.energy"),
         ("PAYPAL *SPOTIFY", "GB", "Spotify", "entertainment.music"),
         ("BURGER KING 1917 OSLO", "NO", "Burger King", "eating_out.fast_food"),
+        ("TESCO PHARMACY", "GB", "Tesco", "groceries.supermarket"),
+        ("COSTCO GAS", "US", "Costco", "transport.fuel"),
     ] {
         let read = read(text, country);
         assert_eq!((read.merchant.as_deref(), read.catalog, read.category), (Some(brand), true, category), "{text}");
@@ -27,6 +29,14 @@ fn near_misses_get_no_brand() {
         ("ALDINE PLUMBING LTD", "GB"),
         ("GELDAUTOMAT LIDL 03.04. KIEL", "DE"),
         ("MONTHLY ACCOUNT FEE", "GB"),
+        ("SATURN APOTHEKE ULM", "DE"),
+        ("BOSS PIZZA", "US"),
+        ("ORANGE COUNTY DMV", "US"),
+        ("THE SHELL HOUSE", "GB"),
+        ("EDEKA BANK", "DE"),
+        ("PUMA TAXI", "DE"),
+        ("FORD BAKERY", "US"),
+        ("DOUGLAS COUNTY CLERK", "US"),
     ] {
         let read = read(text, country);
         assert!(!read.catalog, "{text}: {read:?}");

@@ -205,7 +205,8 @@ pub(super) fn words(text: &str) -> Words {
     words
 }
 
-fn push_folded(c: char, letters: &mut String) {
+/// Adds a letter as it is compared: small, without its accent.
+pub(crate) fn push_folded(c: char, letters: &mut String) {
     if c.is_ascii() {
         letters.push(c.to_ascii_lowercase());
         return;

@@ -150,15 +150,23 @@ fn given(mut closing: Figure, held: Decimal, line: Decimal, before_last_day: Dec
 }
 
 fn spoil(chance: &mut Chance, rows: &mut Vec<Row>, plants: &[Plant], last: bool) {
-    let mut removed = None;
+    let (mut removed, mut turned) = (None, None);
     for plant in plants {
         // Nobody can miss the last row of all, and one that is missing between two statements belongs to either.
         let spared = usize::from((last || plants.len() > 1) && *plant == Plant::Missing);
         let at = usize::try_from(chance.below((rows.len() - spared) as u64)).unwrap();
         match plant {
             Plant::SignAll => rows.iter_mut().for_each(|row| row.amount = -row.amount),
-            Plant::SignOne => rows[at].amount = -rows[at].amount,
-            Plant::Missing => removed = Some(rows.remove(at).likeness),
+            Plant::SignOne => {
+                rows[at].amount = -rows[at].amount;
+                turned = Some(at);
+            }
+            Plant::Missing => {
+                // To lose the turned row plants nothing, and a turned row behind a missing one is one wrong step, not two.
+                let is_apart = |at: &usize| turned != Some(*at) && turned != Some(*at + 1);
+                let at = (at..rows.len() - spared).chain(0..at).find(is_apart).unwrap();
+                removed = Some(rows.remove(at).likeness);
+            }
             Plant::Doubled => {
                 // To double the twin of a missing row plants nothing.
                 let at = (at..rows.len()).chain(0..at).find(|at| Some(rows[*at].likeness) != removed).unwrap();
@@ -172,6 +180,7 @@ fn spoil(chance: &mut Chance, rows: &mut Vec<Row>, plants: &[Plant], last: bool)
 fn words(findings: &[Finding]) -> Vec<&'static str> {
     let mut words: Vec<&str> = findings.iter().map(Finding::as_str).collect();
     words.sort_unstable();
+    words.dedup();
     words
 }
 
@@ -237,6 +246,8 @@ impl Kind {
         let mut score = Score::default();
         let mut planted: Vec<&str> = self.plants.iter().map(|plant| plant.word()).collect();
         planted.sort_unstable();
+        // A balance is of one type, whatever makes it the wrong one, and rows are turned, whichever.
+        planted.dedup();
         if planted.is_empty() {
             planted.push("consistent");
         }
@@ -259,20 +270,29 @@ impl Kind {
     }
 }
 
-const FAULTS: [&[Plant]; 13] = [
+/// Every fault alone, and every two of them.
+const FAULTS: [&[Plant]; 21] = [
     &[Plant::SignAll],
     &[Plant::SignOne],
     &[Plant::Missing],
     &[Plant::Doubled],
     &[Plant::PendingAsBooked],
     &[Plant::LineAsBooked],
+    &[Plant::SignAll, Plant::SignOne],
+    &[Plant::SignAll, Plant::Missing],
     &[Plant::SignAll, Plant::Doubled],
     &[Plant::SignAll, Plant::PendingAsBooked],
-    &[Plant::Doubled, Plant::PendingAsBooked],
+    &[Plant::SignAll, Plant::LineAsBooked],
+    &[Plant::SignOne, Plant::Missing],
     &[Plant::SignOne, Plant::Doubled],
-    &[Plant::Doubled, Plant::LineAsBooked],
+    &[Plant::SignOne, Plant::PendingAsBooked],
+    &[Plant::SignOne, Plant::LineAsBooked],
     &[Plant::Missing, Plant::Doubled],
     &[Plant::Missing, Plant::PendingAsBooked],
+    &[Plant::Missing, Plant::LineAsBooked],
+    &[Plant::Doubled, Plant::PendingAsBooked],
+    &[Plant::Doubled, Plant::LineAsBooked],
+    &[Plant::PendingAsBooked, Plant::LineAsBooked],
 ];
 const HARMLESS: [&[Plant]; 5] = [&[], &[Plant::Stale], &[Plant::Pending], &[Plant::KnownLine], &[Plant::ToldLine]];
 
