@@ -11,6 +11,7 @@ pub mod event;
 pub mod grant;
 pub mod hold;
 pub mod ids;
+pub mod incident;
 pub mod limits;
 pub mod money;
 pub mod notice;

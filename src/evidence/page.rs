@@ -111,6 +111,7 @@ fn in_words(statement: &Statement) -> String {
         "account.removed" => format!("The account {} was taken out.", word("account")),
         "bank.call" => format!("The bank was called: {}, {}: {}.", word("operation"), word("basis"), word("outcome")),
         "bank.outcome_unknown" => "A call to the bank had no answer; what it did is not known.".to_owned(),
+        "fetch.begun" => format!("A reading of the accounts began ({}).", word("basis")),
         "data.fetched" => {
             format!("Data came from the bank: {} accounts, {} new rows.", number("accounts"), number("rows_new"))
         }

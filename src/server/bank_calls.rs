@@ -7,6 +7,7 @@ use bank_adapters::error::BankError;
 use bytes::Bytes;
 use domain::breaker::Permit;
 use domain::consent::{DataState, State};
+use domain::ids::{GrantId, LineId};
 use domain::world::World;
 use fapi::Refusal;
 use fapi::call::Call;
@@ -119,20 +120,38 @@ impl Occasion<'_> {
         let psu = psu.filter(|_| self.basis == Basis::PsuPresent).cloned();
         // The adapter shows no token: how one is shown, and with which proof, is for the FAPI client to know.
         let call = CallContext { token: None, psu, authenticated_at: None, request_id: world.uuid() };
-        Context { call, tokens: tokens.cloned() }
+        Context { call, tokens: tokens.cloned(), part: Part::default() }
     }
+}
+
+/// Which reading a call is part of: what is counted against the number of readings without the person.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// The fetch.
+    pub run: Option<Uuid>,
+    /// The authorisation that is used.
+    pub grant: Option<GrantId>,
+    /// The account; none where all of them are listed.
+    pub account: Option<LineId>,
 }
 
 /// What accompanies one call to the account interface, and the tokens that it shows.
 pub struct Context {
     call: CallContext,
     tokens: Option<Tokens>,
+    part: Part,
 }
 
 impl Context {
     /// The same, with the moment at which the person last signed in.
     pub fn since(mut self, authenticated_at: Option<jiff::Timestamp>) -> Self {
         self.call.authenticated_at = authenticated_at;
+        self
+    }
+
+    /// The same, as part of a reading.
+    pub const fn part_of(mut self, part: Part) -> Self {
+        self.part = part;
         self
     }
 }
@@ -156,7 +175,8 @@ pub async fn to_bank<T>(
     context: &Context,
     call: Call<T, BankError>,
 ) -> Result<T, CallError> {
-    let step = Step { app, occasion, operation, began: app.clock.now(), request_id: Some(context.request_id) };
+    let (request_id, part) = (Some(context.request_id), context.part);
+    let step = Step { app, occasion, operation, began: app.clock.now(), request_id, part };
     let outcome = step.shown(context, call).await;
     step.conclude(outcome).await
 }
@@ -172,7 +192,7 @@ pub async fn to_issuer<T>(
     call: Result<Call<T, Refusal>, Refusal>,
 ) -> Result<T, CallError> {
     let call = call?;
-    let step = Step { app, occasion, operation, began: app.clock.now(), request_id: None };
+    let step = Step { app, occasion, operation, began: app.clock.now(), request_id: None, part: Part::default() };
     let outcome = step.answered(&occasion.connection.auth, call).await;
     step.conclude(outcome).await
 }
@@ -211,6 +231,7 @@ struct Step<'a> {
     operation: &'static str,
     began: Timestamp,
     request_id: Option<Uuid>,
+    part: Part,
 }
 
 impl Step<'_> {
@@ -323,6 +344,9 @@ impl Step<'_> {
             "request_id": self.request_id.map(|id| id.to_string()),
             "basis": basis.word(),
             "outcome": outcome,
+            "run": self.part.run.map(|run| run.to_string()),
+            "grant": self.part.grant.map(|grant| grant.to_string()),
+            "account": self.part.account.map(|account| account.to_string()),
         });
         let mut tx: TenantTx = self.app.store.tenant_tx(about.tenant).await?;
         let noted = evidence_log::record(self.app, &mut tx, &world, about.consent, "bank.call", &body).await;

@@ -26,6 +26,8 @@ use crate::config::Config;
 const CLOCK_SECONDS_MAX: i64 = 5;
 /// So many wrapped keys are looked at for the epochs that they need.
 const KEYS_TRIED_MAX: i64 = 1_000;
+/// Ends that are looked at for banks that have not confirmed them.
+const OPEN_MAX: i64 = 10_000;
 /// Certificates are ordered, proven and registered by people; the first word comes this many days ahead.
 const CERTIFICATE_DAYS_WARN: i64 = 90;
 /// From here on it is urgent.
@@ -208,6 +210,11 @@ async fn with_database(config: &Config, store: &Store, now: Timestamp) -> Vec<Fi
     let mut findings = vec![schema(&condition), clocks("clock: database", condition.now, now)];
     // Before the schema is there, nobody is.
     let tenants = if condition.missing == 0 { tenants_of(store).await } else { Ok(Vec::new()) };
+    if let Ok(tenants) = &tenants {
+        for (tenant, _) in tenants {
+            findings.extend(silent_banks(store, *tenant, now).await);
+        }
+    }
     findings.push(match tenants {
         Ok(tenants) => key_folder(config, &tenants),
         Err(error) => Finding::bad("keys.dir", error.to_string(), "mend the database first"),
@@ -268,6 +275,31 @@ async fn tenants_of(store: &Store) -> Result<Vec<Wrapping>, StoreError> {
         all.push((tenant.id, kept.into_iter().map(|kept| (kept.wrapped.epoch, kept.wrapped)).collect()));
     }
     Ok(all)
+}
+
+/// Banks that owe their word for longer than a day that a consent is over: nobody else will ask them.
+async fn silent_banks(store: &Store, tenant: TenantId, now: Timestamp) -> Option<Finding> {
+    let about = "banks: ends not confirmed";
+    let owed = async {
+        let mut tx = store.tenant_tx(tenant).await?;
+        store::compliance::open(&mut tx, OPEN_MAX).await
+    };
+    let owed = match owed.await {
+        Ok(owed) => owed,
+        Err(error) => return Some(Finding::bad(about, error.to_string(), "mend the database first")),
+    };
+    let mut silent: BTreeMap<String, usize> = BTreeMap::new();
+    let late = |at: Timestamp| now.duration_since(at) > SignedDuration::from_hours(24);
+    for open in owed.into_iter().filter(|open| matches!(open.bank.as_str(), "pending" | "unconfirmed")) {
+        if late(open.stopped_at) {
+            *silent.entry(open.institution.unwrap_or_default()).or_default() += 1;
+        }
+    }
+    let seen: Vec<String> = silent.iter().map(|(bank, number)| format!("{bank}: {number}")).collect();
+    (!seen.is_empty()).then(|| {
+        let cure = "ask the bank for the state of the consents; `tributary compliance report` names them";
+        Finding::warning(about, format!("for longer than a day: {}", seen.join(", ")), cure)
+    })
 }
 
 fn key_folder(config: &Config, tenants: &[Wrapping]) -> Finding {

@@ -441,6 +441,6 @@ pub async fn checkpoint(tx: &mut TenantTx, size: Option<i64>) -> Result<Option<C
     Ok(Some(Checkpoint { size: row.size, root, note: row.note, signed_at: row.signed_at.to_jiff() }))
 }
 
-fn hash(bytes: Vec<u8>, table: &'static str, column: &'static str) -> Result<Hash, StoreError> {
+pub(crate) fn hash(bytes: Vec<u8>, table: &'static str, column: &'static str) -> Result<Hash, StoreError> {
     bytes.try_into().map_err(|_| StoreError::Corrupt { table, column })
 }

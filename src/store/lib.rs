@@ -20,6 +20,7 @@ pub mod bank_health;
 mod bench;
 pub mod budgets;
 pub mod capsules;
+pub mod compliance;
 pub mod consent_texts;
 pub mod consents;
 pub mod cosignatures;

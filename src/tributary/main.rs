@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod certs;
 mod clock;
+mod compliance;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -72,6 +73,9 @@ enum Command {
     /// Legal holds: data that the law wants kept, seen by four eyes
     #[command(subcommand)]
     Holds(holds::HoldsCommand),
+    /// What a compliance officer asks for: search, reports, calls to banks, incidents
+    #[command(subcommand)]
+    Compliance(compliance::ComplianceCommand),
     /// The directory of banks and their profiles
     #[command(subcommand)]
     Banks(banks::BanksCommand),
@@ -141,6 +145,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Products(command) => block_on(products::run(command)),
         Command::Staff(command) => block_on(staff::run(command)),
         Command::Holds(command) => block_on(holds::run(command)),
+        Command::Compliance(command) => block_on(compliance::run(command)),
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),

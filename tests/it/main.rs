@@ -4,6 +4,7 @@
 
 mod api;
 mod canary;
+mod compliance;
 mod crash;
 mod cut_off;
 mod defence;

@@ -2,12 +2,14 @@
 
 use domain::consent::{Event, RevokedBy, State};
 use domain::ids::{ConsentId, ProductId, PsuId, TenantId};
+use domain::world::World;
 use serde_json::json;
 use store::consents::Consent;
-use store::{TenantTx, consents};
+use store::{StoreError, TenantTx, consents, psus};
 
 use crate::app::App;
 use crate::evidence_log;
+use crate::keys::TenantKeys;
 use crate::services::ServiceError;
 use crate::services::consents::advance;
 
@@ -46,6 +48,21 @@ pub async fn of_person(
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(all)
+}
+
+/// The person whom a product calls so.
+///
+/// # Errors
+/// Nobody is called so; the database's or the key provider's.
+pub(crate) async fn person(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    product: ProductId,
+    reference: &str,
+) -> Result<PsuId, ServiceError> {
+    let tag = TenantKeys::lookup(app, tx, world).await?.mac("psu.ref", reference.as_bytes());
+    Ok(psus::find(tx, product, &tag).await?.ok_or(StoreError::NotFound("person"))?)
 }
 
 /// Every consent of a person for a product, the newest first.

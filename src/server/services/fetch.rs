@@ -32,7 +32,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::app::App;
-use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
+use crate::bank_calls::{self, Basis, CallError, Context, Occasion, Part};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
@@ -189,12 +189,15 @@ async fn begin(
     }
     // Before a run that another node began and did not end is looked for: to go on with it asks the bank for the accounts
     // again, and the bank counts that.
+    let mut taken = None;
     if basis == Basis::Unattended {
         let zone = &occasion.connection.zone;
         let day = world.now.to_zoned(zone.clone()).date();
         let budget = reads(grant, day);
         let allowed = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
-        if budgets::take(&mut tx, budget, allowed).await?.is_none() {
+        let used = budgets::take(&mut tx, budget, allowed).await?;
+        taken = used.map(|used| json!({ "day": day.to_string(), "limit": allowed, "before": used - 1, "after": used }));
+        if used.is_none() {
             let next = end_of_day(day, zone);
             telling::deferred(&mut tx, &world, about.consent, next).await?;
             tx.commit().await?;
@@ -218,6 +221,9 @@ async fn begin(
         finished_at: None,
     };
     fetches::begin(&mut tx, &run).await?;
+    let body = json!({ "run": run.id.to_string(), "grant": grant.id.to_string(), "basis": basis.word(),
+        "budget": taken });
+    evidence_log::record(app, &mut tx, &world, about.consent, "fetch.begun", &body).await?;
     tx.commit().await?;
     fault::point("fetch.begun");
     Ok(Ok(run.id))
@@ -237,8 +243,11 @@ async fn give_back(app: &App, about: About, grant: &Grant, zone: &TimeZone) -> R
 }
 
 impl Fetch<'_> {
-    fn context(&self) -> Context {
-        self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world()).since(self.consent.sca_at)
+    /// What accompanies a call about one account, or about all of them.
+    fn context(&self, account: Option<LineId>) -> Context {
+        let context = self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world());
+        let part = Part { run: Some(self.run), grant: self.consent.grant, account };
+        context.since(self.consent.sca_at).part_of(part)
     }
 
     /// Every account; what fails for one is noted and the others go on.
@@ -280,7 +289,7 @@ impl Fetch<'_> {
     async fn accounts(&self) -> Result<Vec<AccountRow>, ServiceError> {
         let (mut rows, mut next, mut trail) = (Vec::new(), None, Trail::default());
         while rows.len() < limits::ACCOUNTS_PER_CONSENT_MAX {
-            let context = self.context();
+            let context = self.context(None);
             let call = self.occasion.connection.bank.accounts(&self.bank_consent, next.as_ref(), &context);
             let page = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
             rows.extend(page.rows);
@@ -372,7 +381,7 @@ impl Fetch<'_> {
     }
 
     async fn balances(&self, resource: &Resource, key: &DataKey, id: &ResourceId) -> Result<(), ServiceError> {
-        let context = self.context();
+        let context = self.context(Some(resource.line.id));
         let call = self.occasion.connection.bank.balances(&self.bank_consent, id, &context);
         let answer = bank_calls::to_bank(self.app, &self.occasion, "balances", &context, call).await?;
         let records: Vec<NormalizedBalance> =

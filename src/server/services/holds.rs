@@ -11,12 +11,11 @@ use evidence::Statement;
 use serde_json::{Value, json};
 use store::holds::{self, Hold};
 use store::staff::Staff;
-use store::{StoreError, TenantTx, consents, psus};
+use store::{TenantTx, consents};
 
 use super::ServiceError;
 use crate::app::App;
 use crate::evidence_log;
-use crate::keys::TenantKeys;
 use crate::services::consents::advance;
 use crate::services::erasure;
 
@@ -74,8 +73,7 @@ async fn of(app: &App, tx: &mut TenantTx, world: &World<'_>, whom: &Whom) -> Res
     match whom {
         Whom::Consent(id) => Ok(vec![*id]),
         Whom::Person(product, reference) => {
-            let tag = TenantKeys::lookup(app, tx, world).await?.mac("psu.ref", reference.as_bytes());
-            let psu = psus::find(tx, *product, &tag).await?.ok_or(StoreError::NotFound("person"))?;
+            let psu = erasure::person(app, tx, world, *product, reference).await?;
             erasure::all(tx, *product, psu).await
         }
     }

@@ -4,6 +4,7 @@
 pub mod acknowledgement;
 pub(crate) mod asking;
 pub mod backup;
+pub mod compliance;
 pub mod consents;
 pub mod deletion;
 pub mod delivery;

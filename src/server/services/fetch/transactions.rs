@@ -67,7 +67,7 @@ impl Fetch<'_> {
                 if page >= limits::PAGES_PER_FETCH_MAX {
                     return Err(too_long("_links.next"));
                 }
-                let context = self.context();
+                let context = self.context(Some(resource.line.id));
                 let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
                 let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
                 let raw = (!answer.rows.is_empty()).then(|| raw_rows::pack(&answer.rows));
