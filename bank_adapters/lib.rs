@@ -18,6 +18,7 @@ mod links;
 pub mod profile;
 pub mod quirks;
 pub mod registration;
+pub mod seal;
 pub mod settings;
 pub mod standards;
 pub mod statuses;
@@ -26,8 +27,10 @@ mod wire;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::records::{List, Parsed};
 pub use fapi::call::Call;
+use http::Request;
 use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
@@ -35,6 +38,7 @@ use crate::ask::{Authorization, BankConsentId, CallContext, ConsentAsk, NextLink
 use crate::endpoints::Endpoints;
 use crate::error::BankError;
 use crate::profile::{Profile, Standard};
+use crate::seal::{SealError, Sender};
 
 /// One bank in one environment. Nothing here sends: each method gives a call for somebody else to move.
 ///
@@ -75,6 +79,14 @@ pub trait Bank: Send + Sync {
     /// What the authorisation request must say so that the token belongs to the consent.
     fn authorization(&self, consent: &BankConsentId, _: &Sharing) -> Authorization {
         self.profile().authorization(consent)
+    }
+
+    /// A request as it goes out: with what only its sender knows, and with the signature of our seal where the bank wants one.
+    ///
+    /// # Errors
+    /// There is no seal, or it did not sign. Nothing may be sent then.
+    fn finish(&self, request: Request<Bytes>, sender: &Sender<'_>) -> Result<Request<Bytes>, SealError> {
+        seal::signed(self.profile().signature.as_ref().map(|signature| signature.form), request, sender)
     }
 
     /// Ends at the bank what was authorised under an id of ours, where the bank keeps no consents and can be told all the

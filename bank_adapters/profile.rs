@@ -35,6 +35,8 @@ tables! {
         endpoints: BTreeMap<Environment, Endpoints>,
         /// How it authorises.
         security: SecuritySection,
+        /// How every request is signed by our seal (QSealC), beside mutual TLS. Optional.
+        signature: Option<SignatureSection>,
         /// How its consents behave.
         consent: ConsentSection,
         /// How accounts are listed. Optional.
@@ -149,6 +151,13 @@ tables! {
         authorization_details: Option<String>,
         /// Scope of the client credentials token that creates, reads and ends consents. Absent: those calls go without.
         client_scope: Option<String>,
+    }
+
+    /// How every request to the account interface is signed.
+    "signature" => SignatureSection {
+        /// `http` (NextGenPSD2: `Digest`, `Signature`, `TPP-Signature-Certificate`), `http_target` (the same over method, path
+        /// and date, named by the client id), `stet`, or `jws` (detached, over the body).
+        form: SignatureForm,
     }
 
     /// How consents behave.
@@ -305,6 +314,18 @@ words! {
         "sandbox" = Sandbox,
         /// It runs in production.
         "production" = Production,
+    }
+
+    /// How requests are signed.
+    SignatureForm {
+        /// draft-cavage-http-signatures-10 as NextGenPSD2 1.3.x §12 has it.
+        "http" = Http,
+        /// The same over method, path and date, named by the client id.
+        "http_target" = HttpTarget,
+        /// The same as STET has it: with all that says something of the PSU, named by the address of the certificate.
+        "stet" = Stet,
+        /// A detached JWS over the body (RFC 7797).
+        "jws" = Jws,
     }
 
     /// How an authorisation completes.

@@ -22,6 +22,11 @@
 //! certificate = "qwac-2027.pem"
 //! key = "qwac-2027.key"
 //!
+//! [seal]                          # what signs single requests, where the bank's profile has `[signature]` (QSealC)
+//! certificate = "qsealc.pem"
+//! key = "qsealc.key"
+//! url = "https://tributary.example/qsealc.pem" # where STET banks find the certificate
+//!
 //! [signing]                       # what signs requests and assertions
 //! key = "signing.key"             # or "pkcs11:token=…;object=…?module-path=…&pin-source=file:…" (RFC 7512), as for any key
 //! kid = "2026-01"
@@ -68,6 +73,8 @@ pub struct Registration {
     own_endpoints: Endpoints,
     /// Identity towards the bank's servers.
     pub transport: Option<Transport>,
+    /// Seal for single requests.
+    pub seal: Option<SealFile>,
     /// Key for requests and assertions.
     pub signing: Option<SigningKey>,
     /// The key that is to take over from it.
@@ -80,6 +87,23 @@ pub struct Registration {
     pub software_statement: Option<SecretString>,
     /// The bank's brand in the register of the Consumer Data Right: as whom it calls us when a person has ended sharing.
     pub data_holder: Option<String>,
+}
+
+/// A seal, PEM.
+#[derive(Clone)]
+pub struct SealFile {
+    /// Certificate.
+    pub certificate: String,
+    /// Private key.
+    pub key: SecretString,
+    /// Where banks find the certificate.
+    pub url: Option<Url>,
+}
+
+impl fmt::Debug for SealFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealFile").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// The identity of mutual TLS, PEM.
@@ -150,6 +174,7 @@ struct File {
     #[serde(default)]
     endpoints: Endpoints,
     transport: Option<TransportFiles>,
+    seal: Option<SealFiles>,
     signing: Option<SigningFile>,
     encryption: Option<KeyFile>,
     software_statement: Option<PathBuf>,
@@ -163,6 +188,14 @@ struct TransportFiles {
     key: PathBuf,
     ca: Option<PathBuf>,
     next: Option<PairFiles>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +245,9 @@ impl File {
         check_issuer(self.issuer.as_deref(), &mut source, "issuer");
         let found = self.bank.is_some() || self.issuer.is_some() || self.endpoints.name_a_server();
         source.require(found, "issuer", "or the endpoints must be named where no bank is");
+        let address = self.seal.as_ref().and_then(|seal| seal.url.as_ref());
+        let found = address.is_none_or(|url| Url::parse(url).is_ok_and(|url| url.scheme() == "https"));
+        source.require(found, "seal.url", "must be https");
         let signs = self.signing.as_ref().is_none_or(|signing| Alg::named(&signing.alg).is_some());
         source.require(signs, "signing.alg", "must be PS256, ES256 or EdDSA");
         let next = self.signing.as_ref().and_then(|signing| Some((signing, signing.next.as_ref()?)));
@@ -246,6 +282,7 @@ impl Registration {
             scopes: file.scopes,
             own_endpoints: file.endpoints,
             transport: file.transport.map(|files| files.load(folder)).transpose()?,
+            seal: file.seal.map(|files| files.load(folder)).transpose()?,
             signing: file.signing.map(|signing| signing.key().load(folder)).transpose()?,
             signing_next: signing_next.map(|key| key.load(folder)).transpose()?,
             signing_days,
@@ -279,6 +316,16 @@ impl TransportFiles {
             key: private_key(folder, self.key)?,
             ca: self.ca.map(|ca| read(&folder.join(ca))).transpose()?,
             next: self.next.map(|pair| pair.load(folder)).transpose()?,
+        })
+    }
+}
+
+impl SealFiles {
+    fn load(self, folder: &Path) -> Result<SealFile, RegistrationError> {
+        Ok(SealFile {
+            certificate: read(&folder.join(self.certificate))?,
+            key: secret(&folder.join(self.key))?,
+            url: self.url.and_then(|url| Url::parse(&url).ok()),
         })
     }
 }

@@ -35,6 +35,11 @@ ca = "pki/ca.pem"
 key = "pki/signing.key"
 kid = "2026-01"
 alg = "PS256"
+
+[seal]
+certificate = "pki/qsealc.pem"
+key = "pki/qsealc.key"
+url = "https://tpp.example/qsealc.pem"
 "#;
 
 /// A key that takes the place of another under its id.
@@ -97,6 +102,8 @@ fn write_registration(folder: &Path, text: &str) -> PathBuf {
         ("pki/qwac.key", "transport-key-4711"),
         ("pki/ca.pem", "roots"),
         ("pki/signing.key", "signing-key-4711"),
+        ("pki/qsealc.pem", "seal"),
+        ("pki/qsealc.key", "seal-key-4711"),
         ("statement.jwt", "statement-4711"),
     ] {
         fs::write(folder.join(name), content).unwrap();
@@ -116,6 +123,8 @@ fn a_registration_brings_its_files_and_wins_over_the_profile() {
     assert_eq!((transport.certificate.as_str(), transport.ca.as_deref()), ("certificate", Some("roots")));
     assert_eq!(transport.key.expose_secret(), "transport-key-4711");
     assert_eq!(registration.signing.as_ref().unwrap().key.expose_secret(), "signing-key-4711");
+    let seal = registration.seal.as_ref().unwrap();
+    assert_eq!((seal.certificate.as_str(), seal.key.expose_secret()), ("seal", "seal-key-4711"));
     assert_eq!(registration.software_statement.as_ref().unwrap().expose_secret(), "statement-4711");
     assert!(!format!("{registration:?}").contains("4711"));
 
@@ -143,6 +152,7 @@ fn a_registration_with_a_mistake_is_refused_with_its_line() {
         ("issuer = \"https", "issuer = \"http", ":6: `issuer`"),
         ("PS256", "RS256", ":21: `signing.alg`"),
         ("scopes", "scope", ":7: unknown field"),
+        ("url = \"https", "url = \"http", ":26: `seal.url`"),
         ("alg = \"PS256\"", SAME_KEY_ID, "`signing.next.kid`"),
         ("environment =", "id = \"../x\"\nenvironment =", ":3: `id`"),
         ("pki/qwac.key", "pki/none.key", "none.key: "),

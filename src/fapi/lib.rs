@@ -186,6 +186,7 @@ mod random;
 pub mod refusal;
 pub mod registration;
 pub mod request;
+pub mod seal;
 pub mod sealed;
 pub mod token;
 mod wire;

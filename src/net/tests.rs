@@ -93,6 +93,14 @@ async fn whoami(Extension(peer): Extension<PeerCertificate>) -> String {
     format!("{}|{}", peer.thumbprint, peer.subject)
 }
 
+#[test]
+fn a_seal_is_named_by_its_serial_number_and_its_issuer() {
+    let name = pki().qsealc.identity().unwrap().seal_name().unwrap();
+    let (serial, issuer) = name.strip_prefix("SN=").unwrap().split_once(",CA=").unwrap();
+    assert!(serial.len() >= 2 && serial.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+    assert_eq!(issuer, "CN=Throw-away CA (trusted by nobody)");
+}
+
 #[tokio::test]
 async fn the_server_sees_the_certificate_that_was_shown() {
     let pki = pki();

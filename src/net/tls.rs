@@ -15,6 +15,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, RootCertStore};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
@@ -148,6 +149,25 @@ impl Identity {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, self.certificate_der()))
     }
 
+    /// How NextGenPSD2 names the leaf where it seals: its serial number in hexadecimal and its issuer's distinguished name,
+    /// the most specific part first (RFC 4514 §2.1).
+    ///
+    /// # Errors
+    /// [`IdentityError::Certificate`] when a part of the name is no text.
+    pub fn seal_name(&self) -> Result<String, IdentityError> {
+        let (_, leaf) = X509Certificate::from_der(self.certificate_der()).map_err(|_| IdentityError::Certificate)?;
+        let attributes = leaf.issuer().iter_attributes().map(|part| {
+            let name = part.as_str().map_err(|_| IdentityError::Certificate)?;
+            let kind = oid2abbrev(part.attr_type(), oid_registry())
+                .map_or_else(|_| part.attr_type().to_id_string(), str::to_owned);
+            Ok(format!("{kind}={}", escaped(name)))
+        });
+        let mut attributes = attributes.collect::<Result<Vec<_>, IdentityError>>()?;
+        attributes.reverse();
+        let serial = leaf.raw_serial().iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        Ok(format!("SN={serial},CA={}", attributes.join(",")))
+    }
+
     /// The leaf certificate, DER.
     pub fn certificate_der(&self) -> &[u8] {
         self.0.cert.first().map_or(&[], |leaf| leaf.as_ref())
@@ -157,6 +177,17 @@ impl Identity {
     pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {
         Arc::new(SingleCertAndKey::from(self.0.clone()))
     }
+}
+
+/// RFC 4514 §2.4.
+fn escaped(value: &str) -> String {
+    value.chars().fold(String::new(), |mut text, c| {
+        if matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+            text.push('\\');
+        }
+        text.push(c);
+        text
+    })
 }
 
 /// Holds a private key: `Debug` shows that there is one.

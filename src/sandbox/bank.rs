@@ -25,6 +25,7 @@ use crate::ecosystem::Ecosystem;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Call, Latest, LogLine};
 use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
+use crate::seal::{self, RegisteredSeal};
 use crate::{api, dpop, front, oauth, posted, resources};
 
 /// The simulated bank.
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     /// Members that the bank states wrongly.
     lies: Mutex<Vec<(Said, String, Value)>>,
     pub(crate) clients: Vec<Client>,
+    seal: Mutex<Option<RegisteredSeal>>,
     pub(crate) data: BankData,
     pub(crate) policy: Policy,
     pub(crate) ecosystem: Ecosystem,
@@ -84,6 +86,11 @@ pub(crate) type Shared = Arc<Inner>;
 impl Inner {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The seal that requests must be signed with.
+    pub(crate) fn seal(&self) -> Option<RegisteredSeal> {
+        self.seal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The bank's calendar day.
@@ -197,6 +204,7 @@ impl Bank {
             planned: Mutex::default(),
             outage: Mutex::default(),
             lies: Mutex::default(),
+            seal: Mutex::new(config.seal),
             data: config.data,
             policy: config.policy,
             ecosystem: config.ecosystem,
@@ -205,11 +213,14 @@ impl Bank {
             issuer,
         });
         let interface_router = oauth::router(Arc::clone(&inner))
-            .merge(match (&config.ecosystem.resources, &config.ecosystem.posted) {
-                (Some(resources), _) => resources::router(Arc::clone(&inner), resources),
-                (None, Some(posted)) => posted::router(Arc::clone(&inner), posted),
-                (None, None) => api::router(Arc::clone(&inner)),
-            })
+            .merge(
+                match (&config.ecosystem.resources, &config.ecosystem.posted) {
+                    (Some(resources), _) => resources::router(Arc::clone(&inner), resources),
+                    (None, Some(posted)) => posted::router(Arc::clone(&inner), posted),
+                    (None, None) => api::router(Arc::clone(&inner)),
+                }
+                .layer(from_fn_with_state(Arc::clone(&inner), seal::check)),
+            )
             .layer(from_fn_with_state(Arc::clone(&inner), received));
         let front_router = oauth::router(Arc::clone(&inner)).merge(front::router(Arc::clone(&inner)));
         let shutdown = CancellationToken::new();
@@ -385,6 +396,13 @@ impl Running {
     /// From now on the bank states a member wrongly; `null` leaves it away. What it does stays right.
     pub fn misstate(&self, what: Said, name: &str, value: Value) {
         self.inner.lies.lock().unwrap_or_else(PoisonError::into_inner).push((what, name.to_owned(), value));
+    }
+
+    /// From now on the bank knows another seal than ours.
+    pub fn forget_seal(&self) {
+        if let Some(seal) = &mut *self.inner.seal.lock().unwrap_or_else(PoisonError::into_inner) {
+            seal.certificate.reverse();
+        }
     }
 
     /// From now on the bank states everything as it is.

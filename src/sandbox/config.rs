@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::data::BankData;
 use crate::ecosystem::{BERLIN_GROUP, Ecosystem};
+use crate::seal::RegisteredSeal;
 
 /// How the browser reaches the bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,8 @@ pub struct Config {
     pub client_roots: Roots,
     /// The registered TPPs.
     pub clients: Vec<RegisteredClient>,
+    /// The seal that requests must be signed with; absent: they need not be signed.
+    pub seal: Option<RegisteredSeal>,
     /// The books.
     pub data: BankData,
     /// How the browser comes in.
@@ -173,6 +176,7 @@ impl Config {
             server,
             client_roots,
             clients: Vec::new(),
+            seal: None,
             data,
             front: Front::PlainLoopback,
             policy: Policy::default(),

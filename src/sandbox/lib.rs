@@ -31,6 +31,7 @@ mod misbehaviour;
 mod oauth;
 mod posted;
 mod resources;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -45,4 +46,5 @@ pub use ecosystem::{
 pub use log::{Call, LogLine};
 pub use misbehaviour::{Misbehaviour, Outage};
 pub use posted::Posted;
+pub use seal::{RegisteredSeal, SealForm};
 pub use visit::{Decision, VisitError};

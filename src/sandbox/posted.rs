@@ -46,7 +46,7 @@ pub(crate) fn router(bank: Shared, posted: &Posted) -> Router {
 const HEADER: Refused = Refused(
     StatusCode::BAD_REQUEST,
     "request.header.invalid",
-    "X-REQUEST-ID is no UUID, or not that of requestHeader, or isDirectPsu and ipAddress contradict each other",
+    "X-REQUEST-ID is no UUID or not that of requestHeader, tppId or sendDate is missing, or isDirectPsu and ipAddress differ",
 );
 const BODY: Refused = Refused(StatusCode::BAD_REQUEST, "request.body.invalid", "the body is not what is asked for");
 
@@ -64,7 +64,8 @@ impl Asked {
         let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).ok_or(HEADER)?;
         let header = &body["requestHeader"];
         let attended = header["isDirectPsu"].as_bool().ok_or(HEADER)?;
-        let same = Uuid::try_parse(id).is_ok() && header["requestId"] == id;
+        let named = header["tppId"].is_string() && header["sendDate"].is_string();
+        let same = Uuid::try_parse(id).is_ok() && header["requestId"] == id && named;
         if same && header["ipAddress"].is_string() == attended { Ok(Self { body, attended }) } else { Err(HEADER) }
     }
 

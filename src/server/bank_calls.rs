@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use bank_adapters::ask::{CallContext, PsuPresent};
 use bank_adapters::error::BankError;
+use bank_adapters::seal::Sender;
 use bytes::Bytes;
 use domain::breaker::Permit;
 use domain::consent::{DataState, State};
@@ -239,6 +240,13 @@ impl Step<'_> {
     async fn shown<T>(&self, context: &Context, call: Call<T, BankError>) -> Result<T, CallError> {
         let connection = self.occasion.connection;
         let (request, read) = call.split();
+        let sender = Sender {
+            client_id: &connection.registration.client_id,
+            token: context.tokens.as_ref().map(|tokens| &tokens.access_token),
+            now: self.app.clock.now(),
+            seal: connection.seal.as_ref(),
+        };
+        let request = connection.bank.finish(request, &sender).map_err(anyhow::Error::new)?;
         let answer = match &context.tokens {
             None => self.moved(&connection.api, request).await?,
             Some(tokens) => {

@@ -13,13 +13,15 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use bank_adapters::Bank;
 use bank_adapters::directory::Directory;
-use bank_adapters::registration::{Registration, SigningKey, Transport};
+use bank_adapters::registration::{Registration, SealFile, SigningKey, Transport};
+use bank_adapters::seal::Seal;
 use domain::ids::{InstitutionId, RegistrationId};
 use domain::rotation::{State, Use};
 use domain::world::Clock;
 use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::{Document, Environment};
 use fapi::profile::{Alg, KeyEncryption, TokenBinding};
+use fapi::seal::PemSealKey;
 use fapi::token::Tokens;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -58,6 +60,8 @@ pub struct Connection {
     pub auth: net::Client,
     /// Moves calls to the account interface; bodies may be larger there.
     pub api: net::Client,
+    /// What signs single requests, where the bank wants that.
+    pub(crate) seal: Option<Seal>,
     /// The registration that it was made of.
     pub(crate) registration: Registration,
     /// Thumbprints of the certificates that the registration has, the one that is to take over behind the other.
@@ -285,6 +289,11 @@ impl Parts<'_> {
         let endpoints = registration.endpoints(&profile)?;
         let issuer = endpoints.issuer.clone().context("no issuer is known for this environment")?;
         let bank = bank_adapters::open(profile.clone(), &endpoints)?;
+        let seal = registration.seal.as_ref().map(seal).transpose()?;
+        anyhow::ensure!(
+            profile.signature.is_none() || seal.is_some(),
+            "[seal] is needed: the bank wants requests signed"
+        );
         let (signer, published) = self.signers(&registration)?;
         let transport =
             registration.transport.as_ref().context("[transport] is needed: banks ask for a certificate")?;
@@ -313,6 +322,7 @@ impl Parts<'_> {
             certificates,
             certificate: identity.thumbprint(),
             certificate_until: identity.validity().ok().map(|(_, until)| until),
+            seal,
             registration,
             published,
             decrypter,
@@ -390,6 +400,18 @@ fn signer(key: &SigningKey) -> anyhow::Result<SharedSigner> {
         return Ok(Arc::new(TokenSigner::open(alg, &key.kid, key.key.expose_secret())?));
     }
     Ok(Arc::new(PemSigner::from_pem(alg, &key.kid, key.key.expose_secret().as_bytes())?))
+}
+
+/// A seal whose certificate and key belong together.
+fn seal(file: &SealFile) -> anyhow::Result<Seal> {
+    let key = file.key.expose_secret().as_bytes();
+    let identity = TransportIdentity::from_pem(file.certificate.as_bytes(), key).context("[seal]")?;
+    Ok(Seal {
+        key: Arc::new(PemSealKey::from_pem(key).context("[seal]")?),
+        certificate: identity.certificate_der().to_vec(),
+        name: identity.seal_name().context("[seal]")?,
+        address: file.url.clone(),
+    })
 }
 
 /// The key that the bank encrypts ID tokens and responses to.

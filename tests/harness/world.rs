@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bank_adapters::ask::PsuPresent;
+use bank_adapters::profile::SignatureForm;
 use domain::consent;
 use domain::ids::{ConsentId, InstitutionId, LinkId, ProductId, PsuId, RegistrationId};
 use domain::policy::Regime;
@@ -18,7 +19,8 @@ use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
 use net::{ClientConfig, Egress, Limits};
 use sandbox::{
-    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, Policy, RegisteredClient, Running,
+    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, Policy, RegisteredClient,
+    RegisteredSeal, Running, SealForm,
 };
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
@@ -64,6 +66,8 @@ pub struct Options {
     pub begins: Option<Timestamp>,
     /// Another country; none: Germany.
     pub place: Option<Place>,
+    /// How the bank wants every request signed by our seal, in the words of its profile and in its own; none: it does not.
+    pub seal: Option<(SignatureForm, SealForm)>,
 }
 
 /// Where else the bank may be at home.
@@ -389,6 +393,13 @@ async fn start_bank(
         let keys = jwks["keys"].as_array_mut().expect("keys");
         keys.push(decrypter.public_jwk().into());
     }
+    config.seal = options.seal.map(|(_, form)| {
+        let key = pki.qsealc.key_pem.expose_secret().as_bytes();
+        let mut key = PemSigner::from_pem(Alg::Ps256, "seal", key).expect("a key").public_jwk();
+        key.remove("alg");
+        let certificate = pki.qsealc.identity().expect("an identity").certificate_der().to_vec();
+        RegisteredSeal { form, certificate, key }
+    });
     config.clients = vec![RegisteredClient {
         client_id: "PSDDE-BAFIN-000001".to_owned(),
         name: "Test TPP".to_owned(),
@@ -407,12 +418,18 @@ fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Optio
         true => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
         false => "",
     };
+    let seal = match options.seal {
+        Some(_) => {
+            "[seal]\ncertificate = \"qsealc.pem\"\nkey = \"qsealc.key\"\nurl = \"https://tpp.example/qsealc.pem\"\n"
+        }
+        None => "",
+    };
     let alg = alg.as_str();
     let text = format!(
         "bank = \"{institution}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
          issuer = \"{issuer}\"\ndata_holder = \"{DATA_HOLDER}\"\n[endpoints]\napi = \"{api}\"\n\
          [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
-         [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}"
+         [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}{seal}"
     );
     std::fs::write(folder.join(format!("{REGISTRATION}.toml")), text).expect("a registration");
 }
@@ -427,8 +444,11 @@ async fn start_database(dir: &Path) -> Private {
 fn write_settings(dir: &Path, options: Options) {
     let path = |name: &str| dir.join(name).display().to_string();
     let version = options.place.and_then(|place| place.version);
-    let usual =
-        options.security.is_empty() && options.renewal.is_empty() && options.sca_days.is_none() && version.is_none();
+    let usual = options.security.is_empty()
+        && options.renewal.is_empty()
+        && options.sca_days.is_none()
+        && version.is_none()
+        && options.seal.is_none();
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
         write_profile(&dir.join("profiles"), options);
@@ -473,6 +493,11 @@ fn write_profile(folder: &Path, options: Options) {
     if let Some(days) = options.sca_days {
         changed = changed.replacen("max_days = 180", &format!("max_days = 180\nsca_days = {days}"), 1);
         assert!(changed.contains("sca_days = "), "the profile says how long a consent may be");
+    }
+    if let Some((form, _)) = options.seal {
+        changed =
+            changed.replacen("[consent]\n", &format!("[signature]\nform = \"{}\"\n\n[consent]\n", form.as_str()), 1);
+        assert!(changed.contains("[signature]"), "the profile says how its consents behave");
     }
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join(format!("{bank}.toml")), changed).expect("a profile");

@@ -34,6 +34,7 @@ mod restore;
 mod restriction;
 mod rights;
 mod rotation;
+mod seals;
 mod signers;
 mod standards;
 mod stubborn;

@@ -12,8 +12,10 @@ pub mod rows;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::records::List;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use super::rest::{Paging, Rest, visible};
@@ -24,6 +26,7 @@ use crate::ask::{
 use crate::endpoints::HttpsUrl;
 use crate::error::BankError;
 use crate::profile::Profile;
+use crate::seal::{self, SealError, Sender};
 use crate::{Bank, Call, Consents};
 
 /// A page is named by an id, or by a link where the bank gives one.
@@ -190,6 +193,20 @@ impl Bank for PolishApi {
             "throttlingPolicy": "psd2Regulatory",
         });
         Authorization { scope_details: Some(details), ..profile.authorization(consent) }
+    }
+
+    /// The body says who sends it, when, and with which token.
+    fn finish(&self, mut request: Request<Bytes>, sender: &Sender<'_>) -> Result<Request<Bytes>, SealError> {
+        let mut body: Value = serde_json::from_slice(request.body()).map_err(|_| SealError::Request)?;
+        let header = &mut body["requestHeader"];
+        header["tppId"] = sender.client_id.into();
+        header["sendDate"] = sender.now.to_string().into();
+        if let Some(token) = sender.token {
+            header["token"] = token.expose_secret().into();
+        }
+        *request.body_mut() = body.to_string().into();
+        let profile = &self.rest.profile;
+        seal::signed(profile.signature.as_ref().map(|signature| signature.form), request, sender)
     }
 
     fn end(&self, consent: &BankConsentId, context: &CallContext) -> Option<Call<Ended, BankError>> {
