@@ -40,6 +40,8 @@ pub enum ReauthReason {
     TokenLost,
     /// The bank suspended access and may lift that (OBIE v4 CANC).
     SuspendedByBank,
+    /// The bank allows one authorisation at a time, and its person gave a newer one for another product.
+    Displaced,
 }
 
 /// Why a consent ended by itself.
@@ -161,6 +163,8 @@ pub enum Event {
     TokenLost,
     /// The bank suspended access.
     Suspended,
+    /// The bank ended the authorisation for a newer one, which the same person gave for another product.
+    Displaced,
     /// The bank lifted the suspension.
     Reinstated,
     /// The person authenticated at the bank again; with the new clocks.
@@ -368,6 +372,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         (S::Active, E::FirstFetchDone) => to(S::Active, &[]),
         (S::Authorized | S::Active | S::ReauthPending(_), E::Tick) => Ok(tick(consent, now)),
         (S::Authorized | S::Active, E::TokenLost) => to(S::ReauthPending(ReauthReason::TokenLost), &REAUTH),
+        (S::Authorized | S::Active, E::Displaced) => to(S::ReauthPending(ReauthReason::Displaced), &REAUTH),
         (S::Authorized | S::Active, E::Suspended) => to(S::ReauthPending(ReauthReason::SuspendedByBank), &SUSPENDED),
         (S::ReauthPending(ReauthReason::SuspendedByBank), E::Reinstated) => {
             to(S::Active, &[Fx::Fetch, Fx::Tell(Notice::Resumed)])
@@ -448,6 +453,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             E::FirstFetchDone
             | E::TokenLost
             | E::Suspended
+            | E::Displaced
             | E::Reinstated
             | E::Reauthenticated(_)
             | E::Reconfirmed(_)
@@ -485,6 +491,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             | E::FirstFetchDone
             | E::TokenLost
             | E::Suspended
+            | E::Displaced
             | E::Reinstated
             | E::Reconfirmed(_)
             | E::EraseRequested
@@ -500,6 +507,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             | E::FirstFetchDone
             | E::TokenLost
             | E::Suspended
+            | E::Displaced
             | E::Reinstated
             | E::Reauthenticated(_)
             | E::Reconfirmed(_)
@@ -592,7 +600,7 @@ macro_rules! words {
 words! {
     /// The word in the database, in evidence and on the wire.
     ReauthReason { ScaExpired => "sca_expired", ReconfirmMissed => "reconfirm_missed", TokenLost => "token_lost",
-                   SuspendedByBank => "suspended_by_bank" }
+                   SuspendedByBank => "suspended_by_bank", Displaced => "superseded" }
 }
 words! {
     /// The word in the database, in evidence and on the wire.
@@ -667,6 +675,7 @@ impl Event {
             Self::Tick => "tick",
             Self::TokenLost => "token_lost",
             Self::Suspended => "suspended",
+            Self::Displaced => "displaced",
             Self::Reinstated => "reinstated",
             Self::Reauthenticated(_) => "reauthenticated",
             Self::Reconfirmed(_) => "reconfirmed",

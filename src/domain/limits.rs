@@ -69,6 +69,9 @@ pub const EPOCH_SECONDS: i64 = 24 * 60 * 60;
 pub const EPOCHS_KEPT: i64 = 7;
 /// Overlap of a repeated fetch with what is already stored, in days: late bookings are found in it.
 pub const FETCH_OVERLAP_DAYS: i32 = 14;
+/// For how long a browser that has been at a bank is known again, in seconds: as long as an authorisation in the EU lasts
+/// without its person at most.
+pub const BROWSER_SECONDS: i64 = 180 * 24 * 60 * 60;
 /// Lifetime of a page session, in seconds, counted from the link; it does not grow by use.
 pub const SESSION_SECONDS: i64 = 30 * 60;
 /// Largest form that a page of ours accepts, in bytes: a few short fields, or what a bank posts to a callback.

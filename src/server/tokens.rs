@@ -20,6 +20,8 @@ pub enum Kind {
     Session,
     /// The key of a member of the operator's staff.
     Staff,
+    /// A browser that has been at a bank, in a cookie.
+    Browser,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Link => "trb_link_",
             Self::Session => "trb_ses_",
             Self::Staff => "trb_staff_",
+            Self::Browser => "trb_brw_",
         }
     }
 }

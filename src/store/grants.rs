@@ -74,6 +74,8 @@ pub struct Grant {
     pub sealed_tokens: Option<Vec<u8>>,
     /// MAC of the bank's own name of the grant under the tenant's lookup key, so that the grant is found by it.
     pub bank_tag: Option<[u8; 32]>,
+    /// MAC of the bank's own name of the person under the tenant's lookup key, where its ID token says one.
+    pub subject_tag: Option<[u8; 32]>,
     /// When the access token ends.
     pub token_expires_at: Option<Timestamp>,
     /// When the user last authenticated at the bank for it.
@@ -109,6 +111,7 @@ impl Grant {
             sealed_bank_consent: None,
             sealed_tokens: None,
             bank_tag: None,
+            subject_tag: None,
             token_expires_at: None,
             sca_at: None,
             valid_until: None,
@@ -132,6 +135,7 @@ struct Row {
     sealed_bank_consent: Option<Vec<u8>>,
     sealed_tokens: Option<Vec<u8>>,
     bank_tag: Option<Vec<u8>>,
+    subject_tag: Option<Vec<u8>>,
     token_expires_at: Option<jiff_sqlx::Timestamp>,
     sca_at: Option<jiff_sqlx::Timestamp>,
     valid_until: Option<jiff_sqlx::Timestamp>,
@@ -145,8 +149,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select grant_id, registration_id, institution_id, psu_id, state, seq, intent, intent_id, intent_at, \
-             key_epoch, wrapped_key, sealed_bank_consent, sealed_tokens, bank_tag, token_expires_at, sca_at, valid_until, \
-             created_at, ended_at from bank_grant " + $tail
+             key_epoch, wrapped_key, sealed_bank_consent, sealed_tokens, bank_tag, subject_tag, token_expires_at, sca_at, \
+             valid_until, created_at, ended_at from bank_grant " + $tail
             $(, $arg)*
         )
     };
@@ -181,6 +185,7 @@ impl TryFrom<Row> for Grant {
             sealed_bank_consent: row.sealed_bank_consent,
             sealed_tokens: row.sealed_tokens,
             bank_tag: row.bank_tag.map(<[u8; 32]>::try_from).transpose().map_err(|_| corrupt("bank_tag"))?,
+            subject_tag: row.subject_tag.map(<[u8; 32]>::try_from).transpose().map_err(|_| corrupt("subject_tag"))?,
             token_expires_at: read(row.token_expires_at),
             sca_at: read(row.sca_at),
             valid_until: read(row.valid_until),
@@ -239,7 +244,7 @@ pub async fn save(tx: &mut TenantTx, before: &Grant, after: &Grant) -> Result<Gr
     let done = query!(
         "update bank_grant set state = $4, seq = seq + 1, intent = $5, intent_id = $6, intent_at = $7,
             sealed_bank_consent = $8, sealed_tokens = $9, token_expires_at = $10, sca_at = $11, valid_until = $12,
-            ended_at = $13, bank_tag = $14
+            ended_at = $13, bank_tag = $14, subject_tag = $15
          where tenant_id = $1 and grant_id = $2 and seq = $3",
         tx.id(),
         before.id.uuid(),
@@ -254,7 +259,8 @@ pub async fn save(tx: &mut TenantTx, before: &Grant, after: &Grant) -> Result<Gr
         maybe_at(after.sca_at) as _,
         maybe_at(after.valid_until) as _,
         maybe_at(after.ended_at) as _,
-        after.bank_tag.as_ref().map(<[u8; 32]>::as_slice)
+        after.bank_tag.as_ref().map(<[u8; 32]>::as_slice),
+        after.subject_tag.as_ref().map(<[u8; 32]>::as_slice)
     )
     .execute(tx.db())
     .await?;
@@ -306,6 +312,23 @@ pub async fn of_psu(tx: &mut TenantTx, psu: PsuId, registration: &RegistrationId
         tx.id(),
         psu.uuid(),
         registration.as_str()
+    )
+    .fetch_all(tx.db())
+    .await?;
+    rows.into_iter().map(Grant::try_from).collect()
+}
+
+/// Grants at a registration whose person the bank calls by the name of this tag, as far as they are not over, newest first.
+pub async fn of_subject(
+    tx: &mut TenantTx,
+    registration: &RegistrationId,
+    subject_tag: &[u8; 32],
+) -> Result<Vec<Grant>, StoreError> {
+    let rows = select!(
+        "where tenant_id = $1 and registration_id = $2 and subject_tag = $3 and ended_at is null order by grant_id desc",
+        tx.id(),
+        registration.as_str(),
+        subject_tag.as_slice()
     )
     .fetch_all(tx.db())
     .await?;

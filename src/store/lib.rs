@@ -18,6 +18,7 @@ pub mod backup;
 pub mod balances;
 pub mod bank_health;
 mod bench;
+pub mod browsers;
 pub mod budgets;
 pub mod capsules;
 pub mod compliance;

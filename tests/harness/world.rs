@@ -56,6 +56,8 @@ pub struct Options {
     pub security: &'static str,
     /// What the bank's profile says that a renewal does to the old authorisation; empty: the usual.
     pub renewal: &'static str,
+    /// Whether the bank's tokens name nobody.
+    pub nameless: bool,
     /// A change of the bank's habits.
     pub habits: Option<fn(&mut Policy)>,
     /// The law of our licence; none: that of the EU.
@@ -281,6 +283,11 @@ impl World {
 
     /// Accepts the text and goes to the bank: the address of the bank's page, and the browser's binding.
     pub async fn depart(&self, consent: ConsentId) -> logins::Departure {
+        self.depart_in(consent, None).await
+    }
+
+    /// The same in a browser that is known again by that hash.
+    pub async fn depart_in(&self, consent: ConsentId, browser: Option<[u8; 32]>) -> logins::Departure {
         let moment = self.moment();
         let mut tx = self.app.store.tenant_tx(self.app.tenant.id).await.expect("a transaction");
         let session = PageSession {
@@ -294,7 +301,7 @@ impl World {
         tx.commit().await.expect("a commit");
         let body = "A text for tests.".to_owned();
         let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
-        let acceptance = Acceptance { session: session.id, consent, text, psu: person() };
+        let acceptance = Acceptance { session: session.id, consent, text, beside: None, browser, psu: person() };
         logins::begin(&self.app, self.about(consent), &acceptance).await.expect("a departure")
     }
 
@@ -448,7 +455,8 @@ fn write_settings(dir: &Path, options: Options) {
         && options.renewal.is_empty()
         && options.sca_days.is_none()
         && version.is_none()
-        && options.seal.is_none();
+        && options.seal.is_none()
+        && !options.nameless;
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
         write_profile(&dir.join("profiles"), options);
@@ -489,6 +497,10 @@ fn write_profile(folder: &Path, options: Options) {
         let usual = "renewal = \"replaces_on_authorise\"";
         assert!(changed.contains(usual), "the profile says what a renewal does");
         changed = changed.replacen(usual, &format!("renewal = \"{}\"", options.renewal), 1);
+    }
+    if options.nameless {
+        assert!(changed.contains("scopes = [\"openid\"]"), "the profile says what is asked for");
+        changed = changed.replacen("scopes = [\"openid\"]", "scopes = []", 1);
     }
     if let Some(days) = options.sca_days {
         changed = changed.replacen("max_days = 180", &format!("max_days = 180\nsca_days = {days}"), 1);

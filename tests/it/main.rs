@@ -33,6 +33,7 @@ mod replay;
 mod restore;
 mod restriction;
 mod rights;
+mod rivals;
 mod rotation;
 mod seals;
 mod signers;

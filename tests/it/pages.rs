@@ -212,11 +212,15 @@ async fn at_the_bank(browser: &Browser) {
 /// The session cookie, with the guards that browsers know.
 async fn cookies(browser: &Browser) -> String {
     let all = browser.page().get_all_cookies().await.unwrap();
-    let ours: Vec<_> = all.iter().filter(|cookie| cookie.name().contains("tributary")).collect();
-    let [session] = ours[..] else { panic!("{} cookies are left", ours.len()) };
-    assert_eq!(session.name(), "__Host-tributary", "the binding of the login is gone");
-    assert_eq!((session.secure(), session.http_only(), session.path()), (Some(true), Some(true), Some("/")));
-    assert!(session.same_site().is_some_and(|site| site.is_lax()));
+    let mut ours: Vec<_> = all.iter().filter(|cookie| cookie.name().contains("tributary")).collect();
+    ours.sort_by_key(|cookie| cookie.name());
+    let names: Vec<_> = ours.iter().map(|cookie| cookie.name()).collect();
+    assert_eq!(names, ["__Host-tributary", "__Host-tributary-browser"], "the binding of the login is gone");
+    for cookie in &ours {
+        assert_eq!((cookie.secure(), cookie.http_only(), cookie.path()), (Some(true), Some(true), Some("/")));
+        assert!(cookie.same_site().is_some_and(|site| site.is_lax()));
+    }
+    let session = ours[0];
     format!("{}={}", session.name(), session.value())
 }
 

@@ -6,7 +6,9 @@ use fantoccini::Locator;
 use jiff::SignedDuration;
 use sandbox::{Policy, RequestWay};
 use serde_json::{Value, json};
+use server::setup;
 use tests::browser::Browser;
+use tests::site::Caller;
 use tests::world::{BANK, CUSTOMER, Options};
 
 use super::pages::{APP, BACK, Town, accept, begins_again, count, look, sign_in, text, to_the_bank};
@@ -202,6 +204,42 @@ async fn a_person_renews_confirms_and_changes_the_language() {
     assert_eq!(count(&browser, ".accounts li").await, 3);
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_another_service_at_the_bank_reads_what_becomes_of_it_before_going_there() {
+    for (nameless, words) in
+        [(false, "both go on under the new one"), (true, "the bank ends it as soon as you confirm")]
+    {
+        let town = Town::with(Options { nameless, ..Options::default() }).await;
+        let browser = Browser::start().await;
+        let (_, link) = town.ask_for("first", Some(BANK), BACK).await;
+        connects(&browser, &link).await;
+        browser.see_heading("Musterbank is connected").await;
+
+        let (_, key) = setup::add_product(&town.world.app, "Otherwise", &["budgeting"], &[BACK]).await.unwrap();
+        let other = Caller::new(&town.world, &town.base, Some(&key));
+        let body = json!({ "psu_ref": "another name", "institution_id": BANK, "return_url": BACK,
+            "purposes": ["budgeting"] });
+        let created = other.post("/v1/consents", &body).await.json();
+        browser.open(&text(&created["link"]["url"])).await;
+        browser.press("button.primary").await;
+        browser.see_heading("What you share from Musterbank").await;
+        let note = browser.see("#elsewhere").await.text().await.unwrap();
+        assert!(note.contains(words), "{note}");
+        if !nameless {
+            look(&browser, "58-elsewhere").await;
+        }
+        accept(&browser).await;
+        sign_in(&browser, CUSTOMER).await;
+        browser.press("button[value=approve]").await;
+        browser.see_heading("Musterbank is connected").await;
+        // What the person read about the other service is on that one's record, and not on this one's.
+        let id = text(&created["id"]);
+        let bundle = other.get(&format!("/v1/evidence/consents/{id}")).await;
+        assert!(bundle.status.is_success() && !bundle.text().contains(words), "{}", bundle.status);
+        town.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,7 @@ fn events() -> Vec<Event> {
         Event::Tick,
         Event::TokenLost,
         Event::Suspended,
+        Event::Displaced,
         Event::Reinstated,
         Event::Reauthenticated(clocks),
         Event::Reconfirmed(clocks),
@@ -54,76 +55,84 @@ fn consent(state: State, data: DataState) -> Consent {
 
 /// What every event does to every state: one row a state, one column an event, in the order of [`EVENTS`].
 ///
-/// `-` refused · `=` stays · `Z` authorized · `A` active · `T` waits for tokens · `X` suspended by the bank · `B` ended by the
+/// `-` refused · `=` stays · `Z` authorized · `A` active · `T` waits for tokens · `X` suspended by the bank · `Y` displaced by
+/// another product's · `B` ended by the
 /// bank · `P` superseded · `R` revoked, and its data go · `D` declined · `J` rejected · `E` broken · `O` timed out ·
 /// `e` its data go · `d` its data are gone · `r` its data are kept and not used · `u` they are used again · `h` the law holds
 /// its data · `l` it does not any more · `k` its data are to go and are held · `K` revoked, and its data are held
 const TABLE: &str = "
-                               au pa de re lf ff ti tl su ri ra rc eb sp rs rl hp hl er ed rv
-    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  J  -  -  -  -  -  -  -  R
-    authorized                  -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  h  -  -  -  R
-    active                      -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  h  -  -  -  R
-    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  h  -  -  -  R
+                               au pa de re lf ff ti tl su di ri ra rc eb sp rs rl hp hl er ed rv
+    initiated                   Z  =  D  J  E  -  O  -  -  -  -  -  -  J  -  -  -  -  -  -  -  R
+    authorized                  -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  r  -  h  -  -  -  R
+    active                      -  -  -  -  -  =  =  T  X  Y  -  =  =  B  P  r  -  h  -  -  -  R
+    reauth_pending/sca_expired  -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     reauth_pending/reconfirm_missed
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  h  -  -  -  R
-    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  -  A  A  B  P  r  -  h  -  -  -  R
+    reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     reauth_pending/suspended_by_bank
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  h  -  -  -  R
-    authorized restricted       -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  h  -  -  -  R
-    active restricted           -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  r  -  h  -  -  -  R
+    reauth_pending/superseded   -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  h  -  -  -  R
+    authorized restricted       -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  -  u  h  -  -  -  R
+    active restricted           -  -  -  -  -  =  =  T  X  Y  -  =  =  B  P  -  u  h  -  -  -  R
     reauth_pending/sca_expired restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     reauth_pending/reconfirm_missed restricted
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  -  A  A  B  P  -  u  h  -  -  -  R
     reauth_pending/token_lost restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     reauth_pending/suspended_by_bank restricted
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  h  -  -  -  R
-    authorized held             -  -  -  -  E  A  =  T  X  -  A  -  B  P  r  -  -  l  -  -  K
-    active held                 -  -  -  -  -  =  =  T  X  -  =  =  B  P  r  -  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  -  u  h  -  -  -  R
+    reauth_pending/superseded restricted
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  h  -  -  -  R
+    authorized held             -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  r  -  -  l  -  -  K
+    active held                 -  -  -  -  -  =  =  T  X  Y  -  =  =  B  P  r  -  -  l  -  -  K
     reauth_pending/sca_expired held
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  -  l  -  -  K
     reauth_pending/reconfirm_missed held
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  r  -  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  A  B  P  r  -  -  l  -  -  K
     reauth_pending/token_lost held
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  r  -  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  -  l  -  -  K
     reauth_pending/suspended_by_bank held
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  r  -  -  l  -  -  K
-    authorized held_restricted  -  -  -  -  E  A  =  T  X  -  A  -  B  P  -  u  -  l  -  -  K
-    active held_restricted      -  -  -  -  -  =  =  T  X  -  =  =  B  P  -  u  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  r  -  -  l  -  -  K
+    reauth_pending/superseded held
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  -  l  -  -  K
+    authorized held_restricted  -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  -  u  -  l  -  -  K
+    active held_restricted      -  -  -  -  -  =  =  T  X  Y  -  =  =  B  P  -  u  -  l  -  -  K
     reauth_pending/sca_expired held_restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
     reauth_pending/reconfirm_missed held_restricted
-                                -  -  -  -  -  -  =  -  -  -  A  A  B  P  -  u  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  A  B  P  -  u  -  l  -  -  K
     reauth_pending/token_lost held_restricted
-                                -  -  -  -  -  -  =  -  -  -  A  -  B  P  -  u  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
     reauth_pending/suspended_by_bank held_restricted
-                                -  -  -  -  -  -  =  -  -  A  A  -  B  P  -  u  -  l  -  -  K
-    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  h  -  e  -  R
-    expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  h  -  -  -  R
-    expired held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  r  -  -  l  k  -  K
-    expired held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  l  -  -  K
-    expired blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
-    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
-    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    revoked blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
-    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
-    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
-    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  h  -  e  -  -
-    failed restricted           -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  h  -  e  -  -
-    failed held                 -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  l  k  -  -
-    failed held_restricted      -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  u  -  l  k  -  -
-    failed blocked              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  e  -  -  -
-    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  d  -
-    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  -  u  -  l  -  -  K
+    reauth_pending/superseded held_restricted
+                                -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
+    expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  h  -  e  -  R
+    expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  h  -  -  -  R
+    expired held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  -  l  k  -  K
+    expired held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  -  l  -  -  K
+    expired blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    expired erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    expired erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    revoked blocked             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    revoked erasing             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    revoked erased              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+    failed present              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  h  -  e  -  -
+    failed restricted           -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  h  -  e  -  -
+    failed held                 -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  l  k  -  -
+    failed held_restricted      -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  -  l  k  -  -
+    failed blocked              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  e  -  -  -
+    failed erasing              -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  d  -
+    failed erased               -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
 ";
 
 /// The columns of [`TABLE`]; the last stands for a revocation by each of [`RevokedBy::ALL`].
-const EVENTS: usize = 21;
+const EVENTS: usize = 22;
 
 /// The rows of [`TABLE`]: the words before the letters, and the letters.
 fn rows() -> Vec<(String, Vec<char>)> {
@@ -193,6 +202,7 @@ fn letter(before: &Consent, after: Result<(Consent, Vec<Effect>), Refused>, even
         (State::Active, _) => 'A',
         (State::ReauthPending(ReauthReason::TokenLost), _) => 'T',
         (State::ReauthPending(ReauthReason::SuspendedByBank), _) => 'X',
+        (State::ReauthPending(ReauthReason::Displaced), _) => 'Y',
         (State::Expired(ExpiryReason::Bank), _) => 'B',
         (State::Expired(ExpiryReason::Superseded), _) => 'P',
         (State::Failed(FailureReason::Declined), _) => 'D',
@@ -248,6 +258,7 @@ fn every_move_has_its_word_for_the_product() {
         (State::Initiated, Event::Tick, "consent.abandoned"),
         (State::Authorized, Event::FirstFetchDone, "connection.healthy"),
         (State::Active, Event::TokenLost, "connection.action_required"),
+        (State::Active, Event::Displaced, "connection.action_required"),
         (State::Active, Event::Suspended, "consent.suspended"),
         (State::ReauthPending(ReauthReason::SuspendedByBank), Event::Reinstated, "consent.resumed"),
         (State::ReauthPending(ReauthReason::ScaExpired), Event::Reauthenticated(clocks), "consent.renewed"),

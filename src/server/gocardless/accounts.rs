@@ -174,9 +174,10 @@ async fn open(app: &App, world: &World<'_>, caller: &Caller, id: &str, kind: Kin
                 "Account suspended",
                 "This account or its requisition was suspended due to numerous errors that occurred while accessing it.",
             ),
-            ReauthReason::ScaExpired | ReauthReason::ReconfirmMissed | ReauthReason::TokenLost => {
-                expired(&mut tx, &consent).await?
-            }
+            ReauthReason::ScaExpired
+            | ReauthReason::ReconfirmMissed
+            | ReauthReason::TokenLost
+            | ReauthReason::Displaced => expired(&mut tx, &consent).await?,
         });
     }
     if !consent.clusters.iter().any(|given| given == kind.cluster()) {

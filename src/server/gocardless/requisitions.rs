@@ -377,7 +377,10 @@ pub(super) fn status(consent: &Consent, begun: bool) -> &'static str {
         ConsentState::Active => "LN",
         ConsentState::ReauthPending(ReauthReason::SuspendedByBank) => "SU",
         ConsentState::ReauthPending(
-            ReauthReason::ScaExpired | ReauthReason::ReconfirmMissed | ReauthReason::TokenLost,
+            ReauthReason::ScaExpired
+            | ReauthReason::ReconfirmMissed
+            | ReauthReason::TokenLost
+            | ReauthReason::Displaced,
         )
         | ConsentState::Expired(_)
         | ConsentState::Revoked(_)

@@ -59,6 +59,8 @@ table! { De {
     consent_term_confirm(days) "Ihre Bank bittet Sie etwa alle {days} Tage um eine neue Bestätigung. Ohne sie endet das Lesen.";
     consent_instead_replaces(bank) "{bank} lässt immer nur eine Erlaubnis zu. Diese tritt an die Stelle der früheren; was unter ihr gelesen wurde, bleibt.";
     consent_instead_renews(bank) "{bank} lässt immer nur eine Erlaubnis zu. Mit der Bestätigung dort erneuern Sie auch die früheren Erlaubnisse; sie gelten unverändert weiter.";
+    elsewhere_shared(bank) "{bank} lässt immer nur eine Erlaubnis zu, und ein anderer Dienst scheint schon eine zu haben. Haben Sie diese erteilt, so gelten beide unter der neuen weiter: Der andere Dienst liest, was er bisher gelesen hat, und nicht mehr.";
+    elsewhere_ends(bank) "{bank} lässt immer nur eine Erlaubnis zu, und ein anderer Dienst scheint schon eine zu haben. Haben Sie diese erteilt, so beendet die Bank sie, sobald Sie dort bestätigen. Der andere Dienst behält, was er gelesen hat, liest nichts Neues und muss Sie bitten, erneut zu bestätigen.";
     consent_who() "Wer sie bekommt";
     consent_who_product(product) "{product}, das Produkt, von dem Sie kommen";
     consent_who_tpp(tpp, authorisation) "{tpp}, der Anbieter, der die Daten liest und verschlüsselt aufbewahrt ({authorisation})";

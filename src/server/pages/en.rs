@@ -64,6 +64,8 @@ entries! {
     consent_term_confirm(days) "Your bank asks you to confirm again about every {days} days. Without that, reading stops.";
     consent_instead_replaces(bank) "{bank} allows one permission at a time. This one takes the place of the one that you have given before; what was read under it stays.";
     consent_instead_renews(bank) "{bank} allows one permission at a time. Confirming there renews the permissions that you have given before as well; they go on as they are.";
+    elsewhere_shared(bank) "{bank} allows one permission at a time, and another service seems to have one. If you gave it, both go on under the new one: the other service reads what it has read before, and nothing more.";
+    elsewhere_ends(bank) "{bank} allows one permission at a time, and another service seems to have one. If you gave it, the bank ends it as soon as you confirm there. The other service keeps what it has read, reads nothing new, and has to ask you to confirm again.";
     consent_who() "Who receives it";
     consent_who_product(product) "{product}, the product you came from";
     consent_who_tpp(tpp, authorisation) "{tpp}, the provider that reads the data and keeps them encrypted ({authorisation})";

@@ -59,6 +59,8 @@ table! { Es {
     consent_term_confirm(days) "Su banco le pide que confirme de nuevo cada {days} días aproximadamente. Sin eso, la lectura se detiene.";
     consent_instead_replaces(bank) "{bank} admite un solo permiso a la vez. Este ocupa el lugar del anterior; lo leído con él permanece.";
     consent_instead_renews(bank) "{bank} admite un solo permiso a la vez. Al confirmar allí renueva también los permisos ya dados; siguen tal como están.";
+    elsewhere_shared(bank) "{bank} admite un solo permiso a la vez, y otro servicio parece tener ya uno. Si lo dio usted, ambos siguen bajo el nuevo: el otro servicio lee lo que ya leía, y nada más.";
+    elsewhere_ends(bank) "{bank} admite un solo permiso a la vez, y otro servicio parece tener ya uno. Si lo dio usted, el banco le pone fin en cuanto confirme allí. El otro servicio conserva lo que ha leído, no lee nada nuevo y tendrá que pedirle que confirme de nuevo.";
     consent_who() "Quién los recibe";
     consent_who_product(product) "{product}, el producto del que viene";
     consent_who_tpp(tpp, authorisation) "{tpp}, el proveedor que lee los datos y los guarda cifrados ({authorisation})";

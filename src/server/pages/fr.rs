@@ -59,6 +59,8 @@ table! { Fr {
     consent_term_confirm(days) "Votre banque vous demande de confirmer à nouveau tous les {days} jours environ. Sans cela, la lecture s’arrête.";
     consent_instead_replaces(bank) "{bank} n’admet qu’une autorisation à la fois. Celle-ci prend la place de la précédente ; ce qui a été lu reste.";
     consent_instead_renews(bank) "{bank} n’admet qu’une autorisation à la fois. En confirmant là-bas, vous renouvelez aussi les autorisations déjà données ; elles continuent telles quelles.";
+    elsewhere_shared(bank) "{bank} n’admet qu’une autorisation à la fois, et un autre service semble en avoir déjà une. Si c’est vous qui l’avez donnée, les deux continuent sous la nouvelle : l’autre service lit ce qu’il lisait jusqu’ici, et rien de plus.";
+    elsewhere_ends(bank) "{bank} n’admet qu’une autorisation à la fois, et un autre service semble en avoir déjà une. Si c’est vous qui l’avez donnée, la banque y met fin dès que vous confirmez là-bas. L’autre service garde ce qu’il a lu, ne lit plus rien de nouveau et devra vous demander de confirmer à nouveau.";
     consent_who() "Qui les reçoit";
     consent_who_product(product) "{product}, le produit d’où vous venez";
     consent_who_tpp(tpp, authorisation) "{tpp}, le prestataire qui lit les données et les garde chiffrées ({authorisation})";

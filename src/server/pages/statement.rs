@@ -1,7 +1,7 @@
 //! The consent text as data: the page and the evidence are made of the same sentences.
 
 use super::language::Language;
-use super::view::{Cluster, Collision, ConsentTextView, Term};
+use super::view::{Cluster, Collision, ConsentTextView, Elsewhere, Term};
 
 /// What a person agrees to, in order. The page shows it, [`Statement::plain`] is what evidence keeps.
 pub struct Statement {
@@ -105,6 +105,17 @@ impl Language {
             }
         };
         (name, Some(detail))
+    }
+}
+
+impl ConsentTextView {
+    /// What is said beside the text about another product's permission.
+    pub fn elsewhere(&self) -> Option<String> {
+        let t = self.brand.language;
+        self.elsewhere.map(|elsewhere| match elsewhere {
+            Elsewhere::Shared => t.elsewhere_shared(&self.bank),
+            Elsewhere::Ends => t.elsewhere_ends(&self.bank),
+        })
     }
 }
 

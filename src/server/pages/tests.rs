@@ -57,6 +57,7 @@ fn consent(name: &str, missing: bool) -> ConsentTextView {
             unattended_reads_per_day: Some(4),
         },
         instead_of: None,
+        elsewhere: None,
         accept: form("/link/accept"),
         decline: form("/link/decline"),
         acknowledgement_missing: missing,
@@ -329,6 +330,22 @@ fn a_change_of_the_request_changes_the_statement() {
     let mut other = consent("", false);
     other.purposes.push("Advertising".into());
     assert!(Statement::of(&other).plain().contains("- Advertising"));
+}
+
+#[test]
+fn what_becomes_of_another_products_permission_is_beside_the_text_and_not_in_it() {
+    let plain = Statement::of(&consent("", false)).plain();
+    for (elsewhere, words) in [
+        (Elsewhere::Shared, "both go on under the new one"),
+        (Elsewhere::Ends, "the bank ends it as soon as you confirm there"),
+    ] {
+        let mut view = consent("", false);
+        view.elsewhere = Some(elsewhere);
+        assert_eq!(Statement::of(&view).plain(), plain, "the product keeps the text");
+        let page = consent_text(&view);
+        assert!(page.find(words) < page.find("name=\"acknowledged\""), "{words}: said before the decision");
+        assert!(page.contains("id=\"elsewhere\"") && page.contains(words));
+    }
 }
 
 #[test]

@@ -109,6 +109,9 @@ pub struct ConsentTextView {
     pub term: Term,
     /// What becomes of a permission that is there already, where the bank allows one at a time.
     pub instead_of: Option<Collision>,
+    /// What becomes of another product's permission there, if it is the same person's. No part of the text: what a person
+    /// does elsewhere is nothing that this product reads in its evidence.
+    pub elsewhere: Option<Elsewhere>,
     /// Sends the acceptance; the field `acknowledged` must be `yes`.
     pub accept: Form,
     /// Sends the refusal.
@@ -124,6 +127,15 @@ pub enum Collision {
     Replaces,
     /// Both go on, under the new authorisation.
     RenewsBoth,
+}
+
+/// What a bank that allows one permission at a time does to one that another product seems to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// It goes on under the new authorisation.
+    Shared,
+    /// It ends, and that product needs the person again.
+    Ends,
 }
 
 /// A kind of data, in the words a person sees before agreeing.

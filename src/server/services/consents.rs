@@ -221,7 +221,10 @@ async fn tell(
 /// Who can set a consent going again that waits.
 pub const fn who_can_fix(reason: ReauthReason) -> &'static str {
     match reason {
-        ReauthReason::ScaExpired | ReauthReason::ReconfirmMissed | ReauthReason::TokenLost => "user",
+        ReauthReason::ScaExpired
+        | ReauthReason::ReconfirmMissed
+        | ReauthReason::TokenLost
+        | ReauthReason::Displaced => "user",
         ReauthReason::SuspendedByBank => "bank",
     }
 }

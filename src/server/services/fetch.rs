@@ -85,6 +85,9 @@ struct Fetch<'a> {
     rule_set: String,
     run: Uuid,
     job: Option<&'a jobs::Job>,
+    /// Lines to which the consent is confined, where its grant was authorised for another product's: what the person let
+    /// that one read is not for this one.
+    confined_to: Option<HashSet<LineId>>,
 }
 
 /// Fetches what the consent allows. Does nothing when it no longer allows anything.
@@ -134,7 +137,8 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     };
     let rules = &connection.bank.profile().rules;
     let rule_set = rule_set::of(rules);
-    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job };
+    let confined_to = if grant.psu == consent.psu { None } else { Some(granted(app, about).await?) };
+    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job, confined_to };
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
@@ -146,6 +150,12 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         Err(ServiceError::Store(StoreError::NotAllowed)) => stopped(app, about, run).await,
         Err(error) => Err(error),
     }
+}
+
+/// The lines that are under a consent already.
+async fn granted(app: &App, about: About) -> Result<HashSet<LineId>, ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    Ok(lines::granted(&mut tx, about.consent).await?.into_iter().map(|(line, _)| line).collect())
 }
 
 /// The consent was closed, or moved, while we worked: whatever we still held is dropped. Its erasure may have taken the
@@ -325,8 +335,14 @@ impl Fetch<'_> {
         let account_tag = TenantKeys::lookup(self.app, &mut tx, &world).await?.mac("line.account", identity.as_bytes());
         let details = details(&row.row.parsed);
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
-        let (line, key) = match writer.look_up(&account_tag).await? {
+        let known = writer.look_up(&account_tag).await?;
+        let is_for_us = |line: Option<&LineId>| {
+            self.confined_to.as_ref().is_none_or(|lines| line.is_some_and(|line| lines.contains(line)))
+        };
+        let (line, key) = match known {
             Known::Removed => return Ok(None),
+            Known::Line(line, _) if !is_for_us(Some(&line)) => return Ok(None),
+            Known::New if !is_for_us(None) => return Ok(None),
             Known::Line(line, wrapped) => {
                 let key = self.app.vault.open_key(tenant, &wrapped)?;
                 writer.grant(line, &key, resource.as_str().as_bytes(), &world).await?;
@@ -480,17 +496,17 @@ pub(crate) async fn settle(
         CallError::Refused(refusal)
             if refusal.error.as_deref() == Some("invalid_grant") || refusal.code == "token.refresh_token.missing" =>
         {
-            status::lose_tokens(app, occasion.about).await?;
+            status::lose_tokens(app, occasion.connection, occasion.about, grant.id).await?;
             Ok(Verdict::Done)
         }
         CallError::Refused(_) => Ok(Verdict::Again(pause)),
         CallError::Bank(BankError::AskUser(_)) => {
-            status::lose_tokens(app, occasion.about).await?;
+            status::lose_tokens(app, occasion.connection, occasion.about, grant.id).await?;
             Ok(Verdict::Done)
         }
         // One such answer proves nothing about the consent: the bank is asked for its status.
         CallError::Bank(BankError::AskStatus(_) | BankError::RenewToken(_)) => {
-            status::observe(app, occasion, meanwhile, bank_consent)
+            status::observe(app, occasion, meanwhile, (grant.id, bank_consent))
                 .await
                 .map(|alive| if alive { Verdict::Again(pause) } else { Verdict::Done })
         }

@@ -5,7 +5,7 @@
 
 use bank_adapters::hint::consents_named;
 use domain::grant::Observed;
-use domain::ids::RegistrationId;
+use domain::ids::{GrantId, RegistrationId};
 use domain::world::World;
 use fapi::Refusal;
 use fapi::arrangement::Withdrawal;
@@ -109,7 +109,9 @@ pub async fn withdrawn(app: &App, authorization: Option<&str>, body: &[u8]) -> R
     let (Some(connection), Some(holder)) = (ours.next(), &holder) else { return Ok(Withdrawn::Untrusted) };
     // Only whoever knows an arrangement that we have can make us fetch keys.
     let Some(named) = call.claimed_arrangement() else { return Ok(Withdrawn::Malformed) };
-    let Some(about) = standing(app, &connection.id, &named).await? else { return Ok(Withdrawn::UnknownArrangement) };
+    let Some((about, grant)) = standing(app, &connection.id, &named).await? else {
+        return Ok(Withdrawn::UnknownArrangement);
+    };
     let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
     let metadata = logins::discover(app, &occasion).await?;
     let keys = logins::key_set(app, &occasion, &metadata).await?;
@@ -119,18 +121,22 @@ pub async fn withdrawn(app: &App, authorization: Option<&str>, body: &[u8]) -> R
         Ok(_) => return Ok(Withdrawn::Untrusted),
         Err(refusal) => return Ok(refused(&refusal)),
     }
-    status::take_over(app, about, Observed::RevokedAtBank).await?;
+    status::take_over(app, about, grant, Observed::RevokedAtBank).await?;
     Ok(Withdrawn::Ended)
 }
 
-/// A consent that stands on the grant of that name.
-async fn standing(app: &App, registration: &RegistrationId, name: &str) -> Result<Option<About>, ServiceError> {
+/// The grant of that name, with a consent that stands on it.
+async fn standing(
+    app: &App,
+    registration: &RegistrationId,
+    name: &str,
+) -> Result<Option<(About, GrantId)>, ServiceError> {
     let tenant = app.tenant.id;
     let mut tx = app.store.tenant_tx(tenant).await?;
     let tag = tag(app, &mut tx, &app.world(), name).await?;
     for grant in grants::named(&mut tx, registration, &tag).await? {
         if let Some(consent) = consents::standing_on(&mut tx, grant.id).await?.first() {
-            return Ok(Some(About { tenant, consent: consent.id }));
+            return Ok(Some((About { tenant, consent: consent.id }, grant.id)));
         }
     }
     Ok(None)

@@ -28,7 +28,7 @@ use store::consents::{Cause, Consent};
 use store::grants::{Grant, Intent, IntentKind};
 use store::logins::Login;
 use store::sealed::Place;
-use store::{StoreError, TenantTx, consent_texts, consents, grants, logins, page_sessions};
+use store::{StoreError, TenantTx, browsers, consent_texts, consents, grants, logins, page_sessions};
 use url::Url;
 use uuid::Uuid;
 use vault::DataKey;
@@ -39,7 +39,7 @@ use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::services::asking::{consent_ask, last_day, sharing, sharing_seconds};
-use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, status};
+use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, rivals, status};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -58,6 +58,10 @@ pub struct Acceptance {
     pub consent: ConsentId,
     /// The text as it was shown.
     pub text: ConsentText,
+    /// What was shown beside it about other products' consents at the bank.
+    pub beside: Option<ConsentText>,
+    /// Hash of the cookie by which the browser is known again.
+    pub browser: Option<[u8; 32]>,
     /// The person at the other end of this request.
     pub psu: PsuPresent,
 }
@@ -174,7 +178,8 @@ async fn store_intent(
         "registration": grant.registration.as_str(),
     });
     evidence_log::record(app, &mut tx, &world, saved.id, "consent.accepted", &body).await?;
-    let beside = renewals::replaced_by(app, &mut tx, &saved).await?;
+    let mut beside = renewals::replaced_by(app, &mut tx, &saved).await?;
+    beside.extend(rivals::announce(app, &mut tx, &world, &saved, acceptance).await?);
     tx.commit().await?;
     let asked = Consent { clusters: renewals::clusters(&saved, &beside), ..saved };
     Ok((asked, grant, key))
@@ -282,6 +287,9 @@ async fn bind(
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     logins::insert(&mut tx, &login).await?;
     page_sessions::begin_login(&mut tx, acceptance.session, id).await?;
+    if let Some(known) = &acceptance.browser {
+        browsers::note(&mut tx, known, grant.id).await?;
+    }
     tx.commit().await?;
     Ok(browser)
 }
@@ -547,6 +555,7 @@ async fn store_tokens(
         intent: None,
         sealed_tokens: Some(Place::tokens(tenant, before.id).seal(key, &tokens.to_bytes(), world.entropy)),
         bank_tag: hints::tag_of(app, &mut tx, &world, &tokens, before.bank_tag).await?,
+        subject_tag: rivals::subject_tag(app, &mut tx, &world, &before.registration, &tokens).await?,
         token_expires_at: tokens.expires_at,
         sca_at: Some(world.now),
         valid_until: Some(clocks.term_ends),

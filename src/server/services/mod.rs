@@ -25,6 +25,7 @@ pub mod restart;
 pub mod restore;
 pub mod restriction;
 pub mod revocation;
+pub(crate) mod rivals;
 pub mod rotation;
 pub mod signatures;
 pub mod staff;

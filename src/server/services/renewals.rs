@@ -28,7 +28,7 @@ use crate::connections::Connection;
 use crate::evidence_log;
 use crate::services::consents::{Work, advance, enqueue};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, consents as moves, revocation};
+use crate::services::{ServiceError, consents as moves, revocation, rivals};
 
 /// The last day that a renewal asks for: as long again as the person agreed to the last time, and never less than they
 /// have agreed to already.
@@ -48,9 +48,14 @@ pub async fn replaced_by(app: &App, tx: &mut TenantTx, consent: &Consent) -> Res
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for grant in grants::of_psu(tx, consent.psu, registration).await? {
-        let standing = consents::standing_on(tx, grant.id).await?;
-        found.extend(standing.into_iter().filter(|other| other.id != consent.id && other.machine.may_renew()));
+    let mut ids: Vec<GrantId> =
+        grants::of_psu(tx, consent.psu, registration).await?.into_iter().map(|grant| grant.id).collect();
+    // Its own may be one that the person authorised for another product.
+    ids.extend(consent.grant.filter(|own| !ids.contains(own)));
+    for id in ids {
+        let standing = consents::standing_on(tx, id).await?;
+        let replaced = |other: &Consent| other.id != consent.id && other.psu == consent.psu;
+        found.extend(standing.into_iter().filter(|other| replaced(other) && other.machine.may_renew()));
     }
     Ok(found)
 }
@@ -125,7 +130,8 @@ pub(crate) async fn begin(
         app.note_present(before.id, acceptance.psu.clone());
         enqueue(tx, world, Work::Fetch, before.id.uuid(), grant.registration.as_str()).await?;
     }
-    let beside = replaced_by(app, tx, before).await?;
+    let mut beside = replaced_by(app, tx, before).await?;
+    beside.extend(rivals::announce(app, tx, world, before, acceptance).await?);
     let asked = Consent { asked_until: renewal.asked_until, clusters: clusters(before, &beside), ..before.clone() };
     Ok((asked, grant, key))
 }
@@ -225,12 +231,12 @@ pub(crate) async fn take_over(
         }
         supersede(tx, world, old).await?;
     }
-    Ok(())
+    rivals::take_over(app, tx, world, consent, grant, granted).await
 }
 
 /// Another consent of the same person goes on under the new grant: the SCA counts for it too, its text and its term are
 /// what they were.
-async fn move_over(
+pub(crate) async fn move_over(
     app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
@@ -250,7 +256,7 @@ async fn move_over(
 }
 
 /// The bank has ended a grant in favour of a newer one; its secrets open nothing any more.
-async fn supersede(tx: &mut TenantTx, world: &World<'_>, id: GrantId) -> Result<(), ServiceError> {
+pub(crate) async fn supersede(tx: &mut TenantTx, world: &World<'_>, id: GrantId) -> Result<(), ServiceError> {
     let before = grants::lock(tx, id).await?;
     if let Ok(state) = grant::step(before.state, GrantEvent::Superseded) {
         let after = Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() };

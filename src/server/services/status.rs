@@ -28,7 +28,7 @@ use crate::services::consents::{self as moves, Work};
 use crate::services::fetch::{self, Verdict};
 use crate::services::refresh::{self, Live};
 use crate::services::renewals::{self, Meanwhile};
-use crate::services::{ServiceError, hints, logins};
+use crate::services::{ServiceError, hints, logins, rivals};
 
 /// The shortest and the longest pause between two looks at a consent that further signers have to authorise, in seconds.
 /// Most sign at once or on another day.
@@ -56,6 +56,7 @@ pub(crate) async fn await_signers(
         intent: None,
         sealed_tokens: Some(Place::tokens(tx.tenant(), before.id).seal(key, &tokens.to_bytes(), world.entropy)),
         bank_tag: hints::tag_of(app, tx, world, tokens, before.bank_tag).await?,
+        subject_tag: rivals::subject_tag(app, tx, world, &before.registration, tokens).await?,
         token_expires_at: tokens.expires_at,
         sca_at: Some(world.now),
         ..before.clone()
@@ -139,7 +140,7 @@ async fn living(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey
         return Ok(true);
     }
     let bank_consent = logins::bank_consent(grant, about.tenant, key)?;
-    if !observe(app, occasion, meanwhile, &bank_consent).await? {
+    if !observe(app, occasion, meanwhile, (grant.id, &bank_consent)).await? {
         return Ok(true);
     }
     let mut tx = app.store.tenant_tx(about.tenant).await?;
@@ -148,7 +149,7 @@ async fn living(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey
     if consent.machine.state == SUSPENDED {
         return Ok(false);
     }
-    if !consent.machine.may_fetch(app.clock.now()) || !doubt_token(app, about).await? {
+    if !consent.machine.may_fetch(app.clock.now()) || !doubt_token(app, about, grant.id).await? {
         return Ok(true);
     }
     let mut tx = app.store.tenant_tx(about.tenant).await?;
@@ -168,10 +169,10 @@ pub(crate) async fn observe(
     app: &App,
     occasion: &Occasion<'_>,
     meanwhile: Meanwhile,
-    consent: &BankConsentId,
+    (grant, consent): (GrantId, &BankConsentId),
 ) -> Result<bool, ServiceError> {
     let Some(consents) = occasion.connection.bank.consents() else {
-        return doubt_token(app, occasion.about).await;
+        return doubt_token(app, occasion.about, grant).await;
     };
     let metadata = logins::discover(app, occasion).await?;
     let tokens = logins::client_tokens(app, occasion, &metadata).await?;
@@ -182,12 +183,22 @@ pub(crate) async fn observe(
         report(app, occasion, word).await?;
     }
     let seen = observed(&state);
-    if meanwhile == Meanwhile::Broken && seen == Observed::Expired {
-        // The login that should have renewed it ended it instead: the person is needed, nothing is over.
-        lose_tokens(app, occasion.about).await?;
-        return Ok(false);
+    if rivals::is_said_of_the_replaced(seen) {
+        let replaced = replaced(app, occasion, grant).await?;
+        // The login that should have renewed it, or that was for another product, ended it: the person is needed, nothing
+        // is over.
+        if replaced || meanwhile == Meanwhile::Broken {
+            lose_tokens(app, occasion.connection, occasion.about, grant).await?;
+            return Ok(false);
+        }
     }
-    take_over(app, occasion.about, seen).await
+    take_over(app, occasion.about, grant, seen).await
+}
+
+async fn replaced(app: &App, occasion: &Occasion<'_>, grant: GrantId) -> Result<bool, ServiceError> {
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let old = grants::get(&mut tx, grant).await?;
+    rivals::explain(&mut tx, occasion.connection, &old).await
 }
 
 /// A word that no standard lists changes nothing; somebody should see it.
@@ -199,12 +210,15 @@ async fn report(app: &App, occasion: &Occasion<'_>, word: &BankCode) -> Result<(
     Ok(tx.commit().await?)
 }
 
-/// Takes over what the bank says, for every consent that stands on the grant. Gives whether they still live.
-pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result<bool, ServiceError> {
+/// Takes over what the bank says of a grant, for every consent that stands on it. Gives whether they still live.
+pub(crate) async fn take_over(app: &App, about: About, id: GrantId, seen: Observed) -> Result<bool, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let Some(id) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
     let standing = standing(&mut tx, id).await?;
+    if standing.is_empty() {
+        // Everybody who stood on it has a newer one by now, or is over.
+        return Ok(true);
+    }
     let before = grants::lock(&mut tx, id).await?;
     let lifted = seen == Observed::Valid && standing.iter().any(|consent| consent.machine.state == SUSPENDED);
     let event = if lifted { GrantEvent::Reinstated } else { GrantEvent::Observed(seen) };
@@ -242,9 +256,8 @@ pub(crate) async fn take_over(app: &App, about: About, seen: Observed) -> Result
 
 /// Where there is no consent to ask about, the authorisation server knows: the access token is doubted, so that the next
 /// try renews it first and learns whether the authorisation lives. Gives whether there is a next try.
-async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
+async fn doubt_token(app: &App, about: About, grant: GrantId) -> Result<bool, ServiceError> {
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let Some(grant) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(false) };
     let grant = grants::lock(&mut tx, grant).await?;
     grants::save(&mut tx, &grant, &Grant { token_expires_at: None, ..grant.clone() }).await?;
     tx.commit().await?;
@@ -252,16 +265,24 @@ async fn doubt_token(app: &App, about: About) -> Result<bool, ServiceError> {
 }
 
 /// Our tokens are good for nothing any more: the person of every consent that stands on them is needed.
-pub(crate) async fn lose_tokens(app: &App, about: About) -> Result<(), ServiceError> {
+pub(crate) async fn lose_tokens(
+    app: &App,
+    connection: &Connection,
+    about: About,
+    id: GrantId,
+) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let Some(id) = consents::get(&mut tx, about.consent).await?.grant else { return Ok(()) };
     let standing = standing(&mut tx, id).await?;
+    if standing.is_empty() {
+        return Ok(());
+    }
     let grant = grants::lock(&mut tx, id).await?;
     let state = grant::step(grant.state, GrantEvent::TokensLost)?;
+    let event = if rivals::explain(&mut tx, connection, &grant).await? { Event::Displaced } else { Event::TokenLost };
     grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
     for consent in standing.iter().filter(|consent| consent.machine.may_fetch(world.now)) {
-        moves::advance(app, &mut tx, &world, consent, Event::TokenLost, "bank", |_| {}).await?;
+        moves::advance(app, &mut tx, &world, consent, event, "bank", |_| {}).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -24,16 +24,18 @@ use super::{HERE, reply};
 use crate::app::App;
 use crate::connections::Connection;
 use crate::evidence_log::{About, hex};
-use crate::pages::view::{Cluster, Collision, ConsentTextView, Term};
+use crate::pages::view::{Cluster, Collision, ConsentTextView, Elsewhere, Term};
 use crate::pages::{self, Statement};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, asking, consents as moves, renewals};
+use crate::services::{ServiceError, asking, consents as moves, renewals, rivals};
 use crate::tokens;
 
 /// The page, with the text that its form accepts.
 pub(super) struct Shown {
     view: ConsentTextView,
     text: ConsentText,
+    /// What stands beside it about another product's permission.
+    beside: Option<ConsentText>,
 }
 
 /// For which step a text is shown.
@@ -46,9 +48,10 @@ pub(super) enum Step {
 }
 
 impl Shown {
-    /// The hash of the text, as the form's address carries it.
-    fn hash(&self) -> String {
-        hex(&self.text.hash)
+    /// The hashes of what is shown, as the form's address carries them.
+    fn query(&self) -> String {
+        let text = format!("text={}", hex(&self.text.hash));
+        self.beside.as_ref().map_or_else(|| text.clone(), |beside| format!("{text}&beside={}", hex(&beside.hash)))
     }
 
     pub(super) fn page(&self, app: &App, status: StatusCode) -> Response {
@@ -73,22 +76,38 @@ pub(super) async fn build(
         Step::First => (consent.asked_until, "/link/consent", "/link/decline"),
         Step::Renewal => (renewals::renewed_until(consent, &connection.zone, now), renewal.as_str(), "/my/back"),
     };
-    let mut view = ConsentTextView {
+    let view = ConsentTextView {
         brand: reply::brand(app, Some(&scene.product)),
         bank: profile.bank.name.clone(),
         purposes: consent.purposes.clone(),
         clusters: clusters(&consent.clusters, profile),
         term: term(asked_until, profile, app.tenant.regime.policy(), app.config.tenant.sca_days(), today),
         instead_of: collision(app, consent, step).await?,
+        elsewhere: elsewhere(app, scene, consent, connection).await?,
         accept: scene.form(accept),
         decline: scene.form(decline),
         acknowledgement_missing: false,
     };
-    let body = Statement::of(&view).plain();
-    let language = view.brand.language.code().to_owned();
-    let text = ConsentText { hash: tokens::hash(body.as_bytes()), language, body };
-    view.accept = scene.form(&format!("{accept}?text={}", hex(&text.hash)));
-    Ok(Shown { view, text })
+    let language = view.brand.language.code();
+    let kept = |body: String| ConsentText { hash: tokens::hash(body.as_bytes()), language: language.to_owned(), body };
+    let (text, beside) = (kept(Statement::of(&view).plain()), view.elsewhere().map(kept));
+    let mut shown = Shown { view, text, beside };
+    shown.view.accept = scene.form(&format!("{accept}?{}", shown.query()));
+    Ok(shown)
+}
+
+/// What the bank does to another product's permission, if it is the same person's.
+async fn elsewhere(
+    app: &App,
+    scene: &Scene,
+    consent: &Consent,
+    connection: &Connection,
+) -> Result<Option<Elsewhere>, ServiceError> {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let others = rivals::of(app, &mut tx, consent, scene.browser_hash().as_ref()).await?;
+    tx.commit().await?;
+    let becomes = if rivals::names_persons(connection) { Elsewhere::Shared } else { Elsewhere::Ends };
+    Ok((!others.is_empty()).then_some(becomes))
 }
 
 /// What a bank that allows one permission at a time does to those that are there, said before anybody goes there.
@@ -187,7 +206,7 @@ pub(super) async fn depart(
     answer: Answer<'_>,
 ) -> Result<Response, ServiceError> {
     let mut shown = build(app, scene, consent, connection, step).await?;
-    if named(answer.query) != shown.hash() {
+    if named(answer.query) != shown.query() {
         return Ok(shown.page(app, StatusCode::CONFLICT));
     }
     if answer.fields.get("acknowledged") != "yes" {
@@ -195,17 +214,27 @@ pub(super) async fn depart(
         return Ok(shown.page(app, StatusCode::UNPROCESSABLE_ENTITY));
     }
     let about = About { tenant: app.tenant.id, consent: consent.id };
-    let acceptance = Acceptance { session: scene.session.id, consent: consent.id, text: shown.text, psu: answer.psu };
+    let (known, browser) = scene.known_browser(app);
+    let acceptance = Acceptance {
+        session: scene.session.id,
+        consent: consent.id,
+        text: shown.text,
+        beside: shown.beside,
+        browser: Some(browser),
+        psu: answer.psu,
+    };
     let departure = logins::begin(app, about, &acceptance).await?;
     let mut response = reply::to(departure.redirect.as_str());
     Cookie::Login.set(&mut response, &departure.browser, limits::LOGIN_SECONDS);
+    Cookie::Browser.set(&mut response, &known, limits::BROWSER_SECONDS);
     Ok(response)
 }
 
-/// The text that a form's address names.
+/// What a form's address names of what was shown.
 fn named(query: &str) -> String {
-    let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "text");
-    found.map_or_else(String::new, |(_, hash)| hash.into_owned())
+    let of = |wanted: &str| form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+    let named = [of("text"), of("beside")].into_iter().flatten().map(|(name, hash)| format!("{name}={hash}"));
+    named.collect::<Vec<_>>().join("&")
 }
 
 /// Says no. The bank is not asked for anything; what an earlier try left there is swept.
@@ -280,7 +309,8 @@ mod tests {
 
     #[test]
     fn a_form_names_the_text_that_was_shown() {
-        assert_eq!(named("text=00ff"), "00ff");
+        assert_eq!(named("text=00ff"), "text=00ff");
+        assert_eq!(named("x=1&beside=01&text=00ff"), "text=00ff&beside=01");
         assert_eq!(named(""), "");
     }
 }

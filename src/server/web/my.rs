@@ -99,7 +99,10 @@ fn keep(app: &App, scene: &Scene, consent: &Consent) -> Option<Keep> {
         }
         // Where the bank holds it back, a new authentication is all that the person can try.
         ConsentState::ReauthPending(
-            ReauthReason::ScaExpired | ReauthReason::TokenLost | ReauthReason::SuspendedByBank,
+            ReauthReason::ScaExpired
+            | ReauthReason::TokenLost
+            | ReauthReason::SuspendedByBank
+            | ReauthReason::Displaced,
         ) => return Some(renew()),
         ConsentState::Authorized | ConsentState::Active => {}
         ConsentState::Initiated | ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {

@@ -37,6 +37,8 @@ pub(super) struct Scene {
     pub(super) awaits_signers: bool,
     /// The way back to a product that expects its people by itself.
     pub(super) back: Option<Return>,
+    /// The cookie by which the browser is known that has been at a bank before.
+    pub(super) browser: Option<SecretString>,
     secret: SecretString,
 }
 
@@ -44,7 +46,11 @@ impl Scene {
     /// The scene of a browser; `None` without a live session.
     pub(super) async fn find(app: &App, headers: &HeaderMap) -> Result<Option<Self>, ServiceError> {
         match Cookie::Session.read(headers) {
-            Some(secret) => Self::open(app, secret).await,
+            Some(secret) => {
+                let known = Cookie::Browser.read(headers);
+                let known = known.filter(|value| tokens::read(Kind::Browser, value.expose_secret()).is_some());
+                Ok(Self::open(app, secret).await?.map(|scene| Self { browser: known, ..scene }))
+            }
             None => Ok(None),
         }
     }
@@ -62,13 +68,24 @@ impl Scene {
         };
         let back = Return::of(app, &mut tx, consent.id).await?;
         tx.commit().await?;
-        Ok(Some(Self { session, consent, product, awaits_signers, back, secret }))
+        Ok(Some(Self { session, consent, product, awaits_signers, back, browser: None, secret }))
     }
 
     /// SHA-256 of the session's secret, under which it is stored.
     pub(super) fn token_hash(&self) -> [u8; 32] {
         // A scene exists only for a secret that was read once already.
         tokens::read(Kind::Session, self.secret.expose_secret()).unwrap_or_default()
+    }
+
+    /// The browser, known from an earlier visit or from now on: its cookie, and the hash under which it is stored.
+    pub(super) fn known_browser(&self, app: &App) -> (SecretString, [u8; 32]) {
+        let known = self.browser_hash().zip(self.browser.clone());
+        known.map_or_else(|| tokens::issue(Kind::Browser, &app.world()), |(hash, secret)| (secret, hash))
+    }
+
+    /// The hash under which a browser is stored that has been at a bank before.
+    pub(super) fn browser_hash(&self) -> Option<[u8; 32]> {
+        tokens::read(Kind::Browser, self.browser.as_ref()?.expose_secret())
     }
 
     /// Whether a form carries this session's anti-forgery token.

@@ -13,6 +13,8 @@ use crate::tokens;
 const SESSION: &str = "__Host-tributary";
 /// Name of the cookie that binds a login at a bank to the browser that began it.
 const LOGIN: &str = "__Host-tributary-login";
+/// Name of the cookie by which a browser is known that has been at a bank before.
+const BROWSER: &str = "__Host-tributary-browser";
 
 /// A cookie of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Cookie {
     Session,
     /// The browser binding of a login.
     Login,
+    /// The browser, so that its person can be told what a new authorisation does to an earlier one.
+    Browser,
 }
 
 impl Cookie {
@@ -28,6 +32,7 @@ impl Cookie {
         match self {
             Self::Session => SESSION,
             Self::Login => LOGIN,
+            Self::Browser => BROWSER,
         }
     }
 

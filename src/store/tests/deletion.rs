@@ -351,7 +351,7 @@ async fn the_steps_follow_the_references_and_end_with_the_key() {
     let session_first = ["consent_line", "fetch_line", "fetch_run", "link", "page_session", "login", "removed_account"];
     assert_eq!(consent, [&session_first[..], &["renewal", "requisition"]].concat());
     let grant = names(steps(&mut tx, Subject::Grant(domain::ids::GrantId::from_uuid(Uuid::nil()))).await.unwrap());
-    assert_eq!(grant, ["bank_grant"]);
+    assert_eq!(grant, ["browser_grant", "bank_grant"]);
 }
 
 #[tokio::test]

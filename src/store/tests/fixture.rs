@@ -125,6 +125,7 @@ impl Fixture {
             sealed_bank_consent: None,
             sealed_tokens: None,
             bank_tag: None,
+            subject_tag: None,
             token_expires_at: None,
             sca_at: None,
             valid_until: None,

@@ -87,6 +87,7 @@ async fn a_grant_is_saved_once_and_keeps_its_key() {
         intent: Some(intent),
         sealed_tokens: Some(vec![1, 2, 3]),
         bank_tag: Some([7; 32]),
+        subject_tag: Some([8; 32]),
         token_expires_at: Some(NOW),
         key: None,
         ..before.clone()

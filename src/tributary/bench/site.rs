@@ -107,6 +107,7 @@ pub(super) async fn connected(app: &App, product: ProductId) -> anyhow::Result<A
         intent: None,
         key: None,
         bank_tag: None,
+        subject_tag: None,
         sealed_bank_consent: None,
         sealed_tokens: None,
         token_expires_at: None,

@@ -356,6 +356,7 @@ impl Life {
                 Event::Reconfirmed(policy::reconfirmed(policy, clocks, at(now), &self.oracle.zone))
             }
             7 => self.so(Stand::Flows, Stand::NeedsTokens, Event::TokenLost),
+            26 => self.so(Stand::Flows, Stand::NeedsTokens, Event::Displaced),
             8 => self.so(Stand::Flows, Stand::BankHolds, Event::Suspended),
             9..=11 => self.so(Stand::BankHolds, Stand::Flows, Event::Reinstated),
             12 if self.chance.once_in(4) => {
@@ -426,7 +427,7 @@ impl Life {
             State::Authorized | State::Active => Stand::Flows,
             State::ReauthPending(ReauthReason::ScaExpired) => Stand::NeedsSca,
             State::ReauthPending(ReauthReason::ReconfirmMissed) => Stand::NeedsWord,
-            State::ReauthPending(ReauthReason::TokenLost) => Stand::NeedsTokens,
+            State::ReauthPending(ReauthReason::TokenLost | ReauthReason::Displaced) => Stand::NeedsTokens,
             State::ReauthPending(ReauthReason::SuspendedByBank) => Stand::BankHolds,
             State::Expired(ExpiryReason::Term) => Stand::RanOut,
             State::Expired(ExpiryReason::Bank | ExpiryReason::Superseded) => Stand::BankEnded,

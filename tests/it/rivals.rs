@@ -1,0 +1,194 @@
+//! Two products at a bank that allows one authorisation at a time: nothing ends silently, nobody's accounts become another's,
+//! and no product's word makes two persons one.
+
+use domain::consent::{ReauthReason, RevokedBy, State};
+use domain::grant;
+use domain::ids::{ConsentId, LineId, ProductId};
+use jiff::SignedDuration;
+use sandbox::Decision;
+use serde_json::json;
+use server::services::logins::Arrival;
+use server::services::{consents as consents_service, fetch, status};
+use server::setup;
+use store::consents::Consent;
+use store::{consents, events, grants, lines};
+use tests::site::{Caller, Site};
+use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, World};
+
+const ALL: [&str; 3] = ["accounts", "balances", "transactions"];
+/// The browser of one household.
+const BROWSER: Option<[u8; 32]> = Some([7; 32]);
+/// Another one.
+const ELSEWHERE: Option<[u8; 32]> = Some([8; 32]);
+
+/// A world with two products that know one person by different names.
+struct Street {
+    world: World,
+    site: Site,
+    first: (ProductId, Caller),
+    second: (ProductId, Caller),
+}
+
+impl Street {
+    async fn open(options: Options) -> Self {
+        let world = World::made(options, |_| {}).await;
+        let site = Site::start(world.app.clone()).await;
+        let first = (world.product, site.caller(&world, Some(&world.api_key)));
+        let (id, key) = setup::add_product(&world.app, "Second", &["budgeting"], &[]).await.unwrap();
+        let second = (id, site.caller(&world, Some(&key)));
+        Self { world, site, first, second }
+    }
+
+    async fn ask(&self, (_, product): &(ProductId, Caller), clusters: &[&str]) -> ConsentId {
+        let body = json!({ "psu_ref": "the same word", "institution_id": BANK, "purposes": ["budgeting"],
+            "data_clusters": clusters });
+        product.post("/v1/consents", &body).await.json()["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    async fn authorise(&self, id: ConsentId, browser: Option<[u8; 32]>, who: (&str, &str), decision: &Decision) {
+        let departure = self.world.depart_in(id, browser).await;
+        let visit = self.world.bank.visit(departure.redirect.as_str(), who.0, who.1, decision);
+        let arrival = self.world.arrive(&visit.await.unwrap(), &departure.browser).await;
+        assert!(matches!(arrival, Arrival::Connected(_)), "{arrival:?}");
+    }
+
+    /// The first product connects one of its person's accounts and has read it.
+    async fn connected(&self, account: &Decision) -> ConsentId {
+        let id = self.ask(&self.first, &ALL).await;
+        self.authorise(id, BROWSER, CUSTOMER, account).await;
+        assert!(matches!(self.fetched(id).await, fetch::Verdict::Next(_)));
+        self.world.clock.advance(SignedDuration::from_hours(24));
+        id
+    }
+
+    async fn consent(&self, id: ConsentId) -> Consent {
+        let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
+        consents::get(&mut tx, id).await.unwrap()
+    }
+
+    async fn lines(&self, id: ConsentId) -> Vec<LineId> {
+        let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
+        lines::granted(&mut tx, id).await.unwrap().into_iter().map(|(line, _)| line).collect()
+    }
+
+    async fn fetched(&self, id: ConsentId) -> fetch::Verdict {
+        fetch::run(&self.world.app, self.world.about(id)).await.unwrap()
+    }
+
+    /// What the bank is asked because somebody else was there.
+    async fn looked(&self, id: ConsentId) {
+        status::run(&self.world.app, self.world.app.tenant.id, id).await.unwrap();
+    }
+
+    /// What a product was told of a consent: the kinds, and what the last of one kind says.
+    async fn told(&self, (product, _): &(ProductId, Caller), id: ConsentId) -> Vec<(String, serde_json::Value)> {
+        let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
+        events::number(&mut tx).await.unwrap();
+        let all = events::after(&mut tx, *product, 0, 1000).await.unwrap();
+        tx.commit().await.unwrap();
+        let of = |event: &events::Event| event.consent == Some(id);
+        all.into_iter().filter(|(_, event)| of(event)).map(|(_, event)| (event.kind, event.payload)).collect()
+    }
+
+    async fn end(self) {
+        self.site.end().await;
+        self.world.end().await;
+    }
+}
+
+fn one_account() -> Decision {
+    Decision::Approve(vec![0])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_bank_names_the_person_both_stand_on_the_new_authorisation() {
+    let street = Street::open(Options::default()).await;
+    let first = street.connected(&one_account()).await;
+    let held = street.lines(first).await;
+    assert_eq!(held.len(), 1);
+
+    // The second asks for less than the first has: the bank is asked for what both need.
+    let second = street.ask(&street.second, &["accounts"]).await;
+    street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    let (one, other) = (street.consent(first).await, street.consent(second).await);
+    assert_eq!((one.machine.state, one.grant), (State::Active, other.grant));
+    assert_ne!(one.psu, other.psu, "two products' persons stay two");
+    for id in [first, second] {
+        assert!(matches!(street.fetched(id).await, fetch::Verdict::Next(_)));
+    }
+    assert_eq!(street.lines(first).await, held, "what the person lets the second read is not for the first");
+    assert!(street.lines(second).await.len() > held.len());
+    let told: Vec<_> = street.told(&street.first, first).await.into_iter().map(|(kind, _)| kind).collect();
+    assert!(told.contains(&"consent.renewed".to_owned()) && !told.contains(&"consent.expired".to_owned()), "{told:?}");
+
+    // The first is renewed: the second goes on with it. One ends: the other keeps the bank's authorisation.
+    street.authorise(first, ELSEWHERE, CUSTOMER, &Decision::ApproveAll).await;
+    let grant = street.consent(first).await.grant.unwrap();
+    assert_eq!(street.consent(second).await.grant, Some(grant));
+    let (app, tenant) = (&street.world.app, street.world.app.tenant.id);
+    consents_service::revoke(app, tenant, first, RevokedBy::Psu, "psu").await.unwrap();
+    assert!(matches!(street.fetched(second).await, fetch::Verdict::Next(_)));
+    consents_service::revoke(app, tenant, second, RevokedBy::Psu, "psu").await.unwrap();
+    let mut tx = app.store.tenant_tx(tenant).await.unwrap();
+    assert_eq!(grants::get(&mut tx, grant).await.unwrap().state, grant::State::Ending);
+    drop(tx);
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shared_waits_for_its_person_and_its_product_is_told_why() {
+    let street = Street::open(Options::default()).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    // In another browser nobody could know before: the bank was asked for less than the first has.
+    let second = street.ask(&street.second, &["accounts"]).await;
+    street.authorise(second, ELSEWHERE, CUSTOMER, &Decision::ApproveAll).await;
+    displaced(&street, first, &street.first).await;
+    street.end().await;
+}
+
+/// That a consent waits for its person, with all that was read, and that its product knows why and what to do.
+async fn displaced(street: &Street, id: ConsentId, product: &(ProductId, Caller)) {
+    let consent = street.consent(id).await;
+    assert_eq!(consent.machine.state, State::ReauthPending(ReauthReason::Displaced));
+    assert!(consent.machine.may_read(), "what was read stays readable");
+    let told = street.told(product, id).await;
+    assert!(told.iter().all(|(kind, _)| kind != "consent.expired" && !kind.starts_with("deletion")), "{told:?}");
+    let (_, payload) = told.iter().rfind(|(kind, _)| kind == "connection.action_required").expect("an event");
+    assert_eq!((&payload["reason"], &payload["who_can_fix"]), (&json!("superseded"), &json!("user")));
+    let way = payload["action_url"].as_str().unwrap();
+    assert!(way.ends_with(&format!("/v1/consents/{id}/reauthorise")), "{way}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_bank_names_nobody_it_is_asked_what_it_has_ended() {
+    let street = Street::open(Options { nameless: true, ..Options::default() }).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    let held = street.lines(first).await;
+
+    // Somebody else of the household, in the same browser: the bank says that the first lives.
+    let neighbours = street.ask(&street.second, &ALL).await;
+    street.authorise(neighbours, BROWSER, NEIGHBOUR, &Decision::ApproveAll).await;
+    street.looked(first).await;
+    assert_eq!(street.consent(first).await.machine.state, State::Active);
+    assert!(matches!(street.fetched(first).await, fetch::Verdict::Next(_)));
+    assert_eq!(street.lines(first).await, held);
+
+    // The same person: what the bank has ended waits.
+    let body = json!({ "psu_ref": "another word", "institution_id": BANK, "purposes": ["budgeting"] });
+    let answer = street.second.1.post("/v1/consents", &body).await;
+    let second: ConsentId = answer.json()["id"].as_str().unwrap().parse().unwrap();
+    street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    street.looked(first).await;
+    displaced(&street, first, &street.first).await;
+
+    // Whoever renews the first displaces the second, and that one is told in its turn.
+    assert!(matches!(street.fetched(second).await, fetch::Verdict::Next(_)));
+    street.world.clock.advance(SignedDuration::from_hours(1));
+    street.authorise(first, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    assert_eq!(street.consent(first).await.machine.state, State::Active);
+    assert!(matches!(street.fetched(first).await, fetch::Verdict::Next(_)));
+    assert_eq!(street.lines(first).await, held);
+    street.looked(second).await;
+    displaced(&street, second, &street.second).await;
+    street.end().await;
+}
