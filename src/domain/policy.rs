@@ -57,6 +57,14 @@ impl Regime {
 /// Days between two written notices that sharing goes on, where the regime asks for them ([`Policy::notices`]).
 pub const NOTICE_DAYS: i64 = 90;
 
+impl Policy {
+    /// Reads a day without the person, where a bank says how many it answers: never more than the law's number.
+    pub fn unattended_reads(&self, bank: u8) -> u8 {
+        let law = self.unattended_per_day.and_then(|law| u8::try_from(law).ok());
+        law.map_or(bank, |law| bank.min(law))
+    }
+}
+
 /// The rules of one regime. Periods are whole days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -258,6 +266,13 @@ mod tests {
         for regime in Regime::ALL {
             assert_eq!(Regime::parse(regime.as_str()), Some(regime));
         }
+    }
+
+    #[test]
+    fn no_bank_is_read_more_often_than_the_law_says() {
+        let reads = |regime: Regime| [2, 4, 8].map(|bank| regime.policy().unattended_reads(bank));
+        assert_eq!((reads(Regime::Eu), reads(Regime::Uk)), ([2, 4, 4], [2, 4, 4]));
+        assert_eq!((reads(Regime::Cdr), reads(Regime::Br)), ([2, 4, 8], [2, 4, 8]));
     }
 
     #[test]

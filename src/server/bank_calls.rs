@@ -284,7 +284,11 @@ impl Step<'_> {
         let mut tx = self.app.store.tenant_tx(about.tenant).await?;
         let machine = consents::get(&mut tx, about.consent).await?.machine;
         let begins = machine.state == State::Initiated && machine.data == DataState::Present;
-        if !begins && !machine.may_read() {
+        let open = match basis {
+            Basis::Unattended => machine.may_call(self.app.world().now),
+            Basis::PsuPresent | Basis::Revocation => machine.may_read(),
+        };
+        if !begins && !open {
             return Err(CallError::Stopped);
         }
         let permit = match basis {

@@ -417,6 +417,27 @@ pub async fn standing_on(tx: &mut TenantTx, grant: GrantId) -> Result<Vec<Consen
     rows.into_iter().map(Consent::try_from).collect()
 }
 
+/// Consents that are not over, at one bank or at all of them, in the order of their ids: those behind `after`.
+pub async fn not_over(
+    tx: &mut TenantTx,
+    institution: Option<&InstitutionId>,
+    after: Option<ConsentId>,
+    limit: u32,
+) -> Result<Vec<ConsentId>, StoreError> {
+    let rows = query!(
+        "select consent_id from consent where tenant_id = $1 and ($2::text is null or institution_id = $2)
+            and state in ('initiated', 'authorized', 'active', 'reauth_pending') and consent_id > $3
+         order by consent_id limit $4",
+        tx.id(),
+        institution.map(InstitutionId::as_str),
+        after.map_or(Uuid::nil(), ConsentId::uuid),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
+}
+
 /// Consents that a timer must look at, the most overdue first.
 pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
     let rows = query!(

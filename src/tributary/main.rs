@@ -7,6 +7,7 @@ mod browser;
 mod certs;
 mod clock;
 mod compliance;
+mod consents;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -64,6 +65,9 @@ enum Command {
     /// Our keys and certificates at banks
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Consents, and their end by an operator or a register
+    #[command(subcommand)]
+    Consents(consents::ConsentsCommand),
     /// Programs that use this installation, and their keys
     #[command(subcommand)]
     Products(products::ProductsCommand),
@@ -142,6 +146,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Certs(command) => certs::run(&command),
         Command::Keys(command) => block_on(keys::run(command)),
+        Command::Consents(command) => block_on(consents::run(command)),
         Command::Products(command) => block_on(products::run(command)),
         Command::Staff(command) => block_on(staff::run(command)),
         Command::Holds(command) => block_on(holds::run(command)),

@@ -9,9 +9,10 @@ use domain::ids::ConsentId;
 use domain::world::Clock as _;
 use http::Method;
 use jiff::SignedDuration;
-use sandbox::{CONSUMER_DATA_RIGHT, OPEN_BANKING_UK, OPEN_BANKING_UK_4};
+use sandbox::{CONSUMER_DATA_RIGHT, Decision, OPEN_BANKING_UK, OPEN_BANKING_UK_4};
 use serde_json::{Value, json};
-use server::services::{deletion, fetch, status};
+use server::services::logins::Arrival;
+use server::services::{deletion, fetch, revocation, status};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _, Row as _};
 use store::{capsules, consents, deletions, events, grants};
@@ -203,6 +204,37 @@ async fn withdraw(stage: &Stage, change: impl Fn(&mut Value, &mut Value)) -> u16
     let (bearer, body) = (format!("Bearer {}", sign(&caller)), format!("cdr_arrangement_jwt={}", sign(&notice)));
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
     stage.bank.send(Method::POST, "/arrangements/revoke", &headers, body.into()).await.status.as_u16()
+}
+
+/// Where tokens are all that a bank could be told by, and the answer with them is lost, nobody says that it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arrangement_whose_tokens_never_arrived_is_not_called_ended() {
+    for lost in [true, false] {
+        let world = World::made(Options { place: Some(AUSTRALIA), ..Options::default() }, |_| {}).await;
+        let (id, tenant) = (world.ask(CUSTOMER.0).await, world.app.tenant.id);
+        let departure = world.depart(id).await;
+        let decision = if lost { Decision::ApproveAll } else { Decision::Deny };
+        let visit = world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &decision);
+        let callback = visit.await.unwrap();
+        if lost {
+            world.bank.lose_answer_to("/token", "grant_type=authorization_code");
+        }
+        let arrival = world.arrive(&callback, &departure.browser).await;
+        assert!(!matches!(arrival, Arrival::Connected(_)), "{arrival:?}");
+        let mut tx = world.app.store.tenant_tx(tenant).await.unwrap();
+        let grant = consents::get(&mut tx, id).await.unwrap().grant.unwrap();
+        let open = capsules::open(&mut tx, 10).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(open.len(), usize::from(!lost));
+        for (capsule, _) in open {
+            revocation::run(&world.app, tenant, capsule).await.unwrap();
+        }
+        let mut tx = world.app.store.tenant_tx(tenant).await.unwrap();
+        let expected = if lost { grant::State::Unconfirmed } else { grant::State::Ended(grant::Ended::ByUs) };
+        assert_eq!(grants::get(&mut tx, grant).await.unwrap().state, expected);
+        drop(tx);
+        world.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

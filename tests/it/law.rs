@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use sandbox::{BankData, Call};
 use server::reconcile;
-use server::services::{ServiceError, fetch, renewals};
+use server::services::{ServiceError, fetch, renewals, status};
 use store::consents;
 use tests::world::{NEIGHBOUR, Options, World};
 
@@ -167,6 +167,9 @@ async fn no_uk_bank_is_called_after_ninety_days_without_the_persons_word() {
     person.last_call(due, DAY);
     let all = person.world.bank.calls();
     assert!(all.iter().all(|call| call.at < due), "not even a token is asked for");
+    // Somebody hints that something has changed: nobody asks.
+    let looked = status::run(&person.world.app, person.world.app.tenant.id, person.id).await.unwrap();
+    assert_eq!((looked, person.world.bank.calls().len()), (fetch::Verdict::Done, all.len()));
 
     person.confirms().await;
     let confirmed = person.world.clock.now();

@@ -42,4 +42,5 @@ mod stubborn;
 mod timestamp;
 mod visits;
 mod webhooks;
+mod withdrawal;
 mod witness;

@@ -243,16 +243,19 @@ async fn where_the_law_asks_for_it_a_person_is_written_to_and_the_outcome_is_on_
     let stranger = site.caller(&world, Some(&key));
     assert_eq!(stranger.post(path, &json!({ "delivered": true, "channel": "email" })).await.status.as_u16(), 404);
 
+    // A text that is agreed to anew is owed anew.
+    world.authorise(consent, CUSTOMER).await;
+    assert_eq!(kinds().await, ["receipt", "ongoing", "receipt"]);
     product.delete(&format!("/v1/consents/{consent}")).await;
-    assert_eq!(kinds().await, ["receipt", "ongoing", "revoked"]);
+    assert_eq!(kinds().await, ["receipt", "ongoing", "receipt", "revoked"]);
     let listed = product.get(&format!("/v1/consents/{consent}/notices")).await.json();
     let states: Vec<_> = listed["data"].as_array().unwrap().iter().map(|notice| notice["state"].as_str()).collect();
-    assert_eq!(states, [Some("requested"), Some("requested"), Some("delivered")]);
+    assert_eq!(states, [Some("requested"), Some("requested"), Some("requested"), Some("delivered")]);
     let records = (
         on_record(&product, consent, "notice.requested").await,
         on_record(&product, consent, "notice.delivered").await,
     );
-    assert_eq!(records, (3, 1));
+    assert_eq!(records, (4, 1));
     site.end().await;
     world.end().await;
 }

@@ -27,6 +27,7 @@ use super::{Client, agreements, instant, rows};
 use crate::api::accounts as api;
 use crate::api::auth::{Caller, Scope};
 use crate::app::App;
+use crate::services::fetch;
 
 /// Days around a window in which rows are looked for: value and booking day may lie so far apart.
 const DAYS_APART: i64 = 31;
@@ -277,7 +278,7 @@ async fn budget(app: &App, tx: &mut TenantTx, consent: &Consent, now: Timestamp)
     let day = now.to_zoned(connection.zone.clone()).date();
     let counted = Budget { registration: &registration, subject: grant.uuid(), operation: "fetch", day };
     let used = i64::from(budgets::used(tx, counted).await?);
-    let limit = i64::from(connection.bank.profile().limits.unattended_per_day);
+    let limit = i64::from(fetch::unattended_reads(app, &connection));
     let reset = end_of_day(day, &connection.zone).as_second() - now.as_second();
     for (name, number) in [
         ("http_x_ratelimit_account_success_limit", limit),

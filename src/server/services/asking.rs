@@ -60,7 +60,11 @@ pub(crate) fn consent_ask(
         clusters: clusters(consent),
         valid_until: last_day_of(app, connection, consent, now),
         recurring: true,
-        frequency_per_day: connection.bank.profile().limits.unattended_per_day,
+        frequency_per_day: app
+            .tenant
+            .regime
+            .policy()
+            .unattended_reads(connection.bank.profile().limits.unattended_per_day),
         user_document: None,
         redirect_uri,
         nok_redirect_uri: None,

@@ -211,7 +211,8 @@ async fn tell(
         State::Revoked(by) => {
             payload["origin"] = json!(by.word());
             payload["local_stop_at"] = json!(world.now.to_string());
-            payload["bank_confirmed"] = json!(false);
+            // Whoever heard it from the bank has its confirmation.
+            payload["bank_confirmed"] = json!(matches!(by, RevokedBy::PsuAtBank | RevokedBy::Bank));
         }
         State::Initiated | State::Authorized | State::Active | State::Expired(_) | State::Failed(_) => {}
     }

@@ -31,7 +31,8 @@ pub async fn of_person(
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let all = all(&mut tx, product, psu).await?;
-    for id in &all {
+    // The oldest first, as whoever else locks several does.
+    for id in all.iter().rev() {
         let consent = consents::lock(&mut tx, *id).await?;
         let event = match (consent.machine.state, consent.machine.data) {
             (State::Revoked(_), _) => continue,

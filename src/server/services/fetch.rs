@@ -204,7 +204,7 @@ async fn begin(
         let zone = &occasion.connection.zone;
         let day = world.now.to_zoned(zone.clone()).date();
         let budget = reads(grant, day);
-        let allowed = i32::from(occasion.connection.bank.profile().limits.unattended_per_day);
+        let allowed = i32::from(unattended_reads(app, occasion.connection));
         let used = budgets::take(&mut tx, budget, allowed).await?;
         taken = used.map(|used| json!({ "day": day.to_string(), "limit": allowed, "before": used - 1, "after": used }));
         if used.is_none() {
@@ -447,7 +447,7 @@ impl Fetch<'_> {
             moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
             renewals::report(self.app, &mut tx, &world, &before, listed).await?;
         }
-        let next = next_fetch(self.occasion.connection, world.now);
+        let next = next_fetch(self.app, self.occasion.connection, world.now);
         if let Some(job) = self.job {
             jobs::finish(&mut tx, job).await?;
             jobs::request(&mut tx, JobId::new(&world), &job.kind, job.subject, &job.lane, next).await?;
@@ -459,9 +459,14 @@ impl Fetch<'_> {
     }
 }
 
+/// Reads a day without the person, by the bank and by the law.
+pub(crate) fn unattended_reads(app: &App, connection: &Connection) -> u8 {
+    app.tenant.regime.policy().unattended_reads(connection.bank.profile().limits.unattended_per_day)
+}
+
 /// When the bank may be asked again without the person: its daily reads, spread over the day.
-fn next_fetch(connection: &Connection, now: Timestamp) -> Timestamp {
-    let reads = i64::from(connection.bank.profile().limits.unattended_per_day.max(1));
+fn next_fetch(app: &App, connection: &Connection, now: Timestamp) -> Timestamp {
+    let reads = i64::from(unattended_reads(app, connection).max(1));
     now.saturating_add(SignedDuration::from_hours(24 / reads.min(24))).unwrap_or(now)
 }
 

@@ -323,24 +323,35 @@ pub async fn arrive(
     let about = About { tenant: app.tenant.id, consent: claimed.login.consent };
     let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
     let (consent, grant) = (claimed.login.consent, claimed.login.grant);
-    match complete(app, &occasion, claimed, query, psu).await {
+    let Claimed { login, pending, key } = claimed;
+    let done = match receive(app, &occasion, pending, query).await {
+        Ok((code, metadata)) => {
+            let redeemed = exchange(app, &occasion, (&login, &key), code, &metadata, psu).await;
+            redeemed.map_err(|error| (error, true))
+        }
+        Err(error) => Err((error, false)),
+    };
+    match done {
         Ok(arrival) => {
             app.note_present(consent, psu.clone());
             app.work.notify_waiters();
             Ok(arrival)
         }
-        Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+        Err((ServiceError::Call(error), spent)) if !matches!(error, CallError::Ours(_)) => {
             tracing::warn!(consent.id = %consent, code = error.code(), "a login did not complete");
             let (event, arrival) = verdict(&error, consent);
-            fail(app, about, grant, event, error.code()).await?;
+            // A token endpoint that says no has issued nothing.
+            let said_no = matches!(&error, CallError::Refused(refusal) if refusal.error.is_some());
+            fail(app, about, grant, event, Failed { code: error.code(), in_doubt: spent && !said_no }).await?;
             Ok(arrival)
         }
-        Err(
+        Err((
             ServiceError::Store(StoreError::NotAllowed | StoreError::Raced)
             | ServiceError::Refused(_)
             | ServiceError::GrantRefused(_),
-        ) => Ok(Arrival::Overtaken(consent)),
-        Err(error) => Err(error),
+            _,
+        )) => Ok(Arrival::Overtaken(consent)),
+        Err((error, _)) => Err(error),
     }
 }
 
@@ -364,11 +375,28 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
     }
 }
 
-async fn fail(app: &App, about: About, grant: GrantId, event: Event, code: &str) -> Result<(), ServiceError> {
+/// How a login failed.
+struct Failed<'a> {
+    code: &'a str,
+    /// Whether the bank may have issued tokens that never arrived.
+    in_doubt: bool,
+}
+
+async fn fail(
+    app: &App,
+    about: About,
+    grant: GrantId,
+    event: Event,
+    Failed { code, in_doubt }: Failed<'_>,
+) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
     let before = consents::lock(&mut tx, about.consent).await?;
     evidence_log::record(app, &mut tx, &world, about.consent, "login.refused", &json!({ "code": code })).await?;
+    if !in_doubt {
+        let claimed = grants::lock(&mut tx, grant).await?;
+        grants::save(&mut tx, &claimed, &Grant { intent: None, ..claimed.clone() }).await?;
+    }
     // Whatever moved it meanwhile knows better.
     if before.machine.state == State::Initiated {
         moves::advance(app, &mut tx, &world, &before, event, "bank", |_| {}).await?;
@@ -426,31 +454,40 @@ async fn claim(
     Ok(Ok(Claimed { login, pending, key }))
 }
 
-/// From a claimed callback to stored tokens.
-async fn complete(
+/// The code of a claimed callback, with the server's metadata. Nothing is used up.
+async fn receive(
     app: &App,
     occasion: &Occasion<'_>,
-    claimed: Claimed,
+    pending: PendingLogin,
     query: &str,
-    psu: &PsuPresent,
-) -> Result<Arrival, ServiceError> {
-    let Claimed { login, pending, key } = claimed;
+) -> Result<(RedeemableCode, Metadata), ServiceError> {
     let connection = occasion.connection;
     // Signed responses need the server's keys before they can be read; plain ones are judged before anything is sent.
-    let (code, metadata) = if connection.oauth.security().response.is_signed() {
+    if connection.oauth.security().response.is_signed() {
         let metadata = discover(app, occasion).await?;
-        (vouched(app, occasion, &metadata, pending, query).await?, metadata)
+        Ok((vouched(app, occasion, &metadata, pending, query).await?, metadata))
     } else {
         let callback = Callback::parse(query).map_err(CallError::from)?;
         let code = pending.finish(callback, &KeySet::empty(), app.clock.now()).map_err(CallError::from)?;
-        (code, discover(app, occasion).await?)
-    };
-    let call = connection.oauth.redeem(&metadata, code, &app.world());
+        Ok((code, discover(app, occasion).await?))
+    }
+}
+
+/// From a code to stored tokens.
+async fn exchange(
+    app: &App,
+    occasion: &Occasion<'_>,
+    (login, key): (&Login, &DataKey),
+    code: RedeemableCode,
+    metadata: &Metadata,
+    psu: &PsuPresent,
+) -> Result<Arrival, ServiceError> {
+    let call = occasion.connection.oauth.redeem(metadata, code, &app.world());
     let redeemed = bank_calls::to_issuer(app, occasion, "redeem", call).await?;
     fault::point("login.code_redeemed");
-    let tokens = check(app, occasion, &metadata, &redeemed).await?;
-    let granted = read_grant(app, occasion, &login, &key, &tokens, psu).await?;
-    store_tokens(app, occasion, &login, &key, &tokens, &granted).await
+    let tokens = check(app, occasion, metadata, &redeemed).await?;
+    let granted = read_grant(app, occasion, login, key, &tokens, psu).await?;
+    store_tokens(app, occasion, login, key, &tokens, &granted).await
 }
 
 /// The code of a response that the server signs; an unknown key is looked for once more, before the verdict.

@@ -31,6 +31,7 @@ pub mod signatures;
 pub mod staff;
 pub mod status;
 pub mod timestamp;
+pub mod withdrawal;
 pub mod witness;
 
 use store::StoreError;

@@ -123,6 +123,23 @@ pub async fn of_move(
     request(app, tx, world, consent, kind).await
 }
 
+/// Asks for the copy of a text that its person has agreed to anew, where the law wants them to have one (CDR rule 8.11 for an
+/// amended consent; 12 CFR 1033.421(g) for a new authorisation).
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn of_new_text(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+) -> Result<(), ServiceError> {
+    if Kind::Receipt.is_owed(tenants::get(tx).await?.regime) {
+        request(app, tx, world, consent, Kind::Receipt).await?;
+    }
+    Ok(())
+}
+
 async fn request(
     app: &App,
     tx: &mut TenantTx,

@@ -28,7 +28,7 @@ use crate::connections::Connection;
 use crate::evidence_log;
 use crate::services::consents::{Work, advance, enqueue};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, consents as moves, revocation, rivals};
+use crate::services::{ServiceError, consents as moves, notices, revocation, rivals};
 
 /// The last day that a renewal asks for: as long again as the person agreed to the last time, and never less than they
 /// have agreed to already.
@@ -185,7 +185,7 @@ pub(crate) async fn complete(
     let agreed =
         Consent { asked_until: renewal.asked_until, accepted_at: Some(renewal.accepted_at), ..consent.clone() };
     let clocks = logins::clocks(app, &connection, &agreed, granted, sca_at);
-    advance(app, tx, world, consent, Event::Reauthenticated(clocks), "psu", |consent| {
+    let renewed = advance(app, tx, world, consent, Event::Reauthenticated(clocks), "psu", |consent| {
         consent.grant = Some(renewal.grant);
         consent.asked_until = renewal.asked_until;
         consent.text_hash = Some(renewal.text_hash);
@@ -194,6 +194,7 @@ pub(crate) async fn complete(
         consent.sca_at = Some(sca_at);
     })
     .await?;
+    notices::of_new_text(app, tx, world, &renewed).await?;
     renewals::set_state(tx, consent.id, State::Done).await?;
     let body = json!({ "from_grant": old.to_string(), "to_grant": renewal.grant.to_string() });
     evidence_log::record(app, tx, world, consent.id, "consent.renewed", &body).await?;

@@ -33,7 +33,8 @@ pub async fn of_person(
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let mut restricted = Vec::new();
-    for id in erasure::all(&mut tx, product, psu).await? {
+    // The oldest first, as whoever else locks several does.
+    for id in erasure::all(&mut tx, product, psu).await?.into_iter().rev() {
         let mut consent = consents::lock(&mut tx, id).await?;
         if step(&consent.machine, event, world.now).is_ok() {
             let body = json!({ "actor": actor });

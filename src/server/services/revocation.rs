@@ -21,7 +21,7 @@ use serde_json::json;
 use store::capsules::Capsule;
 use store::consents::Consent;
 use store::deletions::{Addendum, Bank};
-use store::grants::Grant;
+use store::grants::{Grant, IntentKind};
 use store::sealed::Place;
 use store::{TenantTx, capsules, consents, deletions, grants, jobs};
 use uuid::Uuid;
@@ -85,9 +85,10 @@ pub async fn end_grant(
         return Ok(());
     }
     let mut state = grant::step(before.state, GrantEvent::End)?;
-    match content(app, tx.tenant(), &before)? {
+    let nameless = is_nameless(app, &before)?;
+    match content(app, tx.tenant(), &before)?.filter(|_| !nameless) {
         Some(content) => fill(app, tx, world, consent, &before, &content).await?,
-        // The call that should have created it never came back with an id: there is nothing to name at the bank.
+        // The call that should have created it, or brought its tokens, never came back: nothing can be named at the bank.
         None => {
             state = grant::step(state, GrantEvent::EndGivenUp)?;
             let body =
@@ -98,6 +99,16 @@ pub async fn end_grant(
     grants::save(tx, &before, &Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() }).await?;
     grants::forget(tx, id).await?;
     Ok(())
+}
+
+/// Whether the tokens that never arrived are all that an authorisation could be named by: the bank keeps no consents, and the
+/// answer that would have brought them was lost.
+fn is_nameless(app: &App, grant: &Grant) -> Result<bool, ServiceError> {
+    let redeeming = grant.intent.is_some_and(|intent| intent.kind == IntentKind::Redeem);
+    if !redeeming || grant.sealed_tokens.is_some() {
+        return Ok(false);
+    }
+    Ok(logins::connection(app, &grant.registration)?.bank.consents().is_none())
 }
 
 /// Fills a capsule for a consent that the bank created and nobody waits for any more.

@@ -92,7 +92,7 @@ fn next_look(since: Option<Timestamp>, now: Timestamp) -> Timestamp {
     now.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(now)
 }
 
-/// Looks once. Does nothing for a consent that is over, or that waits for its person.
+/// Looks once. Does nothing for a consent that is over, or whose person has not confirmed to us in time.
 ///
 /// # Errors
 /// Our own trouble; what the bank does is part of the verdict.
@@ -103,7 +103,7 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::signing(&mut tx, &consent).await?);
     tx.commit().await?;
     let first = consent.machine.state == State::Initiated && own.state == GrantState::Partial;
-    if !first && !consent.machine.may_read() {
+    if !first && !consent.machine.may_call(app.clock.now()) {
         return Ok(Verdict::Done);
     }
     let waits = first || renewed.is_some();

@@ -145,7 +145,7 @@ fn term(asked_until: Date, profile: &Profile, policy: &Policy, tenant_days: Opti
     Term::Recurring {
         until,
         confirm_every_days: confirm.and_then(|days| u16::try_from(days).ok()),
-        unattended_reads_per_day: Some(profile.limits.unattended_per_day),
+        unattended_reads_per_day: Some(policy.unattended_reads(profile.limits.unattended_per_day)),
     }
 }
 

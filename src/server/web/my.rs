@@ -36,12 +36,17 @@ pub(super) async fn overview(State(app): State<Arc<App>>, scene: Scene) -> Respo
 async fn all(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let psu = Some(scene.consent.psu);
-    let found = consents::of_product(&mut tx, scene.product.id, psu, None, CONSENTS_PER_OVERVIEW_MAX).await?;
-    let mut connections = Vec::new();
-    // What was never given is no sharing.
-    for consent in found.iter().filter(|consent| consent.authorized_at.is_some()) {
-        connections.push(connection(app, &mut tx, scene, consent).await?);
+    let (mut connections, mut before) = (Vec::new(), None);
+    // What was never given is no sharing, and hides none.
+    while connections.len() < CONSENTS_PER_OVERVIEW_MAX as usize {
+        let page = consents::of_product(&mut tx, scene.product.id, psu, before, CONSENTS_PER_OVERVIEW_MAX).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        for consent in page.iter().filter(|consent| consent.authorized_at.is_some()) {
+            connections.push(connection(app, &mut tx, scene, consent).await?);
+        }
     }
+    connections.truncate(CONSENTS_PER_OVERVIEW_MAX as usize);
     tx.commit().await?;
     connections.sort_by_key(|connection| matches!(connection.standing, Standing::Ended { .. }));
     let view = OverviewView { brand: reply::brand(app, Some(&scene.product)), connections };

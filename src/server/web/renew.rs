@@ -98,7 +98,7 @@ async fn confirmed(app: &App, scene: &Scene, id: &str) -> Result<Response, Servi
     let body = json!({
         "attested_by": "page",
         "session_at": world.now.to_string(),
-        "text_hash": consent.text_hash.map(|hash| evidence_log::hex(&hash)),
+        "agreed_text_hash": consent.text_hash.map(|hash| evidence_log::hex(&hash)),
     });
     evidence_log::record(app, &mut tx, &world, consent.id, "consent.confirmation", &body).await?;
     renewals::reconfirm(app, &mut tx, &world, consent.id, "psu").await?;
