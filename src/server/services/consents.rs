@@ -1,9 +1,11 @@
 //! Moving a consent: load, step, save with compare-and-swap, history, evidence, effects — one transaction.
 
+use bank_adapters::answer::Granted;
 use domain::consent::{Effect, Event, Notice, ReauthReason, RevokedBy, State, step};
 use domain::event::EventType;
 use domain::ids::{ConsentId, JobId};
 use domain::limits;
+use domain::policy::{self, ClockFacts, Clocks};
 use domain::warning::{Clock, Warning};
 use domain::world::World;
 use jiff::civil::Date;
@@ -14,8 +16,9 @@ use store::consents::{Cause, Consent};
 use store::{TenantTx, consents, jobs, links};
 
 use crate::app::App;
+use crate::connections::Connection;
 use crate::services::events::emit;
-use crate::services::{ServiceError, deletion, notices, renewals, revocation};
+use crate::services::{ServiceError, asking, deletion, notices, renewals, revocation};
 use crate::{evidence_log, tokens};
 
 /// The calendar of a consent's bank.
@@ -29,6 +32,30 @@ pub(crate) fn last_day(app: &App, consent: &Consent) -> Option<Date> {
     let end = consent.machine.clocks?.term_ends;
     let inside: Timestamp = end.saturating_add(SignedDuration::from_nanos(-1)).ok()?;
     Some(inside.to_zoned(zone(app, consent)).date())
+}
+
+/// The clocks that follow from what a bank granted now.
+pub(crate) fn clocks(
+    app: &App,
+    connection: &Connection,
+    consent: &Consent,
+    granted: &Granted,
+    now: Timestamp,
+) -> Clocks {
+    let (profile, policy) = (connection.bank.profile(), app.tenant.regime.policy());
+    let given = consent.accepted_at.unwrap_or(now);
+    let agreed_on = given.to_zoned(connection.zone.clone()).date();
+    let facts = ClockFacts {
+        last_sca: now,
+        last_confirmation: given,
+        given,
+        // The day that the text named, whether the bank knows of one or not.
+        asked_until: asking::last_day(consent.asked_until, profile, policy, agreed_on),
+        granted_until: granted.valid_until,
+        bank_sca_days: profile.consent.sca_days.map(i64::from),
+        tenant_sca_days: app.config.tenant.sca_days(),
+    };
+    policy::clocks(policy, &facts, &connection.zone)
 }
 
 /// Kinds of durable work; the word is stored.

@@ -13,7 +13,7 @@ use domain::consent::{Event, State};
 use domain::grant::{self, Event as GrantEvent};
 use domain::ids::{ConsentId, GrantId, LoginId, RegistrationId};
 use domain::limits;
-use domain::policy::{self, ClockFacts, Clocks};
+use domain::policy::Clocks;
 use domain::world::World;
 use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin, RedeemableCode};
@@ -38,7 +38,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::asking::{consent_ask, last_day, sharing, sharing_seconds};
+use crate::services::asking::{consent_ask, sharing, sharing_seconds};
 use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, rivals, status};
 use crate::tokens;
 
@@ -586,7 +586,7 @@ async fn store_tokens(
     if !granted.state.is_usable() {
         return Err(CallError::Bank(BankError::Contract(bank_adapters::error::Breach::Field("consentStatus"))).into());
     }
-    let clocks = clocks(app, occasion.connection, &consent, granted, world.now);
+    let clocks = moves::clocks(app, occasion.connection, &consent, granted, world.now);
     let after = Grant {
         state: grant::step(before.state, GrantEvent::TokensStored)?,
         intent: None,
@@ -626,30 +626,6 @@ pub(crate) async fn begin_life(
     })
     .await?;
     renewals::take_over(app, tx, world, consent, grant, granted).await
-}
-
-/// The clocks that follow from what a bank granted now.
-pub(crate) fn clocks(
-    app: &App,
-    connection: &Connection,
-    consent: &Consent,
-    granted: &Granted,
-    now: Timestamp,
-) -> Clocks {
-    let (profile, policy) = (connection.bank.profile(), app.tenant.regime.policy());
-    let given = consent.accepted_at.unwrap_or(now);
-    let agreed_on = given.to_zoned(connection.zone.clone()).date();
-    let facts = ClockFacts {
-        last_sca: now,
-        last_confirmation: given,
-        given,
-        // The day that the text named, whether the bank knows of one or not.
-        asked_until: last_day(consent.asked_until, profile, policy, agreed_on),
-        granted_until: granted.valid_until,
-        bank_sca_days: profile.consent.sca_days.map(i64::from),
-        tenant_sca_days: app.config.tenant.sca_days(),
-    };
-    policy::clocks(policy, &facts, &connection.zone)
 }
 
 /// The connection of a registration; without one the operator has taken away what a consent stands on.

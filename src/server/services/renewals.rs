@@ -184,7 +184,7 @@ pub(crate) async fn complete(
     let old = consent.grant.ok_or(StoreError::NotAllowed)?;
     let agreed =
         Consent { asked_until: renewal.asked_until, accepted_at: Some(renewal.accepted_at), ..consent.clone() };
-    let clocks = logins::clocks(app, &connection, &agreed, granted, sca_at);
+    let clocks = moves::clocks(app, &connection, &agreed, granted, sca_at);
     let renewed = advance(app, tx, world, consent, Event::Reauthenticated(clocks), "psu", |consent| {
         consent.grant = Some(renewal.grant);
         consent.asked_until = renewal.asked_until;
@@ -247,7 +247,7 @@ pub(crate) async fn move_over(
 ) -> Result<(), ServiceError> {
     let other = consents::lock(tx, other.id).await?;
     let Some((_, registration)) = other.bank.as_ref().filter(|_| other.machine.may_renew()) else { return Ok(()) };
-    let clocks = logins::clocks(app, logins::connection(app, registration)?.as_ref(), &other, granted, world.now);
+    let clocks = moves::clocks(app, logins::connection(app, registration)?.as_ref(), &other, granted, world.now);
     advance(app, tx, world, &other, Event::Reauthenticated(clocks), "bank", |other| {
         other.grant = Some(grant);
         other.sca_at = Some(world.now);

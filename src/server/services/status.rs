@@ -375,7 +375,7 @@ async fn authorised(
     let before = grants::lock(&mut tx, grant.id).await?;
     let sca_at = before.sca_at.unwrap_or(world.now);
     let renewal = renewals::of_login(&mut tx, &consent, grant.id).await?;
-    let clocks = logins::clocks(app, connection, &consent, granted, sca_at);
+    let clocks = moves::clocks(app, connection, &consent, granted, sca_at);
     let state = grant::step(before.state, GrantEvent::TokensStored)?;
     let after = Grant { state, valid_until: Some(clocks.term_ends), ..before.clone() };
     grants::save(&mut tx, &before, &after).await?;
