@@ -292,12 +292,6 @@ impl Consent {
         alive && self.data == DataState::Present && due(self.clocks, now).is_none()
     }
 
-    /// Whether the bank may be called at all while the person is not there: what they must confirm to us is confirmed (UK).
-    pub fn may_call(&self, now: Timestamp) -> bool {
-        let missed = self.clocks.and_then(|clocks| clocks.reconfirm_due).is_some_and(|at| now >= at);
-        self.may_read() && !missed
-    }
-
     /// Whether its person may authenticate at the bank again without a new consent.
     pub const fn may_renew(&self) -> bool {
         self.may_read()

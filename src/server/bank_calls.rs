@@ -7,7 +7,7 @@ use bank_adapters::error::BankError;
 use bank_adapters::seal::Sender;
 use bytes::Bytes;
 use domain::breaker::Permit;
-use domain::consent::{DataState, State};
+use domain::consent::{Consent, DataState, State};
 use domain::ids::{GrantId, LineId};
 use domain::world::World;
 use fapi::Refusal;
@@ -285,7 +285,7 @@ impl Step<'_> {
         let machine = consents::get(&mut tx, about.consent).await?.machine;
         let begins = machine.state == State::Initiated && machine.data == DataState::Present;
         let open = match basis {
-            Basis::Unattended => machine.may_call(self.app.world().now),
+            Basis::Unattended => may_call(&machine, self.app.world().now),
             Basis::PsuPresent | Basis::Revocation => machine.may_read(),
         };
         if !begins && !open {
@@ -377,4 +377,9 @@ impl Step<'_> {
         });
         Ok(())
     }
+}
+/// Whether the bank may be called at all while the person is not there: what they must confirm to us is confirmed (UK).
+pub(crate) fn may_call(consent: &Consent, now: Timestamp) -> bool {
+    let confirm_by = consent.clocks.and_then(|clocks| clocks.reconfirm_due);
+    consent.may_read() && confirm_by.is_none_or(|at| now < at)
 }

@@ -313,6 +313,7 @@ async fn a_removed_account_stays_removed_through_fetches_and_renewals() {
             }
         }
         assert_eq!(transactions::extent(&mut tx, line).await.unwrap().rows, 0);
+        assert!(raw_pages::of_line(&mut tx, line, None, 1000).await.unwrap().is_empty(), "a raw page of the account");
     }
     assert_eq!(deletions_of(&world, id).await, 1, "the removal, and nothing else");
     let log = String::from_utf8_lossy(&said.bytes()).into_owned();

@@ -1,17 +1,17 @@
 //! Two products at a bank that allows one authorisation at a time: nothing ends silently, nobody's accounts become another's,
 //! and no product's word makes two persons one.
 
-use domain::consent::{ReauthReason, RevokedBy, State};
+use domain::consent::{DataState, ReauthReason, RevokedBy, State};
 use domain::grant;
 use domain::ids::{ConsentId, LineId, ProductId};
 use jiff::SignedDuration;
-use sandbox::Decision;
+use sandbox::{Decision, Policy};
 use serde_json::json;
 use server::services::logins::Arrival;
-use server::services::{consents as consents_service, fetch, status};
-use server::setup;
+use server::services::{consents as consents_service, deletion, fetch, revocation, status};
+use server::{reconcile, setup};
 use store::consents::Consent;
-use store::{consents, events, grants, lines};
+use store::{capsules, consents, deletions, events, grants, lines};
 use tests::site::{Caller, Site};
 use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, World};
 
@@ -73,6 +73,22 @@ impl Street {
 
     async fn fetched(&self, id: ConsentId) -> fetch::Verdict {
         fetch::run(&self.world.app, self.world.about(id)).await.unwrap()
+    }
+
+    /// That nothing of a consent is left, once its erasure has run.
+    async fn erased(&self, id: ConsentId) {
+        let (app, tenant) = (&self.world.app, self.world.app.tenant.id);
+        let mut tx = app.store.tenant_tx(tenant).await.unwrap();
+        let begun = deletions::of_consent(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        for deletion in begun {
+            deletion::run(app, tenant, deletion.id).await.unwrap();
+        }
+        let consent = self.consent(id).await;
+        assert_eq!(consent.machine.data, DataState::Erased);
+        let mut tx = app.store.tenant_tx(tenant).await.unwrap();
+        let held = lines::held(&mut tx, consent.product, lines::Filter::default()).await.unwrap();
+        assert!(held.is_empty(), "lines of {id} are left");
     }
 
     /// What the bank is asked because somebody else was there.
@@ -190,5 +206,72 @@ async fn where_the_bank_names_nobody_it_is_asked_what_it_has_ended() {
     assert_eq!(street.lines(first).await, held);
     street.looked(second).await;
     displaced(&street, second, &street.second).await;
+    street.end().await;
+}
+
+/// Two consents on one grant, fetched, looked at by timers and withdrawn at once while time goes on: what one has lost the
+/// other keeps, and the bank is told when the second of them ends and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_on_one_grant_each_ends_alone_in_every_order() {
+    let habits: fn(&mut Policy) = |policy| policy.reads_per_day = 100;
+    let street = Street::open(Options { habits: Some(habits), ..Options::default() }).await;
+    let (app, tenant) = (&street.world.app, street.world.app.tenant.id);
+    let told_the_bank = || {
+        let all = street.world.bank.calls().into_iter();
+        all.filter(|call| call.request.starts_with("DELETE ")).count()
+    };
+    for round in 0..6_u32 {
+        let first = street.connected(&Decision::ApproveAll).await;
+        let second = street.ask(&street.second, &ALL).await;
+        street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+        assert!(matches!(street.fetched(second).await, fetch::Verdict::Next(_)));
+        let grant = street.consent(second).await.grant.unwrap();
+        assert_eq!(street.consent(first).await.grant, Some(grant));
+        // Either of the two; what happens at once begins in another order each time.
+        let (ends, stays) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        let held = street.lines(stays).await;
+        let before = told_the_bank();
+
+        let withdraw = async {
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            consents_service::revoke(app, tenant, ends, RevokedBy::Psu, "psu").await.unwrap();
+        };
+        let fetches = async |id| {
+            for _ in 0..3 {
+                let tried = fetch::run(app, street.world.about(id)).await;
+                assert!(!matches!(&tried, Err(error) if error.code() == "internal"), "{tried:?}");
+            }
+        };
+        let timers = async {
+            for _ in 0..3 {
+                street.world.clock.advance(SignedDuration::from_mins(7));
+                reconcile::look(app).await.unwrap();
+            }
+        };
+        tokio::join!(withdraw, fetches(ends), fetches(stays), timers);
+
+        assert_eq!(street.consent(ends).await.machine.state, State::Revoked(RevokedBy::Psu), "round {round}");
+        let stayed = street.consent(stays).await;
+        assert_eq!((stayed.machine.state, stayed.grant), (State::Active, Some(grant)), "round {round}");
+        street.erased(ends).await;
+        assert_eq!(told_the_bank(), before, "round {round}: the bank was told while somebody stood on the grant");
+        assert_eq!(street.lines(stays).await, held, "round {round}");
+        // The day's reads may be used up.
+        street.world.clock.advance(SignedDuration::from_hours(24));
+        assert!(matches!(street.fetched(stays).await, fetch::Verdict::Next(_)), "round {round}");
+
+        let last = consents_service::revoke(app, tenant, stays, RevokedBy::Psu, "psu");
+        let (ended, ()) = tokio::join!(last, fetches(stays));
+        ended.unwrap();
+        street.erased(stays).await;
+        let mut tx = app.store.tenant_tx(tenant).await.unwrap();
+        assert_eq!(grants::get(&mut tx, grant).await.unwrap().state, grant::State::Ending, "round {round}");
+        let (capsule, _) = capsules::open(&mut tx, 10).await.unwrap().pop().expect("what ends it at the bank");
+        tx.commit().await.unwrap();
+        revocation::run(app, tenant, capsule).await.unwrap();
+        assert_eq!(told_the_bank(), before + 1, "round {round}");
+    }
     street.end().await;
 }

@@ -103,7 +103,7 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::signing(&mut tx, &consent).await?);
     tx.commit().await?;
     let first = consent.machine.state == State::Initiated && own.state == GrantState::Partial;
-    if !first && !consent.machine.may_call(app.clock.now()) {
+    if !first && !bank_calls::may_call(&consent.machine, app.clock.now()) {
         return Ok(Verdict::Done);
     }
     let waits = first || renewed.is_some();
