@@ -169,9 +169,10 @@ fn settings(folder: &Path) -> anyhow::Result<Config> {
     fs::create_dir(folder.join("registrations"))?;
     let text = format!(
         "[listen]\naddress = \"127.0.0.1:0\"\n[database]\ndata_dir = {:?}\nconnections_max = {CONNECTIONS}\n\
-         [keys]\ndir = {:?}\n[banks]\nregistrations_dir = {:?}\n[tenant]\nname = \"Bench\"\n",
+         [keys]\ndir = {:?}\n[evidence]\ncopy_dir = {:?}\n[banks]\nregistrations_dir = {:?}\n[tenant]\nname = \"Bench\"\n",
         path("postgres"),
         path("keys"),
+        path("evidence"),
         path("registrations"),
     );
     let file = folder.join("config.toml");
