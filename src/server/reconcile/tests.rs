@@ -209,6 +209,11 @@ async fn two_years_through_the_database_are_what_the_machine_says() {
     let (counted, warnings, particulars) = told(&site).await;
     assert_eq!(particulars.len() as u64, warnings, "a warning was given twice");
     assert!(warnings > 0);
+    // What is no move of the machine: the beginning, and the erasure that a withdrawal begins.
+    let beside = [EventType::ConsentCreated, EventType::DeletionRequested].map(EventType::as_str);
+    let moves = counted.iter().filter(|((_, kind), _)| !beside.contains(&kind.as_str()));
+    let heard: u64 = shadows.iter().flat_map(|shadow| shadow.heard.values()).sum();
+    assert_eq!(moves.map(|(_, times)| *times).sum::<u64>(), heard, "somebody was told what did not happen");
     for shadow in &shadows {
         for (word, times) in &shadow.heard {
             let found = counted.get(&(shadow.id.to_string(), (*word).to_owned())).copied().unwrap_or_default();

@@ -17,7 +17,7 @@ use super::form::Person;
 use super::headers::Segment;
 use super::scene::{self, Scene};
 use super::session::Cookie;
-use super::{HERE, reply};
+use super::{HERE, RETURNED, STRAYED, reply};
 use crate::app::App;
 use crate::pages::view::Outcome;
 use crate::services::ServiceError;
@@ -38,6 +38,38 @@ pub(super) async fn query(
     reply::shown(&app, None, arrive(&app, &registration, &query, &psu, &headers).await)
 }
 
+/// The page of a visit that ended so, at an address without the bank's answer.
+pub(super) async fn returned(State(app): State<Arc<App>>, Segment(word): Segment, scene: Scene) -> Response {
+    reply::ending(&app, Some(&scene), outcome_of(&word))
+}
+
+/// The same for a browser that is not the one that began, or of which nothing is known.
+pub(super) async fn strayed(State(app): State<Arc<App>>, Segment(word): Segment) -> Response {
+    reply::ending(&app, None, outcome_of(&word))
+}
+
+/// How a visit can end at a callback, and the word in the address of its page.
+const ENDS: [(&str, Outcome); 7] = [
+    ("declined-at-the-bank", Outcome::Denied),
+    ("bank-error", Outcome::BankError),
+    ("not-trusted", Outcome::NotTrusted),
+    ("timed-out", Outcome::TimedOut),
+    ("twice", Outcome::CameTwice),
+    ("other-browser", Outcome::OtherBrowser),
+    ("unknown", Outcome::Unknown),
+];
+
+fn outcome_of(word: &str) -> Outcome {
+    ENDS.into_iter().find(|(known, _)| *known == word).map_or(Outcome::Unknown, |(_, outcome)| outcome)
+}
+
+/// Leads from the address with the bank's answer to one that says the same without it.
+fn clean(outcome: Outcome, scene: Option<&Scene>) -> Response {
+    let word = ENDS.into_iter().find(|(_, known)| *known == outcome).map_or("unknown", |(word, _)| word);
+    let place = if scene.is_some() { RETURNED } else { STRAYED };
+    reply::see_other(&format!("{place}/{word}"))
+}
+
 /// Whether the bank answers in a part of the address that no server sees (OIDC Core §3.3.2.5).
 fn answers_behind_the_hash(app: &App, registration: &str) -> bool {
     let connection = RegistrationId::new(registration).and_then(|id| app.connections.get(&id));
@@ -45,10 +77,10 @@ fn answers_behind_the_hash(app: &App, registration: &str) -> bool {
 }
 
 /// A return as a posted form. It comes from the bank's site, so no cookie of ours accompanies it; the redirect to the
-/// same address makes it a navigation that carries them.
+/// same address makes it a navigation that carries them. Like every return it is led on from there.
 pub(super) async fn form(State(app): State<Arc<App>>, Segment(registration): Segment, body: Bytes) -> Response {
     let Some(registration) = RegistrationId::new(&registration) else {
-        return reply::ending(&app, None, Outcome::Unknown);
+        return clean(Outcome::Unknown, None);
     };
     reply::see_other(&format!("/callback/{registration}?{}", rewritten(&body)))
 }
@@ -78,7 +110,7 @@ async fn arrive(
             reply::see_other(HERE)
         }
         None => reply::see_other(HERE),
-        Some(outcome) => reply::ending(app, scene.as_ref(), outcome),
+        Some(outcome) => clean(outcome, scene.as_ref()),
     };
     // An answer that no login of this browser waited for, behind a link of somebody's, leaves the one under way as it is.
     if ended.proven {
@@ -151,6 +183,14 @@ mod tests {
             assert_eq!(ended(&arrival), Ended { outcome, consent: Some(consent), proven });
         }
         assert_eq!(ended(&Arrival::Unknown).consent, None);
+    }
+
+    #[test]
+    fn every_end_has_a_word_of_its_own() {
+        for (word, outcome) in ENDS {
+            assert!(outcome_of(word) == outcome);
+        }
+        assert!(outcome_of("anything else") == Outcome::Unknown);
     }
 
     #[test]

@@ -37,6 +37,10 @@ use crate::pages::view::Outcome;
 
 /// Where a journey stands now; leads on to the page that fits.
 const HERE: &str = "/link/done";
+/// Below it, how a visit ended at a callback, for the browser that began it.
+const RETURNED: &str = "/link/returned";
+/// The same for any other.
+const STRAYED: &str = "/returned";
 /// What a person shares.
 const OVERVIEW: &str = "/my";
 /// `Refresh` of a page that waits for work of ours: seconds after which it looks again.
@@ -56,6 +60,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/link/restart", post(link::restart).get(here))
         .route(HERE, get(done::done))
         .route("/callback/{registration}", get(callback::query).post(callback::form))
+        .route(&format!("{RETURNED}/{{end}}"), get(callback::returned))
+        .route(&format!("{STRAYED}/{{end}}"), get(callback::strayed))
         .route(OVERVIEW, get(my::overview))
         .route("/my/renew/{consent}", get(renew::text).post(renew::accept))
         .route("/my/reconfirm/{consent}", post(renew::reconfirm).get(overview))

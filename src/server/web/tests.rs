@@ -413,10 +413,15 @@ async fn a_return_that_nobody_waits_for_is_thrown_away() {
     for path in
         ["/callback/first?code=a&state=b&iss=c", "/callback/first", "/callback/nobody?code=a", "/callback/%ff?x"]
     {
-        let page = stranger.get(&site, path).await;
+        // The answer is left behind in an address that nobody sees.
+        let place = stranger.get(&site, path).await.location();
+        assert_eq!(place, "/returned/unknown", "{path}");
+        let page = stranger.get(&site, &place).await;
         page.says(StatusCode::BAD_REQUEST, "We do not know this visit");
         assert!(!page.body.contains("<form") && !page.body.contains("Pennywise"), "{path}");
-        assert!(person.get(&site, path).await.body.contains("action=\"/link/restart\""), "{path}");
+        let place = person.get(&site, path).await.location();
+        assert_eq!(place, "/link/returned/unknown", "{path}");
+        assert!(person.get(&site, &place).await.body.contains("action=\"/link/restart\""), "{path}");
     }
     assert!(stranger.cookies.is_empty());
     let posted = stranger.send(&site, Method::POST, "/callback/first", "code=a&state=b", "cross-site").await;
