@@ -40,8 +40,7 @@ pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Co
         return enqueue(tx, world, Work::Erase, blocked.id.uuid(), "erasure").await;
     }
     let new = of_whole(tx, world, consent, (&going, &kept)).await?;
-    write(app, tx, world, &new).await?;
-    enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await
+    write(app, tx, world, &new).await
 }
 
 /// Writes the deletion of a consent that a legal hold keeps from running, in the transaction that stopped everything else.
@@ -89,6 +88,7 @@ async fn of_whole<'a>(
     })
 }
 
+/// Every deletion is put down here, and its work asked for, unless a hold keeps it from running.
 async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletion<'_>) -> Result<(), ServiceError> {
     deletions::begin(tx, new).await?;
     let body = json!({
@@ -99,7 +99,8 @@ async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletio
     });
     evidence_log::record(app, tx, world, new.consent, "deletion.begun", &body).await?;
     let product = consents::get(tx, new.consent).await?.product;
-    emit(tx, world, product, EventType::DeletionRequested, Some(new.consent), body).await
+    emit(tx, world, product, EventType::DeletionRequested, Some(new.consent), body).await?;
+    if new.blocked { Ok(()) } else { enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await }
 }
 
 /// Takes one account out of a consent and begins its erasure, unless another consent stands on it.
