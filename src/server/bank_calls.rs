@@ -71,7 +71,7 @@ impl CallError {
         }
     }
 
-    /// Whether the bank has read nothing for us, so that it cannot have counted it: it was not reached, or said that it
+    /// Whether the bank has read nothing for us with this call, so that it cannot have counted it: it was not reached, or said that it
     /// cannot now.
     pub const fn is_no_read(&self) -> bool {
         match self {

@@ -26,7 +26,8 @@ pub(crate) enum ConsentsCommand {
     },
     /// Withdraw every consent that rests on an authorisation which a public register has taken away
     ///
-    /// Take the registration at the bank out of the settings first, so that no new consent is begun.
+    /// Take the registration at the bank out of the settings only afterwards, when the bank was told of every end: nobody
+    /// can be told without it. Repeat this for what was begun meanwhile.
     Deregister {
         #[command(flatten)]
         whose: Whose,
@@ -81,7 +82,8 @@ async fn perform(app: &App, command: ConsentsCommand) -> anyhow::Result<String> 
             Ok(text)
         }
         ConsentsCommand::Deregister { whose, entry, .. } => {
-            let ended = withdrawal::of_register(app, whose.bank.as_ref(), &entry).await?;
+            let ended = withdrawal::of_register(app, whose.bank.as_ref(), &entry).await;
+            let ended = ended.context("not every consent was withdrawn, the others were; say it again")?;
             Ok(format!("{ended} consents are withdrawn.\n"))
         }
     }

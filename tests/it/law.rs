@@ -10,10 +10,10 @@ use domain::world::Clock as _;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use sandbox::{BankData, Call};
+use sandbox::{BankData, Call, Misbehaviour};
 use server::reconcile;
 use server::services::{ServiceError, fetch, renewals, status};
-use store::consents;
+use store::{budgets, consents, grants};
 use tests::world::{NEIGHBOUR, Options, World};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -193,4 +193,31 @@ async fn a_last_day_ends_at_midnight_at_the_bank_whatever_the_clocks_do() {
     person.last_call(end, SignedDuration::from_hours(6));
     assert_eq!(person.state().await, State::Expired(ExpiryReason::Term));
     person.world.end().await;
+}
+
+/// Reads of a day that are counted here.
+async fn counted(world: &World, id: ConsentId) -> i32 {
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let grant = consents::get(&mut tx, id).await.unwrap().grant.unwrap();
+    let grant = grants::get(&mut tx, grant).await.unwrap();
+    let day = world.clock.now().to_zoned(TimeZone::get("Europe/Berlin").unwrap()).date();
+    let (registration, subject) = (&grant.registration, grant.id.uuid());
+    budgets::used(&mut tx, budgets::Budget { registration, subject, operation: "fetch", day }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_breaks_counts_unless_the_bank_has_answered_nothing() {
+    let options = Options { begins: Some(at("2027-03-01T08:00:00Z")), ..Options::default() };
+    let world = World::made(options, few_rows).await;
+    let id = world.connect(NEIGHBOUR).await;
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    for (ending, counts) in [("/v1/accounts", 0), ("/balances", 1), ("/transactions", 1)] {
+        world.clock.advance(DAY);
+        world.bank.misbehave(Misbehaviour::Unavailable(120), ending, 1);
+        let tried = fetch::run(&world.app, world.about(id)).await.unwrap();
+        assert!(matches!(tried, fetch::Verdict::Again(_)), "{ending}: {tried:?}");
+        assert_eq!(counted(&world, id).await, counts, "{ending}");
+        world.bank.behave();
+    }
+    world.end().await;
 }

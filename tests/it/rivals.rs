@@ -4,12 +4,15 @@
 use domain::consent::{DataState, ReauthReason, RevokedBy, State};
 use domain::grant;
 use domain::ids::{ConsentId, LineId, ProductId};
+use http::Method;
 use jiff::SignedDuration;
 use sandbox::{Decision, Policy};
 use serde_json::json;
 use server::services::logins::Arrival;
 use server::services::{consents as consents_service, deletion, fetch, revocation, status};
 use server::{reconcile, setup};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use store::consents::Consent;
 use store::{capsules, consents, deletions, events, grants, lines};
 use tests::site::{Caller, Site};
@@ -273,5 +276,92 @@ async fn of_two_on_one_grant_each_ends_alone_in_every_order() {
         revocation::run(app, tenant, capsule).await.unwrap();
         assert_eq!(told_the_bank(), before + 1, "round {round}");
     }
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restricted_is_not_forgotten_when_another_product_replaces_it() {
+    let street = Street::open(Options::default()).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    let restriction = "/v1/psus/the%20same%20word/restriction";
+    let answer = street.first.1.send(Method::PUT, restriction, &[], "".into()).await;
+    assert_eq!(answer.json(), json!({ "restricted": [first.to_string()] }));
+    let second = street.ask(&street.second, &ALL).await;
+    street.authorise(second, ELSEWHERE, CUSTOMER, &Decision::ApproveAll).await;
+    assert_eq!(street.consent(first).await.machine.data, DataState::Restricted);
+    street.first.1.delete(restriction).await;
+    displaced(&street, first, &street.first).await;
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_early_waits_for_its_person_though_nothing_tells_why() {
+    let street = Street::open(Options { nameless: true, ..Options::default() }).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    let held = street.lines(first).await;
+    let second = street.ask(&street.second, &ALL).await;
+    street.authorise(second, ELSEWHERE, CUSTOMER, &Decision::ApproveAll).await;
+    street.looked(first).await;
+    let machine = street.consent(first).await.machine;
+    assert_eq!((machine.state, machine.data), (State::ReauthPending(ReauthReason::TokenLost), DataState::Present));
+    assert_eq!(street.lines(first).await, held);
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_further_signers_is_not_replaced_by_what_they_have_signed() {
+    // The bank itself ends neither: what our side does is looked at.
+    let habits: fn(&mut Policy) = |policy| (policy.several_signers, policy.one_recurring_consent) = (true, false);
+    let street = Street::open(Options { habits: Some(habits), ..Options::default() }).await;
+    let mut ids = Vec::new();
+    for product in [&street.first, &street.second] {
+        let id = street.ask(product, &ALL).await;
+        let departure = street.world.depart_in(id, ELSEWHERE).await;
+        let visit = street.world.bank.visit(departure.redirect.as_str(), CUSTOMER.0, CUSTOMER.1, &Decision::ApproveAll);
+        let arrival = street.world.arrive(&visit.await.unwrap(), &departure.browser).await;
+        assert!(matches!(arrival, Arrival::AwaitsSigners(_)), "{arrival:?}");
+        ids.push(id);
+    }
+    street.world.bank.sign_the_rest();
+    street.looked(ids[1]).await;
+    assert_eq!(street.consent(ids[1]).await.machine.state, State::Authorized);
+    let waits = street.consent(ids[0]).await;
+    let mut tx = street.world.app.store.tenant_tx(street.world.app.tenant.id).await.unwrap();
+    let grant = grants::get(&mut tx, waits.grant.unwrap()).await.unwrap().state;
+    drop(tx);
+    assert_eq!((waits.machine.state, grant), (State::Initiated, grant::State::Partial));
+    street.end().await;
+}
+
+/// What a bank says of a grant is not for a consent that was put on another one while it said so.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moves_while_the_bank_answers_is_not_ended_with_the_old_authorisation() {
+    let street = Street::open(Options::default()).await;
+    let first = street.ask(&street.first, &ALL).await;
+    street.authorise(first, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    assert!(matches!(street.fetched(first).await, fetch::Verdict::Next(_)));
+    let name = street.world.bank.steal_token().unwrap().consent_id;
+    let second = street.ask(&street.second, &ALL).await;
+    street.authorise(second, ELSEWHERE, NEIGHBOUR, &Decision::ApproveAll).await;
+    let grant = street.consent(second).await.grant.unwrap();
+    assert!(street.world.bank.revoke_at_bank(&name));
+
+    let options = street.world.private.connect_options();
+    let mut owner = PgConnection::connect_with(&options).await.unwrap();
+    let mut watcher = PgConnection::connect_with(&options).await.unwrap();
+    let mut moving = owner.begin().await.unwrap();
+    let moved = "update consent set grant_id = $1 where consent_id = $2";
+    sqlx::query(moved).bind(grant.uuid()).bind(first.uuid()).execute(&mut *moving).await.unwrap();
+    let moves = async {
+        let waits = "select exists (select from pg_locks where not granted)";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut watcher).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        moving.commit().await.unwrap();
+    };
+    let both = async { tokio::join!(street.looked(first), moves) };
+    tokio::time::timeout(std::time::Duration::from_secs(60), both).await.expect("nobody waits for the consent");
+    let consent = street.consent(first).await;
+    assert_eq!((consent.machine.state, consent.grant), (State::Active, Some(grant)));
     street.end().await;
 }

@@ -6,6 +6,7 @@
 pub(super) mod transactions;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bank_adapters::answer::{AccountRow, Continuation};
 use bank_adapters::ask::{BankConsentId, NextLink, PsuPresent, ResourceId};
@@ -18,7 +19,6 @@ use domain::records::{NormalizedBalance, ParsedAccount};
 use domain::rules::Rules;
 use fapi::token::Tokens;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::budgets::Budget;
@@ -88,6 +88,15 @@ struct Fetch<'a> {
     /// Lines to which the consent is confined, where its grant was authorised for another product's: what the person let
     /// that one read is not for this one.
     confined_to: Option<HashSet<LineId>>,
+    /// Whether the bank has answered a read, and so has counted this one.
+    is_read: AtomicBool,
+}
+
+/// A run that may go on.
+struct Begun {
+    run: Uuid,
+    /// The bank's day whose reads it is one of, if it is counted.
+    day: Option<Date>,
 }
 
 /// Fetches what the consent allows. Does nothing when it no longer allows anything.
@@ -129,8 +138,8 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
     };
-    let run = match begin(app, about, &grant, &occasion).await {
-        Ok(Ok(run)) => run,
+    let Begun { run, day } = match begin(app, about, &grant, &occasion).await {
+        Ok(Ok(begun)) => begun,
         Ok(Err(tomorrow)) => return Ok(Verdict::Again(tomorrow)),
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
@@ -138,12 +147,15 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let rules = &connection.bank.profile().rules;
     let rule_set = rule_set::of(rules);
     let confined_to = if grant.psu == consent.psu { None } else { Some(granted(app, about).await?) };
-    let fetch = Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job, confined_to };
+    let is_read = AtomicBool::new(false);
+    let fetch =
+        Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job, confined_to, is_read };
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
-            if basis == Basis::Unattended && error.is_no_read() {
-                give_back(app, about, &grant, &connection.zone).await?;
+            let counted = fetch.is_read.load(Ordering::Relaxed) || !error.is_no_read();
+            if let Some(day) = day.filter(|_| !counted) {
+                give_back(app, about, &grant, day).await?;
             }
             settle(app, &fetch.occasion, &grant, &fetch.bank_consent, error).await
         }
@@ -189,7 +201,7 @@ async fn begin(
     about: About,
     grant: &Grant,
     occasion: &Occasion<'_>,
-) -> Result<Result<Uuid, Timestamp>, ServiceError> {
+) -> Result<Result<Begun, Timestamp>, ServiceError> {
     let basis = occasion.basis;
     let world = app.world();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
@@ -199,7 +211,7 @@ async fn begin(
     }
     // Before a run that another node began and did not end is looked for: to go on with it asks the bank for the accounts
     // again, and the bank counts that.
-    let mut taken = None;
+    let (mut taken, mut counted_on) = (None, None);
     if basis == Basis::Unattended {
         let zone = &occasion.connection.zone;
         let day = world.now.to_zoned(zone.clone()).date();
@@ -213,11 +225,12 @@ async fn begin(
             tx.commit().await?;
             return Ok(Err(next));
         }
+        counted_on = Some(day);
     }
     let latest = fetches::latest(&mut tx, about.consent).await?;
     if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
         tx.commit().await?;
-        return Ok(Ok(open.id));
+        return Ok(Ok(Begun { run: open.id, day: counted_on }));
     }
     let run = Run {
         id: world.uuid(),
@@ -236,7 +249,7 @@ async fn begin(
     evidence_log::record(app, &mut tx, &world, about.consent, "fetch.begun", &body).await?;
     tx.commit().await?;
     fault::point("fetch.begun");
-    Ok(Ok(run.id))
+    Ok(Ok(Begun { run: run.id, day: counted_on }))
 }
 
 /// What a bank counts of a grant on one of its calendar days: fetches, since each asks once for the accounts.
@@ -244,10 +257,10 @@ fn reads(grant: &Grant, day: Date) -> Budget<'_> {
     Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day }
 }
 
-/// A fetch came to nothing before the bank read anything.
-async fn give_back(app: &App, about: About, grant: &Grant, zone: &TimeZone) -> Result<(), ServiceError> {
+/// A fetch came to nothing before the bank read anything. `day`: the one that it was counted on, which may be over by now.
+async fn give_back(app: &App, about: About, grant: &Grant, day: Date) -> Result<(), ServiceError> {
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    budgets::give_back(&mut tx, reads(grant, app.clock.now().to_zoned(zone.clone()).date())).await?;
+    budgets::give_back(&mut tx, reads(grant, day)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -302,6 +315,7 @@ impl Fetch<'_> {
             let context = self.context(None);
             let call = self.occasion.connection.bank.accounts(&self.bank_consent, next.as_ref(), &context);
             let page = bank_calls::to_bank(self.app, &self.occasion, "accounts", &context, call).await?;
+            self.is_read.store(true, Ordering::Relaxed);
             rows.extend(page.rows);
             match page.next {
                 Continuation::End => break,

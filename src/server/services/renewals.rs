@@ -28,7 +28,7 @@ use crate::connections::Connection;
 use crate::evidence_log;
 use crate::services::consents::{Work, advance, enqueue};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, consents as moves, notices, revocation, rivals};
+use crate::services::{ServiceError, consents as moves, notices, revocation, rivals, status};
 
 /// The last day that a renewal asks for: as long again as the person agreed to the last time, and never less than they
 /// have agreed to already.
@@ -203,7 +203,7 @@ pub(crate) async fn complete(
             move_over(app, tx, world, &other, renewal.grant, granted).await?;
         }
         match mode(&connection) {
-            Mode::ReplacesOnAuthorise => supersede(tx, world, old).await?,
+            Mode::ReplacesOnAuthorise => supersede(app, tx, world, old).await?,
             Mode::Overlap | Mode::SameId => revocation::end_grant(app, tx, world, consent.id, old).await?,
         }
     }
@@ -221,6 +221,7 @@ pub(crate) async fn take_over(
     granted: &Granted,
 ) -> Result<(), ServiceError> {
     let first = consent.authorized_at.is_none();
+    let mut ended = Vec::new();
     for other in replaced_by(app, tx, consent).await? {
         let Some(old) = other.grant.filter(|old| *old != grant) else { continue };
         if first && covers(consent, &other) {
@@ -230,9 +231,14 @@ pub(crate) async fn take_over(
         } else {
             move_over(app, tx, world, &other, grant, granted).await?;
         }
-        supersede(tx, world, old).await?;
+        ended.push(old);
     }
-    rivals::take_over(app, tx, world, consent, grant, granted).await
+    // Other products' consents may stand on the same old grants: they are moved before these end.
+    rivals::take_over(app, tx, world, consent, grant, granted).await?;
+    for old in ended {
+        supersede(app, tx, world, old).await?;
+    }
+    Ok(())
 }
 
 /// Another consent of the same person goes on under the new grant: the SCA counts for it too, its text and its term are
@@ -256,8 +262,17 @@ pub(crate) async fn move_over(
     Ok(())
 }
 
-/// The bank has ended a grant in favour of a newer one; its secrets open nothing any more.
-pub(crate) async fn supersede(tx: &mut TenantTx, world: &World<'_>, id: GrantId) -> Result<(), ServiceError> {
+/// The bank has ended a grant in favour of a newer one; its secrets open nothing any more. Whoever still stands on it could
+/// not be moved, as what is restricted or held: they wait for their person.
+pub(crate) async fn supersede(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    id: GrantId,
+) -> Result<(), ServiceError> {
+    for left in status::standing(tx, id).await? {
+        rivals::displace(app, tx, world, &left).await?;
+    }
     let before = grants::lock(tx, id).await?;
     if let Ok(state) = grant::step(before.state, GrantEvent::Superseded) {
         let after = Grant { state, intent: None, ended_at: Some(world.now), ..before.clone() };

@@ -12,6 +12,7 @@ use domain::grant::Observed;
 use domain::ids::{GrantId, RegistrationId};
 use domain::world::World;
 use fapi::token::Tokens;
+use jiff::Timestamp;
 use serde_json::json;
 use store::consents::Consent;
 use store::grants::Grant;
@@ -130,7 +131,9 @@ pub(crate) async fn take_over(
         return Ok(());
     };
     let asked = renewals::clusters(consent, &beside);
-    for old in grants::of_subject(tx, registration, &subject).await?.iter().filter(|old| old.id != grant) {
+    let others = grants::of_subject(tx, registration, &subject).await?;
+    // What waits for further signers lives on: a bank ends what was authorised.
+    for old in others.iter().filter(|old| old.id != grant && old.state.may_be_renewed()) {
         for other in living(tx, &[old.id], consent, registration).await? {
             // What has read nothing yet has no accounts with which to go on.
             let has_begun = other.machine.state != State::Authorized;
@@ -140,14 +143,19 @@ pub(crate) async fn take_over(
                 displace(app, tx, world, &other).await?;
             }
         }
-        renewals::supersede(tx, world, old.id).await?;
+        renewals::supersede(app, tx, world, old.id).await?;
     }
     Ok(())
 }
 
 /// A consent whose authorisation the bank has ended for another product's waits for its person. One that waits already is
 /// not told again.
-async fn displace(app: &App, tx: &mut TenantTx, world: &World<'_>, other: &Consent) -> Result<(), ServiceError> {
+pub(crate) async fn displace(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    other: &Consent,
+) -> Result<(), ServiceError> {
     let other = consents::lock(tx, other.id).await?;
     if domain::consent::step(&other.machine, Event::Displaced, world.now).is_ok() {
         moves::advance(app, tx, world, &other, Event::Displaced, "bank", |_| {}).await?;
@@ -170,6 +178,12 @@ pub(crate) async fn explain(tx: &mut TenantTx, connection: &Connection, old: &Gr
         }
     }
     Ok(false)
+}
+
+/// Whether an authorisation that is over now was to last longer, at a bank that ends one for the next. Of a login in another
+/// browser, or of one that did not come back to us, nothing else tells.
+pub(crate) fn is_early(connection: &Connection, old: &Grant, now: Timestamp) -> bool {
+    replaces(connection) && old.valid_until.is_some_and(|until| now < until)
 }
 
 /// Whether a bank says so of an authorisation that it has ended for a newer one of the same person.

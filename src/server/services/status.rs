@@ -185,8 +185,7 @@ pub(crate) async fn observe(
     let seen = observed(&state);
     if rivals::is_said_of_the_replaced(seen) {
         let replaced = replaced(app, occasion, grant).await?;
-        // The login that should have renewed it, or that was for another product, ended it: the person is needed, nothing
-        // is over.
+        // A login ended it, which should have renewed it or was for another product: the person is needed, nothing is over.
         if replaced || meanwhile == Meanwhile::Broken {
             lose_tokens(app, occasion.connection, occasion.about, grant).await?;
             return Ok(false);
@@ -198,7 +197,8 @@ pub(crate) async fn observe(
 async fn replaced(app: &App, occasion: &Occasion<'_>, grant: GrantId) -> Result<bool, ServiceError> {
     let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
     let old = grants::get(&mut tx, grant).await?;
-    rivals::explain(&mut tx, occasion.connection, &old).await
+    Ok(rivals::is_early(occasion.connection, &old, app.clock.now())
+        || rivals::explain(&mut tx, occasion.connection, &old).await?)
 }
 
 /// A word that no standard lists changes nothing; somebody should see it.
@@ -288,11 +288,14 @@ pub(crate) async fn lose_tokens(
     Ok(())
 }
 
-/// The consents that stand on a grant, locked.
-async fn standing(tx: &mut TenantTx, grant: GrantId) -> Result<Vec<Consent>, ServiceError> {
+/// The consents that stand on a grant, locked. Whoever was put on another while their lock was waited for stands there.
+pub(crate) async fn standing(tx: &mut TenantTx, grant: GrantId) -> Result<Vec<Consent>, ServiceError> {
     let mut standing = Vec::new();
     for consent in consents::standing_on(tx, grant).await? {
-        standing.push(consents::lock(tx, consent.id).await?);
+        let locked = consents::lock(tx, consent.id).await?;
+        if locked.grant == Some(grant) {
+            standing.push(locked);
+        }
     }
     Ok(standing)
 }

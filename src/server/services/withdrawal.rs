@@ -54,20 +54,27 @@ pub async fn of_consent(app: &App, id: ConsentId, authority: Authority, why: &st
 }
 
 /// Withdraws every consent that is not over: those at one bank, whose authorisation a register has taken away, or all of
-/// them, when it was our own. Each in a transaction of its own, so that it can be killed and repeated. Gives how many.
+/// them, when it was our own. Each in a transaction of its own, so that it can be killed and repeated, and one that fails
+/// keeps none of the others. Gives how many.
 ///
 /// # Errors
-/// The database's or the key provider's.
+/// The database's or the key provider's: the first of them, after all the others were tried.
 pub async fn of_register(app: &App, bank: Option<&InstitutionId>, entry: &str) -> Result<u64, ServiceError> {
-    let (mut ended, mut after) = (0, None);
+    let (mut ended, mut after, mut failed) = (0, None, None);
     loop {
         let mut tx = app.store.tenant_tx(app.tenant.id).await?;
         let page = consents::not_over(&mut tx, bank, after, BATCH).await?;
         tx.commit().await?;
-        let Some(last) = page.last() else { return Ok(ended) };
+        let Some(last) = page.last() else { return failed.map_or(Ok(ended), Err) };
         after = Some(*last);
         for id in page {
-            ended += u64::from(of_consent(app, id, Authority::Register, entry).await?);
+            match of_consent(app, id, Authority::Register, entry).await {
+                Ok(changed) => ended += u64::from(changed),
+                Err(error) => {
+                    tracing::error!(consent.id = %id, code = error.code(), "a consent was not withdrawn");
+                    failed.get_or_insert(error);
+                }
+            }
         }
     }
 }

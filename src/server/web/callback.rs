@@ -78,7 +78,7 @@ fn answers_behind_the_hash(app: &App, registration: &str) -> bool {
 
 /// A return as a posted form. It comes from the bank's site, so no cookie of ours accompanies it; the redirect to the
 /// same address makes it a navigation that carries them. Like every return it is led on from there.
-pub(super) async fn form(State(app): State<Arc<App>>, Segment(registration): Segment, body: Bytes) -> Response {
+pub(super) async fn form(Segment(registration): Segment, body: Bytes) -> Response {
     let Some(registration) = RegistrationId::new(&registration) else {
         return clean(Outcome::Unknown, None);
     };

@@ -414,14 +414,14 @@ async fn a_return_that_nobody_waits_for_is_thrown_away() {
         ["/callback/first?code=a&state=b&iss=c", "/callback/first", "/callback/nobody?code=a", "/callback/%ff?x"]
     {
         // The answer is left behind in an address that nobody sees.
-        let place = stranger.get(&site, path).await.location();
-        assert_eq!(place, "/returned/unknown", "{path}");
-        let page = stranger.get(&site, &place).await;
+        let returned = stranger.get(&site, path).await;
+        assert_eq!(returned.location(), "/returned/unknown", "{path}");
+        let page = stranger.get(&site, returned.location()).await;
         page.says(StatusCode::BAD_REQUEST, "We do not know this visit");
         assert!(!page.body.contains("<form") && !page.body.contains("Pennywise"), "{path}");
-        let place = person.get(&site, path).await.location();
-        assert_eq!(place, "/link/returned/unknown", "{path}");
-        assert!(person.get(&site, &place).await.body.contains("action=\"/link/restart\""), "{path}");
+        let returned = person.get(&site, path).await;
+        assert_eq!(returned.location(), "/link/returned/unknown", "{path}");
+        assert!(person.get(&site, returned.location()).await.body.contains("action=\"/link/restart\""), "{path}");
     }
     assert!(stranger.cookies.is_empty());
     let posted = stranger.send(&site, Method::POST, "/callback/first", "code=a&state=b", "cross-site").await;
