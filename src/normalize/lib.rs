@@ -251,7 +251,7 @@ impl<'a> Work<'a> {
         if currency.exponent() > 2 || number.group == Group::No {
             return true;
         }
-        let is_likely = number.group == Group::Likely;
+        let is_likely = is_likely_thousands(number, currency);
         if is_likely {
             self.doubt("amount.malformed", "three digits behind the mark are thousands or no amount of this currency");
         } else {
@@ -302,7 +302,7 @@ impl<'a> Work<'a> {
         let named = self.parsed.balance_after_currency.as_ref();
         let currency = named.and_then(|code| code.value.to_ascii_uppercase().parse().ok()).unwrap_or(account);
         let number = amount::number(&token.value, self.rules.decimal_mark, false);
-        let Some(number) = number.filter(|number| currency.exponent() > 2 || number.group != Group::Likely) else {
+        let Some(number) = number.filter(|number| !is_likely_thousands(number, currency)) else {
             self.doubt("balance_after.malformed", "the balance after the row cannot be read in one way only");
             return None;
         };
@@ -381,6 +381,16 @@ impl<'a> Work<'a> {
         }
         self.came_from("description", from, "text.joined");
         Some(joined)
+    }
+}
+
+/// Whether three digits behind a lone mark are more likely thousands than decimals of a currency: with a zero at their end
+/// they may be decimals, but not where the currency has none (`-1.200` yen).
+fn is_likely_thousands(number: &amount::Number, currency: Currency) -> bool {
+    match (currency.exponent(), number.group) {
+        (3.., _) | (_, Group::No) => false,
+        (0, Group::Perhaps) | (_, Group::Likely) => true,
+        (_, Group::Perhaps) => false,
     }
 }
 

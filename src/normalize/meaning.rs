@@ -214,8 +214,8 @@ impl Row<'_> {
         if !decided {
             let mut text = of(&self.text);
             let is_shopping = matches!(operation, Some(Operation::Card | Operation::DirectDebit) | None);
-            if self.name.is_some() && !is_shopping {
-                // A friend is not the restaurant that the text is about.
+            if self.kind == Some("pocket") || self.name.is_some() && !is_shopping {
+                // A friend is not the restaurant that the text is about, nor an own account the brand of its name.
                 text.take_if(|(found, _)| found.catalog);
             }
             read.text = text;

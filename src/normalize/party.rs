@@ -152,7 +152,7 @@ impl Row<'_> {
         if names::is_no_name(name) {
             return Some(Not::Name);
         }
-        if self.own.is_name(name) {
+        if self.own.may_be_name(name) {
             return Some(Not::Holder);
         }
         self.rules.own_names.iter().any(|bank| names::is_bank(name, bank)).then_some(Not::Bank)

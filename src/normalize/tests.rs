@@ -133,8 +133,9 @@ fn a_name_beside_the_own_account_is_the_holders() {
     // To the holder's own account elsewhere, by the name beside the own account here.
     let (name, _, category) = read(&both("-500", side("DOE JANE UND JOHN", own), side("Jane Doe", far)));
     assert_eq!((name, category.as_str()), (None, "transfer.internal"));
+    // An initial may be the holder's and names nobody; it may be another's too, so that nothing tells whose money it is.
     let (name, _, category) = read(&both("500", side("Mr J Doe", far), side("Jane Doe", own)));
-    assert_eq!((name, category.as_str()), (None, "transfer.internal"));
+    assert_eq!((name, category.as_str()), (None, "other.uncategorised"));
     let (name, ..) =
         read(&Parsed { remittance: lines(&["To Jane Doe"]), ..both("-5", side("DOE JANE", own), Party::default()) });
     assert_eq!(name, None);
@@ -301,6 +302,72 @@ fn money_between_own_accounts_is_no_income() {
     assert_eq!(by(&card), ("groceries.supermarket".into(), "category.merchant_code"));
     let other = Parsed { debtor: from("Works Ltd", "DE89370400440532013000"), ..row("500") };
     assert_ne!(by(&other).0, "transfer.internal");
+}
+
+#[test]
+fn pay_and_rent_between_like_names_are_no_own_money() {
+    for (holder, amount, other, line, category) in [
+        ("Maximilian Huber", "2500", "M. Huber", "Lohn Mai", "income.salary"),
+        ("Hans Huber", "2500", "Hans Huber Elektrotechnik", "Lohn", "income.salary"),
+        ("Maria Huber", "-900", "Herr Huber", "Miete", "housing.rent"),
+        ("Anna Martinez", "2500", "Anna Martin", "Salary May", "income.salary"),
+        ("María García López", "2500", "García López", "Salary May", "income.salary"),
+        ("Maria Huber", "-900", "HUBER MARIA", "Miete", "transfer.internal"),
+    ] {
+        let (creditor, debtor) =
+            if amount.starts_with('-') { (party(other), Party::default()) } else { (Party::default(), party(other)) };
+        let parsed = Parsed { creditor, debtor, remittance: lines(&[line]), ..row(amount) };
+        let holder = Holder { name: Some(holder.into()), ..Holder::default() };
+        assert_eq!(done(&parsed, &holder).category.as_deref(), Some(category), "{other} to {holder:?}");
+    }
+}
+
+#[test]
+fn a_company_is_not_its_own_other_side() {
+    let transfer = Parsed { remittance: lines(&["VIR SEPA Doe Trading Ltd RENT JUNE"]), ..row("-900") };
+    assert_eq!(named(&transfer, "Doe Trading Ltd"), None);
+    assert_eq!(named(&transfer, "Jane Roe").as_deref(), Some("Doe Trading Ltd RENT JUNE"));
+}
+
+#[test]
+fn the_other_side_is_kept_beside_the_accounts_own_number() {
+    let number = "DE89370400440532013000";
+    let payee = Party { account: text(number, "account"), ..party("Corner Bookshop") };
+    let parsed = Parsed { creditor: payee, ..row("-12") };
+    let name = |holder: Option<&str>| {
+        let holder = Holder { name: holder.map(str::to_owned), account: Some(number.into()), ..Holder::default() };
+        done(&parsed, &holder).counterparty.name
+    };
+    assert_eq!(name(Some("Jane Doe")).as_deref(), Some("Corner Bookshop"));
+    assert_eq!((name(Some("Ann Corner")), name(None)), (None, None));
+}
+
+#[test]
+fn an_own_account_is_no_brand() {
+    for line in ["*MOBI CURRENT-034", "*MOBI SAVINGS-12", "*MOBI TO 12345"] {
+        let rules = Rules { country: Some("IE".into()), ..Rules::default() };
+        let parsed = Parsed { remittance: lines(&[line]), ..row("-50") };
+        let row = transaction(&parsed, &Holder::default(), &rules).unwrap();
+        assert_eq!((row.counterparty.name, row.merchant), (None, None), "{line}");
+    }
+}
+
+#[test]
+fn thousands_of_a_currency_without_decimals_are_refused() {
+    for (amount, code, is_read) in [
+        ("-1.200", "JPY", false),
+        ("1.000", "ISK", false),
+        ("-1200", "JPY", true),
+        ("-1200.00", "JPY", true),
+        ("-1.200", "KWD", true),
+        ("-1.200", "EUR", true),
+    ] {
+        let parsed = Parsed { currency: text(code, "currency"), ..row(amount) };
+        let read = transaction(&parsed, &Holder::default(), &Rules::default());
+        assert_eq!(read.is_ok(), is_read, "{amount} {code}");
+        let issues = read.map_or_else(|issues| issues, |row| row.issues);
+        assert_eq!(codes(&issues).contains(&"amount.malformed"), !is_read, "{amount} {code}");
+    }
 }
 
 #[test]

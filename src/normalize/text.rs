@@ -544,6 +544,24 @@ mod tests {
     }
 
     #[test]
+    fn words_about_a_payment_are_nobody_where_a_name_stands() {
+        for line in [
+            "Gutschrift von Konto CH9300762011623852957 MUELLER ANNA",
+            "Plata la POS non-BT cu card VISA",
+            "Plata la POS LIBRARIE;TID:0001",
+            "DIRECT CREDIT SALARY 123456",
+            "POS DEBIT REFUND VISA CHECK CARD 1234",
+            "Platba kartou, nákup u obchodníka",
+            "PRZELEW DO ZAPŁATY",
+            "DISPOSIZIONE DI BONIFICO A VOSTRO FAVORE",
+        ] {
+            assert_eq!(name_in(&[line]), None, "{line}");
+        }
+        let lone = |line: &str| read(&row(&[line]), &[]).said().label.map(|found| found.name);
+        assert_eq!(lone("Gutschrift von Konto CH9300762011623852957 MUELLER ANNA"), None);
+    }
+
+    #[test]
     fn a_lone_label_is_a_name_only_if_it_looks_like_one() {
         let label = |lines: &[&str]| read(&row(lines), &[]).said().label.map(|found| found.name);
         assert_eq!(label(&["Buchhandlung Kurz"]).as_deref(), Some("Buchhandlung Kurz"));

@@ -38,11 +38,9 @@ const WALLETS: [&str; 12] = [
     "vipps",
 ];
 
-/// Words that make a place of the word before them: what follows a brand there is no brand.
-const GEOGRAPHY: [&str; 12] = [
-    "borough", "county", "creek", "falls", "heights", "hills", "island", "lake", "springs", "township", "valley",
-    "village",
-];
+/// Words that make a district of the word before them: what looks like a brand there is none. Lakes, valleys and falls are
+/// not among them, since they begin the names of towns behind a brand (`STARBUCKS LAKE FOREST`).
+const GEOGRAPHY: [&str; 3] = ["borough", "county", "township"];
 
 /// Banks, as the last word of a name: a shop of the name before it is another house.
 const BANKS: [&str; 7] = ["banca", "banco", "bank", "banka", "bankas", "banque", "pank"];

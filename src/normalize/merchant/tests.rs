@@ -22,6 +22,21 @@ fn brands_are_found_behind_what_banks_write() {
 }
 
 #[test]
+fn a_town_behind_a_brand_hides_no_brand() {
+    for (text, brand) in [
+        ("STARBUCKS LAKE FOREST CA", "Starbucks"),
+        ("MCDONALDS VALLEY STREAM NY", "McDonald's"),
+        ("WALMART LAKE CHARLES LA", "Walmart"),
+        ("TARGET FALLS CHURCH VA", "Target"),
+        ("SHELL LAKE WORTH", "Shell"),
+        ("COSTCO LAKE ZURICH", "Costco"),
+        ("SUBWAY CREEK RD", "Subway"),
+    ] {
+        assert_eq!(read(text, "US").merchant.as_deref(), Some(brand), "{text}");
+    }
+}
+
+#[test]
 fn near_misses_get_no_brand() {
     for (text, country) in [
         ("MR P TESCO BIRTHDAY", "GB"),
