@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Uri};
 use serde_json::Value;
 
-use super::rest::{Rest, Whole, day_of};
+use super::rest::{Missing, Rest, Whole, day_of};
 use crate::Call;
 use crate::answer::{ConsentState, Ended, Granted, GrantedAccess, Links, Opened, ScaApproach};
 use crate::ask::{BankConsentId, CallContext};
@@ -77,7 +77,7 @@ impl Form {
 
     pub(super) fn end(rest: &Rest, uri: Uri, context: &CallContext) -> Call<Ended, BankError> {
         let request: Request<Bytes> = rest.request(Method::DELETE, uri, context);
-        rest.ended(request)
+        rest.ended(request, Missing::Consent)
     }
 
     fn state(self, reply: &Reply, whole: &Whole<'_>) -> Result<ConsentState, BankError> {

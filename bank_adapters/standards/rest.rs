@@ -148,7 +148,7 @@ impl Rest {
     }
 
     /// The end of a consent. A refusal that is about the consent proves nothing: its status tells.
-    pub(super) fn ended(&self, request: Request<Bytes>) -> Call<Ended, BankError> {
+    pub(super) fn ended(&self, request: Request<Bytes>, missing: Missing) -> Call<Ended, BankError> {
         let profile = Arc::clone(&self.profile);
         Call::new(request, move |response: Response<Bytes>, now| {
             let problem = problem(response.status(), response.body());
@@ -156,7 +156,8 @@ impl Rest {
                 StatusCode::NO_CONTENT => Ok(Ended::Gone),
                 StatusCode::NOT_FOUND | StatusCode::GONE => {
                     let by_the_api = matches!(problem.shape, Shape::Errors | Shape::Problem | Shape::Empty);
-                    Ok(if by_the_api { Ended::Gone } else { Ended::Unproven(problem) })
+                    let gone = by_the_api && missing == Missing::Consent;
+                    Ok(if gone { Ended::Gone } else { Ended::Unproven(problem) })
                 }
                 StatusCode::UNAUTHORIZED
                 | StatusCode::FORBIDDEN
@@ -167,6 +168,15 @@ impl Rest {
             }
         })
     }
+}
+
+/// What a 404 or 410 at the end of a consent says is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The consent: the address names it.
+    Consent,
+    /// The operation, perhaps: the address is the same for every consent.
+    Operation,
 }
 
 /// A body, unread.

@@ -299,7 +299,11 @@ fn run_step(step: Step<'_>, call: &str, next: &mut Option<NextLink>) -> Value {
             step.run(call, |granted| tell_granted(&granted))
         }
         "end_consent" => {
-            let call = bank.consents().unwrap().end(&step.consent(), &context);
+            let consent = step.consent();
+            let call = match bank.consents() {
+                Some(consents) => consents.end(&consent, &context),
+                None => bank.end(&consent, &context).unwrap(),
+            };
             step.run(call, |ended| match ended {
                 Ended::Gone => "gone".into(),
                 Ended::Accepted => "accepted".into(),

@@ -54,7 +54,7 @@ impl Outage {
     pub(crate) fn answer(self, uri: &Uri) -> Option<Response> {
         match self {
             Self::Everything => Some(Response::new(Body::new(Limited::new(Body::from("nothing"), 0)))),
-            Self::Consents if uri.path().contains("/consents/") => {
+            Self::Consents if uri.path().contains("/consents/") || uri.path().ends_with("/deleteConsent") => {
                 Some((StatusCode::FORBIDDEN, Body::empty()).into_response())
             }
             Self::Consents => None,

@@ -2,7 +2,7 @@
 
 use domain::consent::{DataState, RevokedBy, State};
 use domain::hold::{Event, Refused, State as HoldState};
-use domain::ids::{ConsentId, DeletionId};
+use domain::ids::{ConsentId, DeletionId, LineId};
 use http::Method;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
@@ -15,7 +15,7 @@ use server::{App, evidence_log, reconcile};
 use store::backup::Target;
 use store::deletions::State as Progress;
 use store::staff::Staff;
-use store::{consents, deletions, lines};
+use store::{api_keys, consents, deletions, lines};
 use tests::site::{Caller, Site};
 use tests::world::{BANK, CUSTOMER, World};
 
@@ -185,6 +185,60 @@ async fn the_last_of_several_holds_gives_the_data_back_and_a_late_one_is_refused
     assert!(shown.is_err_and(|error| !format!("{error:#}").contains(key.expose_secret())));
     site.end().await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hold_in_the_backup_covered_and_keys_that_it_knows_stay_withdrawn_after_the_restore() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let consent = connected(&world, &product).await;
+    let listed = product.get("/v1/accounts").await.json()["data"].clone();
+    let accounts = listed.as_array().unwrap().len();
+    let account: LineId = listed[0]["id"].as_str().unwrap().parse().unwrap();
+    let (ada, grace) = two(&world.app).await;
+    let hold = holds::ask(&world.app, &ada, &Whom::Consent(consent), "2026/17").await.unwrap();
+    holds::act(&world.app, &grace, hold.id, Event::Confirm).await.unwrap();
+    let folder = world.dir.path().join("backup");
+    backup::make(&world.app, &Target::private(&world.private), &folder).await.unwrap();
+
+    // The hold ends, and then an account is taken out; somebody leaves, and a product withdraws its key.
+    holds::act(&world.app, &ada, hold.id, Event::AskLift).await.unwrap();
+    holds::act(&world.app, &grace, hold.id, Event::Confirm).await.unwrap();
+    let removed = product.delete(&format!("/v1/consents/{consent}/accounts/{account}")).await;
+    assert!(removed.status.is_success(), "{}", removed.status);
+    staff::withdraw(&world.app, grace.id).await.unwrap();
+    let key = product.get("/v1/keys").await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(product.delete(&format!("/v1/keys/{key}")).await.status.as_u16(), 204);
+    while evidence_log::sequence(&world.app, world.app.tenant.id).await.unwrap() > 0 {}
+    site.end().await;
+
+    let file = world.config_file();
+    let World { dir, clock, bank, app, private, product, .. } = world;
+    app.store.close().await;
+    private.stop().await.unwrap();
+    std::fs::remove_dir_all(dir.path().join("postgres")).unwrap();
+    let config = || Config::load(Some(&file)).unwrap();
+    backup::put_back(&config(), &folder, false).await.unwrap();
+    let (database, app) = server::open(config(), clock.clone()).await.unwrap();
+    assert_eq!(stands(&app, consent).await, (State::Active, DataState::Held), "so the backup says");
+    let done = restore::catch_up(&app, app.tenant.id).await.unwrap();
+    assert_eq!((done.accounts, done.erasures), (1, 1), "{done:?}");
+
+    assert_eq!(stands(&app, consent).await, (State::Active, DataState::Present));
+    let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
+    let left = lines::granted(&mut tx, consent).await.unwrap();
+    assert_eq!(left.len(), accounts - 1);
+    let filter = lines::Filter { consent: Some(consent), ..lines::Filter::default() };
+    let served = lines::held(&mut tx, product, filter).await.unwrap();
+    assert!(served.len() == accounts - 1 && served.iter().all(|held| held.line.id != account));
+    assert_eq!(api_keys::of_product(&mut tx, product).await.unwrap(), []);
+    drop(tx);
+    let working = staff::list(&app).await.unwrap().into_iter().filter(|member| member.withdrawn_at.is_none());
+    assert_eq!(working.map(|member| member.id).collect::<Vec<_>>(), [ada.id], "one pair of eyes is left");
+    drop(app);
+    database.close().await.unwrap();
+    bank.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

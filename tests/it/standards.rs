@@ -34,6 +34,16 @@ const UK: Place = Place {
     zone: "Europe/London",
 };
 
+/// A bank that keeps no consents and ends them by an id of ours.
+pub(crate) const POLAND: Place = Place {
+    bank: "pl_musterbank",
+    ecosystem: POLISH_API,
+    version: None,
+    base: "",
+    currency: "PLN",
+    zone: "Europe/Warsaw",
+};
+
 const CASES: [Case; 7] = [
     Case { name: "UK Open Banking 3.1", place: UK, days: 730, ended: "consent.terminated" },
     Case {
@@ -94,19 +104,7 @@ const CASES: [Case; 7] = [
         days: 730,
         ended: "token.revoked",
     },
-    Case {
-        name: "Polish API",
-        place: Place {
-            bank: "pl_musterbank",
-            ecosystem: POLISH_API,
-            version: None,
-            base: "",
-            currency: "PLN",
-            zone: "Europe/Warsaw",
-        },
-        days: 730,
-        ended: "consent.terminated",
-    },
+    Case { name: "Polish API", place: POLAND, days: 730, ended: "consent.terminated" },
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,9 @@ use sqlx::types::Uuid;
 use store::deletions::{self, Bank, Deletion};
 use store::{capsules, consents, grants};
 use tests::site::{Caller, Site};
-use tests::world::{CUSTOMER, World};
+use tests::world::{CUSTOMER, Options, World};
+
+use crate::standards::POLAND;
 
 /// The latest rows of every account, no more than is needed to see them go.
 fn few(data: &mut BankData) {
@@ -37,7 +39,12 @@ struct Scene {
 impl Scene {
     /// Somebody connects, and withdraws while the bank does not do what it should.
     async fn withdrawn(outage: Option<Outage>) -> Self {
-        let world = World::with(few).await;
+        Self::withdrawn_at(Options::default(), outage).await
+    }
+
+    /// The same at a bank of another kind.
+    async fn withdrawn_at(options: Options, outage: Option<Outage>) -> Self {
+        let world = World::made(options, few).await;
         let consent = world.connect(CUSTOMER).await;
         let tenant = world.app.tenant.id;
         assert!(matches!(fetch::run(&world.app, world.about(consent)).await.unwrap(), Verdict::Next(_)));
@@ -205,6 +212,21 @@ async fn a_refusal_proves_nothing_is_said_at_once_and_is_tried_again() {
     let expected = said(&[(BankOutcome::Unconfirmed, "refused"), (BankOutcome::Confirmed, "gone")]);
     assert_eq!(answers(&scene.report().await), expected);
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_were_given_back_prove_no_end_where_the_bank_ends_consents_by_their_id() {
+    let place = Options { place: Some(POLAND), ..Options::default() };
+    for options in [Options::default(), place] {
+        let scene = Scene::withdrawn_at(options, Some(Outage::Consents)).await;
+        scene.erase().await;
+        scene.tell_until(1).await;
+        let log = scene.world.bank.log();
+        assert!(log.iter().any(|line| line.code == "token.revoked"), "at the first word: {log:#?}");
+        assert_eq!(scene.stands().await, (Bank::Unconfirmed, "unconfirmed", true));
+        assert_eq!(answers(&scene.report().await), said(&[(BankOutcome::Unconfirmed, "refused")]));
+        scene.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::rest::{Paging, Rest, visible};
+use super::rest::{Missing, Paging, Rest, visible};
 use crate::answer::{Accounts, Balances, Continuation, Ended, Transactions};
 use crate::ask::{
     Authorization, BankConsentId, BookingStatus, CallContext, NextLink, PageAsk, ResourceId, Sharing, Window,
@@ -211,6 +211,7 @@ impl Bank for PolishApi {
 
     fn end(&self, consent: &BankConsentId, context: &CallContext) -> Option<Call<Ended, BankError>> {
         let request = self.rest.get(self.ask("deleteConsent", &[("consentId", consent.expose())]), context);
-        Some(self.posted(self.rest.ended(request), context))
+        // One address ends every consent: what is not found there is the operation. Only a 204 speaks of the consent.
+        Some(self.posted(self.rest.ended(request, Missing::Operation), context))
     }
 }

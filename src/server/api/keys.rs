@@ -21,7 +21,7 @@ use super::idempotency::Idempotent;
 use super::oauth;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
-use crate::services::products::PREFIX_CHARS;
+use crate::services::products::{PREFIX_CHARS, end_key};
 use crate::{peer, tokens};
 
 /// A request for a key. What is left out is as with the key that asks.
@@ -206,7 +206,7 @@ pub async fn remove(
     if !own {
         return Err(ApiError::NotFound("key"));
     }
-    api_keys::revoke(&mut tx, id, app.world().now).await?;
+    end_key(&app, &mut tx, &app.world(), id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -103,10 +103,10 @@ async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletio
     if new.blocked { Ok(()) } else { enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await }
 }
 
-/// Takes one account out of a consent and begins its erasure, unless another consent stands on it.
+/// Takes one account out of a consent whose data may be read and begins its erasure, unless another consent stands on it.
 ///
 /// # Errors
-/// The account is not under the consent, or the database's.
+/// The account is not under the consent, the consent's data may not be read, or the database's.
 pub async fn remove_account(
     app: &App,
     tenant: TenantId,
@@ -116,13 +116,18 @@ pub async fn remove_account(
 ) -> Result<Deletion, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
+    let readable = consents::lock(&mut tx, consent).await?.machine.may_read();
+    // First, and undone if it may not be: an account that the consent does not hold does not exist, whatever its state.
     let deletion = take_out(app, &mut tx, &world, consent, line, actor).await?;
+    if !readable {
+        return Err(StoreError::NotAllowed.into());
+    }
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(deletion)
 }
 
-/// The same in a transaction of the caller's.
+/// The same in a transaction of the caller's, whatever the state of the consent.
 ///
 /// # Errors
 /// The account is not under the consent, or the database's.
@@ -135,12 +140,7 @@ pub(crate) async fn take_out(
     actor: &str,
 ) -> Result<Deletion, ServiceError> {
     let before = consents::lock(tx, consent).await?;
-    let readable = before.machine.may_read();
-    // First, and undone if it may not be: an account that the consent does not hold does not exist, whatever its state.
     lines::remove(tx, consent, line, world.now).await?;
-    if !readable {
-        return Err(StoreError::NotAllowed.into());
-    }
     let body = json!({ "account": line.to_string(), "actor": actor });
     evidence_log::record(app, tx, world, consent, "account.removed", &body).await?;
     let told = json!({ "removed_accounts": [line.to_string()], "by": actor });

@@ -131,7 +131,8 @@ pub async fn list(app: &App) -> Result<Vec<Hold>, ServiceError> {
 /// Stops reads and keeps erasures from beginning. What is going already is gone: half of an account holds nothing.
 async fn place(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<(), ServiceError> {
     let mut held = 0;
-    for id in &hold.consents {
+    // The oldest first, as whoever else locks several does.
+    for id in hold.consents.iter().rev() {
         let consent = consents::lock(tx, *id).await?;
         if consent.machine.data.is_held() {
             held += 1;
@@ -153,7 +154,8 @@ async fn place(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> 
 
 /// Gives back what no other hold keeps.
 async fn lift(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<(), ServiceError> {
-    for id in &hold.consents {
+    // The oldest first, as whoever else locks several does.
+    for id in hold.consents.iter().rev() {
         let consent = consents::lock(tx, *id).await?;
         if consent.machine.data.is_held() && holds::holding(tx, *id).await? == 0 {
             advance(app, tx, world, &consent, ConsentEvent::HoldLifted, "operator", |_| {}).await?;

@@ -97,10 +97,23 @@ pub async fn add_key(app: &App, product: ProductId, new: NewKey) -> Result<Secre
 pub async fn withdraw_key(app: &App, key: ApiKeyId) -> Result<(), ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
-    api_keys::revoke(&mut tx, key, world.now).await?;
-    note(app, &mut tx, &world, "key.withdrawn", &json!({ "key": key.to_string() })).await?;
+    end_key(app, &mut tx, &world, key).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The same in a transaction of the caller's. It is on record, so that no restore brings the key back.
+///
+/// # Errors
+/// That there is no such key, and the database's.
+pub(crate) async fn end_key(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    key: ApiKeyId,
+) -> Result<(), ServiceError> {
+    api_keys::revoke(tx, key, world.now).await?;
+    note(app, tx, world, "key.withdrawn", &json!({ "key": key.to_string() })).await
 }
 
 /// Every product, oldest first.

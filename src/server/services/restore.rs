@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use domain::consent::{DataState, Event, ExpiryReason, RevokedBy, State};
-use domain::ids::{ConsentId, HoldId, LineId, TenantId};
+use domain::ids::{ApiKeyId, ConsentId, HoldId, LineId, StaffId, TenantId};
 use domain::world::World;
 use evidence::log::Sequencer;
 use evidence::{Checkpoint, EpochDestroyed, Hash, Statement, Subject};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use store::consents::Consent;
 use store::evidence_log::{self as rows, Copied};
 use store::holds::Hold;
-use store::{StoreError, TenantTx, consents, deletions, keys as key_rows};
+use store::{StoreError, TenantTx, api_keys, consents, deletions, keys as key_rows, staff};
 
 use crate::app::App;
 use crate::evidence_copy::{self, Ahead};
@@ -49,6 +50,10 @@ struct Since {
     accounts: BTreeMap<(ConsentId, LineId), String>,
     /// Legal holds as they stood last.
     holds: BTreeMap<HoldId, Hold>,
+    /// Members of staff whose keys were withdrawn, and when.
+    staff: BTreeMap<StaffId, Timestamp>,
+    /// Keys of products that were withdrawn, and when.
+    keys: BTreeMap<ApiKeyId, Timestamp>,
     epochs: Vec<EpochDestroyed>,
 }
 
@@ -68,6 +73,12 @@ impl Since {
             }
             (Subject::Consent(consent), kind) if kind.starts_with("hold.") => {
                 self.holds_extend(holds::read(statement), consent);
+            }
+            (Subject::Tenant(_), "staff.withdrawn") => {
+                self.staff.extend(word("staff").and_then(|id| Some((id.parse().ok()?, statement.at))));
+            }
+            (Subject::Tenant(_), "key.withdrawn") => {
+                self.keys.extend(word("key").and_then(|id| Some((id.parse().ok()?, statement.at))));
             }
             _ => self.epochs.extend(statement.body::<EpochDestroyed>().and_then(Result::ok)),
         }
@@ -113,6 +124,7 @@ async fn put_back(app: &App, tenant: TenantId) -> Result<CaughtUp, ServiceError>
     for gone in &since.epochs {
         key_rows::record_epoch(&mut tx, gone.epoch, gone.destroyed_at, Some(gone.destroyed_at)).await?;
     }
+    withdraw_again(&mut tx, &since).await?;
     for hold in since.holds.values() {
         hold_again(&mut tx, hold).await?;
     }
@@ -180,8 +192,10 @@ async fn read(app: &App, tx: &mut TenantTx, world: &World<'_>, entries: &[Copied
     let mut since = Since::default();
     for Copied { entry, .. } in entries {
         let kind = entry.kind.as_str();
-        let counts =
-            matches!(kind, "consent.moved" | "account.removed" | "epoch.destroyed") || kind.starts_with("hold.");
+        let counts = matches!(
+            kind,
+            "consent.moved" | "account.removed" | "epoch.destroyed" | "staff.withdrawn" | "key.withdrawn"
+        ) || kind.starts_with("hold.");
         if !counts || entry.sealed.is_none() {
             continue;
         }
@@ -237,6 +251,18 @@ async fn end_again(
     Ok(after.machine != before.machine)
 }
 
+/// Withdraws the keys that were withdrawn: of staff, who count as one of four eyes, and of products. One that the backup
+/// does not know opens nothing.
+async fn withdraw_again(tx: &mut TenantTx, since: &Since) -> Result<(), ServiceError> {
+    for (id, at) in &since.staff {
+        known_or_none(staff::withdraw(tx, *id, *at).await)?;
+    }
+    for (id, at) in &since.keys {
+        known_or_none(api_keys::revoke(tx, *id, *at).await)?;
+    }
+    Ok(())
+}
+
 /// Puts a hold back with those of its consents that the backup knows.
 async fn hold_again(tx: &mut TenantTx, hold: &Hold) -> Result<(), ServiceError> {
     let mut consents = Vec::new();
@@ -260,7 +286,7 @@ async fn allowed(
     }
 }
 
-/// Takes an account out again; gives whether it was in.
+/// Takes an account out again, even if the backup holds or restricts the data; gives whether it was in.
 async fn take_out_again(
     app: &App,
     tx: &mut TenantTx,
@@ -269,9 +295,8 @@ async fn take_out_again(
     account: LineId,
     actor: &str,
 ) -> Result<bool, ServiceError> {
-    match known(tx, consent).await? {
-        Some(before) if before.machine.may_read() => {}
-        Some(_) | None => return Ok(false),
+    if known(tx, consent).await?.is_none() {
+        return Ok(false);
     }
     match deletion::take_out(app, tx, world, consent, account, actor).await {
         Ok(_) => Ok(true),
@@ -282,8 +307,13 @@ async fn take_out_again(
 
 /// A consent, locked; `None` if it came after the backup.
 async fn known(tx: &mut TenantTx, id: ConsentId) -> Result<Option<Consent>, ServiceError> {
-    match consents::lock(tx, id).await {
-        Ok(consent) => Ok(Some(consent)),
+    known_or_none(consents::lock(tx, id).await)
+}
+
+/// What was found; `None` if it came after the backup.
+fn known_or_none<T>(found: Result<T, StoreError>) -> Result<Option<T>, ServiceError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(StoreError::NotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -5,6 +5,7 @@
 //! more and more slowly all the same, and what it says later is added.
 
 use anyhow::Context as _;
+use bank_adapters::Consents;
 use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
 use domain::event::EventType;
@@ -232,51 +233,65 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
     let Some(consents) = connection.bank.consents() else {
-        return end_without_consent(app, &occasion, &metadata, &content, &consent).await.map(Said::Proof);
+        return end_without_consent(app, &occasion, &metadata, &content, &consent).await;
     };
-    let tokens = logins::client_tokens(app, &occasion, &metadata).await?;
+    let said = end_consent(app, &occasion, &metadata, consents, &consent).await;
+    revoke_tokens(app, &occasion, &metadata, &content).await?;
+    said
+}
+
+/// Ends a consent that the bank keeps.
+async fn end_consent(
+    app: &App,
+    occasion: &Occasion<'_>,
+    metadata: &Metadata,
+    consents: &dyn Consents,
+    consent: &BankConsentId,
+) -> Result<Said, ServiceError> {
+    let tokens = logins::client_tokens(app, occasion, metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
-    let call = consents.end(&consent, &context);
-    let ended = bank_calls::to_bank(app, &occasion, "end_consent", &context, call).await?;
+    let call = consents.end(consent, &context);
+    let ended = bank_calls::to_bank(app, occasion, "end_consent", &context, call).await?;
     let refused = matches!(ended, Ended::Unproven(_));
-    let said = match ended {
-        Ended::Gone => Said::Proof("gone"),
+    match ended {
+        Ended::Gone => Ok(Said::Proof("gone")),
         // A 401 or 403 proves nothing, a 202 not yet: the status tells.
         Ended::Accepted | Ended::Unproven(_) => {
             let context = occasion.context(tokens.as_ref(), None, &app.world());
-            let call = consents.status(&consent, &context);
-            match bank_calls::to_bank::<ConsentState>(app, &occasion, "consent_status", &context, call).await {
-                Ok(state) if state.is_terminal() => Said::Proof("status_terminal"),
-                Ok(_) if refused => Said::Refusal,
-                Ok(_) => Said::NotYet,
+            let call = consents.status(consent, &context);
+            match bank_calls::to_bank::<ConsentState>(app, occasion, "consent_status", &context, call).await {
+                Ok(state) if state.is_terminal() => Ok(Said::Proof("status_terminal")),
+                Ok(_) if refused => Ok(Said::Refusal),
+                Ok(_) => Ok(Said::NotYet),
                 // Whoever refuses both says nothing about the consent.
-                Err(CallError::Bank(_)) if refused => Said::Refusal,
-                Err(error) => return Err(error.into()),
+                Err(CallError::Bank(_)) if refused => Ok(Said::Refusal),
+                Err(error) => Err(error.into()),
             }
         }
-    };
-    if matches!(said, Said::Proof(_)) {
-        revoke_tokens(app, &occasion, &metadata, &content).await?;
     }
-    Ok(said)
 }
 
 /// Ends what a bank holds that keeps no consents: by the id that we gave it where the bank ends it so, else by its tokens.
+/// Where it can be ended by its id, tokens that were given back prove nothing: an authorisation server says 200 to any.
 async fn end_without_consent(
     app: &App,
     occasion: &Occasion<'_>,
     metadata: &Metadata,
     content: &Content,
     consent: &BankConsentId,
-) -> Result<&'static str, ServiceError> {
+) -> Result<Said, ServiceError> {
     let context = occasion.context(None, None, &app.world());
-    if let (Some(call), true) = (occasion.connection.bank.end(consent, &context), content.tokens.is_some())
-        && bank_calls::to_bank(app, occasion, "end_consent", &context, call).await? == Ended::Gone
-    {
-        revoke_tokens(app, occasion, metadata, content).await?;
-        return Ok("gone");
-    }
-    end_authorisation(app, occasion, metadata, content).await
+    let call = occasion.connection.bank.end(consent, &context).filter(|_| content.tokens.is_some());
+    let Some(call) = call else {
+        return end_authorisation(app, occasion, metadata, content).await.map(Said::Proof);
+    };
+    let ended = bank_calls::to_bank(app, occasion, "end_consent", &context, call).await;
+    revoke_tokens(app, occasion, metadata, content).await?;
+    Ok(match ended? {
+        Ended::Gone => Said::Proof("gone"),
+        Ended::Accepted => Said::NotYet,
+        Ended::Unproven(_) => Said::Refusal,
+    })
 }
 
 /// Ends an authorisation at a bank that keeps no consents: its arrangement, where it has one, else every token of it, the
@@ -309,7 +324,8 @@ fn held(tokens: &Tokens) -> impl Iterator<Item = TokenHint> + use<> {
     refresh.into_iter().chain([TokenHint::AccessToken])
 }
 
-/// Gives the tokens back (RFC 7009). With the consent gone they open nothing; a failure here is noted and no more.
+/// Gives the tokens back (RFC 7009), whatever the bank said of the consent: if it stands, they shall open it no more. It
+/// proves nothing, and a failure here is noted and no more.
 async fn revoke_tokens(
     app: &App,
     occasion: &Occasion<'_>,

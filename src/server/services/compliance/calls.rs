@@ -35,8 +35,9 @@ pub struct Audit {
     pub most_in_a_day: usize,
     /// The most readings of one resource that began within any 24 hours.
     pub most_in_24_hours: usize,
-    /// Whether no resource was read more often on a day than the law and its bank let.
-    pub within_limits: bool,
+    /// Whether no resource was read more often on a day than the law and its bank let; `null` if nobody can say, because
+    /// entries have expired or there are none.
+    pub within_limits: Option<bool>,
     /// The days with the most readings, with the entries that prove each.
     pub days: Vec<Day>,
 }
@@ -114,15 +115,27 @@ pub async fn audit(app: &App, from: Timestamp, until: Timestamp) -> Result<Audit
         days_by_reads: BTreeMap::new(),
         most_in_a_day: 0,
         most_in_24_hours: 0,
-        within_limits: true,
+        within_limits: None,
         days: Vec::new(),
     };
     for (resource, requests) in unattended {
         audit.add(app, &resource, &requests);
     }
+    let exceeded = audit.days.iter().any(|day| usize::try_from(day.limit).is_ok_and(|limit| day.reads > limit));
+    audit.within_limits = within_limits(exceeded, expired, found.len());
     audit.days.sort_by(|one, other| other.reads.cmp(&one.reads).then_with(|| one.day.cmp(&other.day)));
     audit.days.truncate(SHOWN_MAX);
     Ok(audit)
+}
+
+/// Whether the number held, as far as the entries tell: one day that exceeded it is enough to deny it, and only all
+/// entries are enough to say so.
+const fn within_limits(exceeded: bool, expired: usize, entries: usize) -> Option<bool> {
+    match (exceeded, expired, entries) {
+        (true, ..) => Some(false),
+        (false, 1.., _) | (false, _, 0) => None,
+        (false, 0, 1..) => Some(true),
+    }
 }
 
 fn read(entry: &Found, word: &impl Fn(&str) -> String) -> (Resource, Request) {
@@ -155,7 +168,6 @@ impl Audit {
             let reads = requests.iter().map(|request| &request.run).collect::<BTreeSet<_>>().len();
             *self.days_by_reads.entry(reads).or_default() += 1;
             self.most_in_a_day = self.most_in_a_day.max(reads);
-            self.within_limits &= u32::try_from(reads).is_ok_and(|reads| reads <= limit);
             self.days.push(Day {
                 institution: resource.institution.clone(),
                 registration: resource.registration.clone(),
@@ -192,6 +204,22 @@ fn most_within_a_day(requests: &[Request]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_log_with_all_its_entries_says_that_the_number_held() {
+        let table = [
+            // Exceeded, expired, entries.
+            (false, 0, 3, Some(true)),
+            (false, 1, 3, None),
+            (false, 3, 3, None),
+            (false, 0, 0, None),
+            (true, 0, 3, Some(false)),
+            (true, 1, 3, Some(false)),
+        ];
+        for (exceeded, expired, entries, said) in table {
+            assert_eq!(within_limits(exceeded, expired, entries), said, "{exceeded} {expired} {entries}");
+        }
+    }
 
     #[test]
     fn any_24_hours_are_looked_at_and_a_run_counts_once() {
