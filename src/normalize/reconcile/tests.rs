@@ -72,7 +72,8 @@ fn case(chance: &mut Chance, running: bool, last: bool, plants: &[Plant]) -> Cas
     for number in 0..if last { 2 } else { 3 } {
         let target = number == place;
         let mut rows = Vec::new();
-        let count = 3 + chance.below(25);
+        // With four rows there is always one to miss apart from the one that is turned.
+        let count = 4 + chance.below(25);
         let mut day = date(2026, 1, 1).saturating_add(Span::new().days(30 * i64::try_from(number).unwrap()));
         let (start, mut before_last_day) = (book, book);
         for _ in 0..count {
