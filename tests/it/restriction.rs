@@ -1,6 +1,6 @@
 //! Data that are kept and not used, by their person's word; and records that have had their time.
 
-use domain::consent::{DataState, State};
+use domain::consent::{DataState, ReauthReason, State};
 use domain::ids::{ConsentId, DeletionId};
 use http::Method;
 use jiff::SignedDuration;
@@ -134,7 +134,9 @@ async fn what_is_restricted_stays_when_another_consent_to_the_same_accounts_ends
         product.delete(&format!("/v1/consents/{second}")).await.json()["erasure"].as_str().unwrap().to_owned();
     deletion::run(&world.app, world.app.tenant.id, erasure.parse().unwrap()).await.unwrap();
     assert_eq!(stands(&world, second).await.1, DataState::Erased);
-    assert_eq!(stands(&world, first).await, (State::Active, DataState::Restricted));
+    // The bank has let the new authorisation replace the old one, which nobody moved while it was restricted.
+    let waits = State::ReauthPending(ReauthReason::Displaced);
+    assert_eq!(stands(&world, first).await, (waits, DataState::Restricted));
 
     product.delete("/v1/psus/user-1/restriction").await;
     assert_eq!(product.get(&rows).await.json()["data"], before, "all is as it was");
