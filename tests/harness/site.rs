@@ -4,17 +4,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::ids::ConsentId;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use net::serve::{ServeConfig, Serving, Transport, serve};
 use net::{ClientConfig, Egress, Limits, Roots};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::App;
+use server::services::fetch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::World;
+use crate::world::{BANK, CUSTOMER, World};
 
 /// Every route, and no background work: nothing happens but what a request does.
 pub struct Site {
@@ -130,4 +132,17 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// A connected customer, `user-1` to the product that asked, whose data are there.
+///
+/// # Panics
+/// When the way is not a happy one.
+pub async fn connected(world: &World, product: &Caller) -> ConsentId {
+    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
+    let created = product.post("/v1/consents", &ask).await.json();
+    let consent = created["id"].as_str().and_then(|id| id.parse().ok()).expect("a consent");
+    world.authorise(consent, CUSTOMER).await;
+    fetch::run(&world.app, world.about(consent)).await.expect("a fetch");
+    consent
 }

@@ -355,6 +355,16 @@ impl World {
     }
 }
 
+/// How a consent stands, and what became of its data.
+///
+/// # Panics
+/// When there is no such consent.
+pub async fn stands(app: &App, consent: ConsentId) -> (consent::State, consent::DataState) {
+    let mut tx = app.store.tenant_tx(app.tenant.id).await.expect("a transaction");
+    let machine = consents::get(&mut tx, consent).await.expect("a consent").machine;
+    (machine.state, machine.data)
+}
+
 /// A person at the other end of a request.
 pub fn person() -> PsuPresent {
     PsuPresent { ip: IpAddr::from([127, 0, 0, 1]), user_agent: Some("tests".to_owned()) }

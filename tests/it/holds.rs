@@ -2,7 +2,7 @@
 
 use domain::consent::{DataState, RevokedBy, State};
 use domain::hold::{Event, Refused, State as HoldState};
-use domain::ids::{ConsentId, DeletionId, LineId};
+use domain::ids::{DeletionId, LineId};
 use http::Method;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
@@ -15,23 +15,9 @@ use server::{App, evidence_log, reconcile};
 use store::backup::Target;
 use store::deletions::State as Progress;
 use store::staff::Staff;
-use store::{api_keys, consents, deletions, lines};
-use tests::site::{Caller, Site};
-use tests::world::{BANK, CUSTOMER, World};
-
-async fn connected(world: &World, product: &Caller) -> ConsentId {
-    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
-    let consent = product.post("/v1/consents", &ask).await.json()["id"].as_str().unwrap().parse().unwrap();
-    world.authorise(consent, CUSTOMER).await;
-    fetch::run(&world.app, world.about(consent)).await.unwrap();
-    consent
-}
-
-async fn stands(app: &App, consent: ConsentId) -> (State, DataState) {
-    let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
-    let machine = consents::get(&mut tx, consent).await.unwrap().machine;
-    (machine.state, machine.data)
-}
+use store::{api_keys, deletions, lines};
+use tests::site::{Caller, Site, connected};
+use tests::world::{CUSTOMER, World, stands};
 
 async fn progress(app: &App, id: DeletionId) -> Progress {
     let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();

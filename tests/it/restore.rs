@@ -15,8 +15,8 @@ use store::backup::Target;
 use store::data_map::{self, Subject};
 use store::lines::Filter;
 use store::transactions::{self, Query};
-use store::{capsules, consents, deletions, lines};
-use tests::world::{CUSTOMER, NEIGHBOUR, World};
+use store::{capsules, deletions, lines};
+use tests::world::{CUSTOMER, NEIGHBOUR, World, stands};
 
 const WEEK_DAYS: usize = 7;
 
@@ -79,12 +79,6 @@ async fn left(app: &App, tenant: TenantId, lines: impl Iterator<Item = LineId>) 
         rows += data_map::scan(&mut tx, Subject::Line(line)).await.unwrap().values().sum::<i64>();
     }
     rows
-}
-
-async fn stands(app: &App, consent: ConsentId) -> (State, DataState) {
-    let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
-    let machine = consents::get(&mut tx, consent).await.unwrap().machine;
-    (machine.state, machine.data)
 }
 
 async fn newest_checkpoint(app: &App) -> store::evidence_log::Checkpoint {

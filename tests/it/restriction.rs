@@ -1,31 +1,16 @@
 //! Data that are kept and not used, by their person's word; and records that have had their time.
 
 use domain::consent::{DataState, ReauthReason, State};
-use domain::ids::{ConsentId, DeletionId};
+use domain::ids::DeletionId;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use server::services::{deletion, events, fetch};
 use server::{evidence_log, reconcile};
-use store::consents;
-use tests::site::{Caller, Site};
-use tests::world::{BANK, CUSTOMER, World};
+use tests::site::{Caller, Site, connected};
+use tests::world::{World, stands};
 
 const YEAR: SignedDuration = SignedDuration::from_hours(24 * 366);
-
-async fn connected(world: &World, product: &Caller) -> ConsentId {
-    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
-    let consent = product.post("/v1/consents", &ask).await.json()["id"].as_str().unwrap().parse().unwrap();
-    world.authorise(consent, CUSTOMER).await;
-    fetch::run(&world.app, world.about(consent)).await.unwrap();
-    consent
-}
-
-async fn stands(world: &World, consent: ConsentId) -> (State, DataState) {
-    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
-    let machine = consents::get(&mut tx, consent).await.unwrap().machine;
-    (machine.state, machine.data)
-}
 
 async fn told(world: &World, product: &Caller, kind: &str) -> Vec<Value> {
     events::number(&world.app, world.app.tenant.id).await.unwrap();
@@ -50,7 +35,7 @@ async fn restricted_data_are_kept_and_neither_read_nor_fetched() {
         let answer = put("/v1/psus/user-1/restriction").await;
         assert_eq!(answer.json(), json!({ "restricted": [consent.to_string()] }), "{}", answer.text());
     }
-    assert_eq!(stands(&world, consent).await, (State::Active, DataState::Restricted));
+    assert_eq!(stands(&world.app, consent).await, (State::Active, DataState::Restricted));
     assert_eq!(told(&world, &product, "consent.suspended").await[0]["data"]["data_state"], "restricted");
     for path in ["", "/balances", "/transactions", "/transactions/changes"] {
         let status = product.get(&format!("/v1/accounts/{account}{path}")).await.status.as_u16();
@@ -72,7 +57,7 @@ async fn restricted_data_are_kept_and_neither_read_nor_fetched() {
 
     let released = product.delete("/v1/psus/user-1/restriction").await.json();
     assert_eq!(released, json!({ "restricted": [] }));
-    assert_eq!(stands(&world, consent).await, (State::Active, DataState::Present));
+    assert_eq!(stands(&world.app, consent).await, (State::Active, DataState::Present));
     assert_eq!(told(&world, &product, "consent.resumed").await.len(), 1);
     assert_eq!(product.get(&rows).await.json()["data"], before, "all is as it was");
     let page = product.get(&format!("/v1/evidence/consents/{consent}/page")).await.text();
@@ -81,7 +66,7 @@ async fn restricted_data_are_kept_and_neither_read_nor_fetched() {
     // Whoever leaves is heard, restricted or not.
     put("/v1/psus/user-1/restriction").await;
     assert_eq!(product.delete(&format!("/v1/consents/{consent}")).await.status.as_u16(), 202);
-    assert_eq!(stands(&world, consent).await.1, DataState::Erasing);
+    assert_eq!(stands(&world.app, consent).await.1, DataState::Erasing);
     site.end().await;
     world.end().await;
 }
@@ -133,10 +118,10 @@ async fn what_is_restricted_stays_when_another_consent_to_the_same_accounts_ends
     let erasure =
         product.delete(&format!("/v1/consents/{second}")).await.json()["erasure"].as_str().unwrap().to_owned();
     deletion::run(&world.app, world.app.tenant.id, erasure.parse().unwrap()).await.unwrap();
-    assert_eq!(stands(&world, second).await.1, DataState::Erased);
+    assert_eq!(stands(&world.app, second).await.1, DataState::Erased);
     // The bank has let the new authorisation replace the old one, which nobody moved while it was restricted.
     let waits = State::ReauthPending(ReauthReason::Displaced);
-    assert_eq!(stands(&world, first).await, (waits, DataState::Restricted));
+    assert_eq!(stands(&world.app, first).await, (waits, DataState::Restricted));
 
     product.delete("/v1/psus/user-1/restriction").await;
     assert_eq!(product.get(&rows).await.json()["data"], before, "all is as it was");

@@ -14,25 +14,15 @@ use serde_json::{Value, json};
 use server::App;
 use server::api::auth::Scope;
 use server::config::Config;
-use server::services::{consents as service, deletion, events, fetch};
+use server::services::{consents as service, deletion, events};
 use server::{reconcile, tokens};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use store::api_keys::{self, ApiKey};
 use store::tenants::Tenant;
-use tests::site::{Caller, Site};
+use tests::site::{Caller, Site, connected};
 use tests::world::{BANK, CUSTOMER, World};
 use tower::ServiceExt as _;
-
-/// A connected customer whose data are there, as a product asked for them.
-async fn connected(world: &World, product: &Caller) -> ConsentId {
-    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
-    let created = product.post("/v1/consents", &ask).await.json();
-    let consent = created["id"].as_str().unwrap().parse().unwrap();
-    world.authorise(consent, CUSTOMER).await;
-    fetch::run(&world.app, world.about(consent)).await.unwrap();
-    consent
-}
 
 /// A key of the world's product that reads for these purposes.
 async fn key_for(world: &World, purposes: &[&str]) -> SecretString {

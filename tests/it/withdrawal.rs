@@ -6,15 +6,9 @@ use serde_json::{Value, json};
 use server::services::withdrawal::{self, Authority};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use store::{capsules, consents, events};
+use store::{capsules, events};
 use tests::site::Site;
-use tests::world::{BANK, CUSTOMER, NEIGHBOUR, World};
-
-async fn stands(world: &World, id: ConsentId) -> (State, DataState) {
-    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
-    let machine = consents::get(&mut tx, id).await.unwrap().machine;
-    (machine.state, machine.data)
-}
+use tests::world::{BANK, CUSTOMER, NEIGHBOUR, World, stands};
 
 /// What the product was told of the end of a consent.
 async fn told(world: &World, id: ConsentId) -> Vec<Value> {
@@ -35,8 +29,8 @@ async fn an_operators_order_ends_a_consent_once_and_says_why() {
     let order = |why: &'static str| withdrawal::of_consent(&world.app, id, Authority::Operator, why);
     assert!(order("complaint 4711").await.unwrap());
     assert!(!order("complaint 4712").await.unwrap(), "it is over");
-    assert_eq!(stands(&world, id).await, (State::Revoked(RevokedBy::Operator), DataState::Erasing));
-    assert!(matches!(stands(&world, other).await, (State::Authorized, DataState::Present)));
+    assert_eq!(stands(&world.app, id).await, (State::Revoked(RevokedBy::Operator), DataState::Erasing));
+    assert!(matches!(stands(&world.app, other).await, (State::Authorized, DataState::Present)));
 
     let told = told(&world, id).await;
     assert_eq!(told.len(), 1);
@@ -63,13 +57,13 @@ async fn a_registers_word_ends_what_rests_on_the_authorisation_and_nothing_else(
     assert_eq!(ended(Some(&elsewhere)).await.unwrap(), 0);
     assert_eq!(ended(Some(&bank)).await.unwrap(), 3);
     for id in ids {
-        assert_eq!(stands(&world, id).await.0, State::Revoked(RevokedBy::Register));
+        assert_eq!(stands(&world.app, id).await.0, State::Revoked(RevokedBy::Register));
         assert_eq!(told(&world, id).await[0]["origin"], json!("register"));
     }
     // Our own: everything that is not over, at every bank.
     let last = world.connect(CUSTOMER).await;
     assert_eq!(ended(None).await.unwrap(), 1);
-    assert_eq!(stands(&world, last).await.0, State::Revoked(RevokedBy::Register));
+    assert_eq!(stands(&world.app, last).await.0, State::Revoked(RevokedBy::Register));
     world.end().await;
 }
 
@@ -87,11 +81,11 @@ async fn a_consent_that_cannot_be_withdrawn_keeps_none_of_the_others() {
     assert!(withdrawal::of_register(&world.app, None, "entry 18").await.is_err(), "it is said");
     let revoked = State::Revoked(RevokedBy::Register);
     for (id, ended) in ids.into_iter().zip([true, false, true]) {
-        assert_eq!(stands(&world, id).await.0 == revoked, ended, "{id}");
+        assert_eq!(stands(&world.app, id).await.0 == revoked, ended, "{id}");
     }
     // Said again once the trouble is over, it ends what is left.
     spoils(&mut owner).await;
     assert_eq!(withdrawal::of_register(&world.app, None, "entry 18").await.unwrap(), 1);
-    assert_eq!(stands(&world, ids[1]).await.0, revoked);
+    assert_eq!(stands(&world.app, ids[1]).await.0, revoked);
     world.end().await;
 }
