@@ -372,6 +372,11 @@ async fn records(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
 
 /// Wraps living keys anew under the current epoch and destroys epochs that have had their time.
 async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
+    retire(app, tenant, app.vault.policy().oldest_kept_at(app.clock.now())).await
+}
+
+/// Wraps living keys anew under the current epoch and destroys every epoch before `oldest`, which is never a later one.
+pub(crate) async fn retire(app: &App, tenant: TenantId, oldest: i64) -> Result<(), ServiceError> {
     let world = app.world();
     let current = app.vault.policy().epoch_at(world.now);
     loop {
@@ -388,8 +393,7 @@ async fn epochs(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
         }
     }
     fault::point("epochs.rewrapped");
-    let oldest = app.vault.policy().oldest_kept_at(world.now);
-    let destroyed = app.vault.destroy_epochs_before(tenant, oldest, world.now)?;
+    let destroyed = app.vault.destroy_epochs_before(tenant, oldest.min(current), world.now)?;
     if destroyed.is_empty() {
         return Ok(());
     }

@@ -220,6 +220,25 @@ async fn referring(tx: &mut TenantTx, table: &str, subject: Subject) -> Result<V
     Ok(rows.into_iter().map(|row| row.child).collect())
 }
 
+/// How many rows of the tenant hold bank data, by table, those with none left out: what tells that nothing of anybody is left.
+pub async fn bank_data(tx: &mut TenantTx) -> Result<BTreeMap<String, i64>, StoreError> {
+    let tables = query!(
+        r#"select table_name as "table!", quote_ident(table_name) as "quoted!",
+            string_agg(quote_ident(column_name) || ' is not null', ' or ') as "any!"
+         from data_map where class = 'bank_data' group by table_name order by table_name"#
+    )
+    .fetch_all(tx.db())
+    .await?;
+    let mut found = BTreeMap::new();
+    for row in tables {
+        // Names come from the catalogue, quoted by the database.
+        let statement = format!("select count(*) from {} where tenant_id = $1 and ({})", row.quoted, row.any);
+        let left: i64 = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.id()).fetch_one(tx.db()).await?;
+        found.extend((left > 0).then_some((row.table, left)));
+    }
+    Ok(found)
+}
+
 /// How many rows are left of a subject, by table, its own key included: all zero after an erasure.
 pub async fn scan(tx: &mut TenantTx, subject: Subject) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut found = BTreeMap::new();

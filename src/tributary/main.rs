@@ -19,6 +19,7 @@ mod holds;
 mod keys;
 mod logging;
 mod normalize;
+mod offboard;
 mod products;
 mod replay;
 mod serve;
@@ -80,6 +81,8 @@ enum Command {
     /// What a compliance officer asks for: search, reports, calls to banks, incidents
     #[command(subcommand)]
     Compliance(compliance::ComplianceCommand),
+    /// The end of a tenant: every consent ended, everything erased, what proves it in a folder
+    Offboard(offboard::OffboardArgs),
     /// The directory of banks and their profiles
     #[command(subcommand)]
     Banks(banks::BanksCommand),
@@ -151,6 +154,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Staff(command) => block_on(staff::run(command)),
         Command::Holds(command) => block_on(holds::run(command)),
         Command::Compliance(command) => block_on(compliance::run(command)),
+        Command::Offboard(args) => block_on(offboard::run(args)),
         Command::Banks(command) => banks::run(command),
         Command::Fapi(command) => fapi::run(command),
         Command::Normalize(args) => normalize::run(args),

@@ -20,6 +20,7 @@ mod journey;
 mod law;
 mod logins;
 mod nodes;
+mod offboarding;
 mod operations;
 mod owasp;
 mod pages;

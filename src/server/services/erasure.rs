@@ -34,14 +34,7 @@ pub async fn of_person(
     // The oldest first, as whoever else locks several does.
     for id in all.iter().rev() {
         let consent = consents::lock(&mut tx, *id).await?;
-        let event = match (consent.machine.state, consent.machine.data) {
-            (State::Revoked(_), _) => continue,
-            (_, data) if !data.is_kept() => continue,
-            (State::Failed(_), _) => Event::EraseRequested,
-            (State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_), _) => {
-                Event::Revoke(RevokedBy::Psu)
-            }
-        };
+        let Some(event) = ending(&consent, RevokedBy::Psu) else { continue };
         let body = json!({ "actor": actor });
         evidence_log::record(app, &mut tx, &world, *id, "person.erasure_requested", &body).await?;
         advance(app, &mut tx, &world, &consent, event, actor, |_| {}).await?;
@@ -49,6 +42,18 @@ pub async fn of_person(
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(all)
+}
+
+/// What ends a consent, or begins the erasure of what is left under it; `None` where nothing is left to do.
+pub(crate) const fn ending(consent: &Consent, by: RevokedBy) -> Option<Event> {
+    match (consent.machine.state, consent.machine.data) {
+        (State::Revoked(_), _) => None,
+        (_, data) if !data.is_kept() => None,
+        (State::Failed(_), _) => Some(Event::EraseRequested),
+        (State::Initiated | State::Authorized | State::Active | State::ReauthPending(_) | State::Expired(_), _) => {
+            Some(Event::Revoke(by))
+        }
+    }
 }
 
 /// The person whom a product calls so.

@@ -15,6 +15,7 @@ pub mod hints;
 pub mod holds;
 pub mod logins;
 pub mod notices;
+pub mod offboarding;
 pub mod products;
 pub mod raw_rows;
 pub mod reconciliation;
