@@ -23,6 +23,8 @@ use tests::world::{CUSTOMER, NEIGHBOUR, Options, REGISTRATION, World, person};
 use url::{Url, form_urlencoded};
 use vault::DataKey;
 
+use super::crash::Stage;
+
 /// What the sweep of a stray consent sends, with the consent's id at the end.
 const SWEEP: [&str; 3] = ["GET /.well-known/openid-configuration", "POST /token", "DELETE /v1/consents/"];
 
@@ -440,6 +442,38 @@ async fn a_return_counts_once() {
     assert_eq!((status, why.as_str()), (StatusCode::UNAUTHORIZED, "token.unknown"), "its tokens are revoked");
     assert!(world.bank.steal_token().is_none());
     world.end().await;
+}
+
+/// The database breaks so many ties against whoever stores tokens, as it does in a deadlock. A sequence keeps its value when
+/// a transaction is undone.
+const TIES: &str = "create sequence ties maxvalue 1000;
+    grant usage on sequence ties to public;
+    create function break_tie() returns trigger language plpgsql as $$
+    begin
+        if nextval('ties') <= 4 then raise exception 'a tie' using errcode = '40P01'; end if;
+        return new;
+    end $$;
+    create trigger break_tie before update on bank_grant for each row
+        when (new.sealed_tokens is distinct from old.sealed_tokens) execute function break_tie()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_code_or_a_refresh_token_brought_is_not_lost_to_a_tie() {
+    let mut stage = Stage::of(World::start().await).await;
+    stage.change(TIES).await;
+    let lines = stage.world.bank.log().len();
+    let id = stage.connect("a tie", CUSTOMER).await;
+    let issued = "token.issued: a code was exchanged for a bound token";
+    let given =
+        |stage: &Stage, words: &str| log_since(&stage.world, lines).iter().filter(|line| *line == words).count();
+    assert_eq!((state(&stage.world, id).await, given(&stage, issued)), (State::Authorized, 1));
+
+    stage.change("alter sequence ties restart").await;
+    stage.world.clock.advance(SignedDuration::from_mins(6));
+    let fetched = fetch::run(&stage.world.app, stage.world.about(id)).await.unwrap();
+    assert!(matches!(fetched, fetch::Verdict::Next(_)), "{fetched:?}");
+    let refreshed = "token.refreshed: a refresh token gave a new bound token";
+    assert_eq!((state(&stage.world, id).await, given(&stage, refreshed)), (State::Active, 1));
+    stage.end().await;
 }
 
 /// Reads accounts at the bank with a token and a certificate: the status, and what the bank wrote down.

@@ -39,7 +39,7 @@ use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::services::asking::{consent_ask, sharing, sharing_seconds};
-use crate::services::{ServiceError, consents as moves, hints, renewals, revocation, rivals, status};
+use crate::services::{ServiceError, consents as moves, hints, insist, renewals, revocation, rivals, status};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -315,7 +315,7 @@ pub async fn arrive(
     let Some(connection) = app.connections.get(registration) else { return Ok(Arrival::Unknown) };
     let Ok(callback) = Callback::parse(query) else { return Ok(Arrival::Unknown) };
     let Some(tag) = callback.state_tag(&connection.oauth) else { return Ok(Arrival::Unknown) };
-    let claimed = match claim(app, registration, &tag, browser).await? {
+    let claimed = match insist(|| claim(app, registration, &tag, browser)).await? {
         Ok(claimed) => claimed,
         Err(arrival) => return Ok(arrival),
     };
@@ -487,7 +487,8 @@ async fn exchange(
     fault::point("login.code_redeemed");
     let tokens = check(app, occasion, metadata, &redeemed).await?;
     let granted = read_grant(app, occasion, login, key, &tokens, psu).await?;
-    store_tokens(app, occasion, login, key, &tokens, &granted).await
+    // The code is used up: what it brought is not lost to a tie.
+    insist(|| store_tokens(app, occasion, login, key, &tokens, &granted)).await
 }
 
 /// The code of a response that the server signs; an unknown key is looked for once more, before the verdict.

@@ -35,6 +35,8 @@ pub mod timestamp;
 pub mod withdrawal;
 pub mod witness;
 
+use std::future::Future;
+
 use store::StoreError;
 use vault::KeyError;
 
@@ -88,4 +90,23 @@ impl ServiceError {
             Self::Ours(_) => "internal",
         }
     }
+}
+
+/// How often a transaction may lose to others before that is an error.
+const TRIES: u32 = 10;
+
+/// Begins a transaction anew each time the database has broken a tie against it, as it does in a deadlock: nothing of it was
+/// written. For what stores the outcome of something that a bank allows once, and for what must come before it.
+pub(crate) async fn insist<T, F, Fut>(once: F) -> Result<T, ServiceError>
+where
+    F: Fn() -> Fut + Send,
+    Fut: Future<Output = Result<T, ServiceError>> + Send,
+{
+    for _ in 1..TRIES {
+        match once().await {
+            Err(ServiceError::Store(StoreError::Raced)) => {}
+            other => return other,
+        }
+    }
+    once().await
 }

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::bank_calls::{self, CallError, Occasion};
 use crate::evidence_log;
 use crate::fault;
-use crate::services::{ServiceError, logins};
+use crate::services::{ServiceError, insist, logins};
 
 /// A token is renewed so many seconds before it ends, so that it does not end on the way.
 const MARGIN_SECONDS: i64 = 30;
@@ -73,7 +73,11 @@ pub(crate) async fn live(
     let (answer, in_doubt) = ask(app, occasion, &claim).await;
     fault::point("fetch.refreshed");
     match answer {
-        Ok(fresh) => keep(app, occasion, grant.id, key, &claim, fresh).await,
+        Ok(fresh) => {
+            let fresh = occasion.connection.bind(fresh);
+            // The old refresh token may be used up: the new one is not lost to a tie.
+            insist(|| keep(app, occasion, grant.id, key, &claim, &fresh)).await
+        }
         Err(failed) if is_lost(&failed.error) => {
             let code = failed.error.code();
             tracing::warn!(bank.id = %occasion.connection.institution, code, "a refresh had no answer");
@@ -196,10 +200,9 @@ async fn keep(
     id: GrantId,
     key: &DataKey,
     claim: &Claim,
-    fresh: Tokens,
+    fresh: &Tokens,
 ) -> Result<Live, ServiceError> {
     let tenant = occasion.about.tenant;
-    let fresh = occasion.connection.bind(fresh);
     let mut tx = app.store.tenant_tx(tenant).await?;
     let Some(before) = ours(&mut tx, id, claim).await? else {
         return Ok(Live::Later(later(app, PAUSE_SECONDS)));
@@ -213,7 +216,7 @@ async fn keep(
     grants::save(&mut tx, &before, &after).await?;
     tx.commit().await?;
     fault::point("fetch.refresh_stored");
-    Ok(Live::Tokens(Box::new(fresh)))
+    Ok(Live::Tokens(Box::new(fresh.clone())))
 }
 
 /// After a definite failure. A grant that the bank refused goes on record, with whether an answer of the bank's was lost
