@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bank_adapters::ask::PsuPresent;
 use bank_adapters::profile::SignatureForm;
@@ -14,6 +14,7 @@ use domain::world::{Clock, World as Moment};
 use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::profile::{Alg, KeyEncryption};
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
@@ -64,7 +65,7 @@ pub struct Options {
     pub regime: Option<Regime>,
     /// Days after which the bank wants its customers to authenticate again, where its profile says so.
     pub sca_days: Option<u16>,
-    /// When the world begins; none: now.
+    /// When the world begins; none: at the next noon, see [`begins`].
     pub begins: Option<Timestamp>,
     /// Another country; none: Germany.
     pub place: Option<Place>,
@@ -119,6 +120,23 @@ impl Options {
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
+}
+
+/// When a world begins unless its test says otherwise: at the next noon. At noon every zone that a test's bank keeps its books
+/// in has the same date, so that no test depends on the hour at which it is run; and never is a world behind its database.
+pub fn begins() -> Timestamp {
+    static BEGINS: OnceLock<Timestamp> = OnceLock::new();
+    *BEGINS.get_or_init(|| {
+        let now = TestClock::default().now();
+        let next = now.saturating_add(SignedDuration::from_hours(12)).expect("a moment of this century");
+        let noon = next.to_zoned(TimeZone::UTC).date().at(12, 0, 0, 0);
+        noon.to_zoned(TimeZone::UTC).expect("a moment of this century").timestamp()
+    })
+}
+
+/// A day so many days after the one on which a world begins, or before it.
+pub fn day(days: i32) -> Date {
+    begins().to_zoned(TimeZone::UTC).date().saturating_add(Span::new().days(days))
 }
 
 /// The machine's time and an offset that a test moves.
@@ -189,11 +207,10 @@ impl World {
     pub async fn made(options: Options, plant: impl FnOnce(&mut BankData)) -> Self {
         let dir = tempfile::Builder::new().prefix("tributary-world-").tempdir().expect("a folder");
         let clock = Arc::new(TestClock::default());
-        if let Some(begins) = options.begins {
-            clock.advance(begins.duration_since(clock.now()));
-        }
-        let pki = pki(clock.now());
-        let today = clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let begins = options.begins.unwrap_or_else(begins);
+        clock.advance(begins.duration_since(clock.now()));
+        let pki = pki(begins);
+        let today = begins.to_zoned(TimeZone::UTC).date();
         let mut data = BankData::generate(today, 7);
         if let Some(place) = options.place {
             data = data.moved(place.currency.parse().expect("a currency"), place.zone);
@@ -225,7 +242,7 @@ impl World {
 
     /// A consent that waits for its person, as a product asks for it.
     pub async fn ask(&self, person: &str) -> ConsentId {
-        let today = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = self.clock.now().to_zoned(TimeZone::UTC).date();
         self.ask_until(person, today.saturating_add(Span::new().days(180))).await
     }
 

@@ -13,10 +13,7 @@ use domain::consent::{DataState, RevokedBy, State};
 use domain::ids::{ConsentId, LineId};
 use domain::money::Money;
 use domain::records::{Normalized, Status};
-use domain::world::Clock as _;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span};
+use jiff::SignedDuration;
 use sandbox::{BankData, Row};
 use server::evidence_log;
 use server::services::{consents as moves, deletion, fetch};
@@ -27,7 +24,7 @@ use store::sealed::Place;
 use store::transactions::{Cursor, Query};
 use store::{balances, consents, deletions, grants, lines, transactions};
 use tests::node::{Ended, Fault, Node};
-use tests::world::{CUSTOMER, NEIGHBOUR, TestClock, World};
+use tests::world::{CUSTOMER, NEIGHBOUR, World, day};
 
 pub(super) const NODE: &str = env!("CARGO_BIN_EXE_node");
 /// How long a fact in the database may take to come.
@@ -46,15 +43,9 @@ fn deaths(beginnings: &[&str], further: &[Death]) -> Vec<Death> {
     named.map(|point| (*point, 1)).chain(further.iter().copied()).collect()
 }
 
-/// Days before today, or after it.
-fn days(days: i32) -> Date {
-    let today = TestClock::default().now().to_zoned(TimeZone::UTC).date();
-    today.saturating_add(Span::new().days(days))
-}
-
 /// The last months of the books: more than one page of one account, and no more than a test needs.
 pub(super) fn recent(data: &mut BankData) {
-    let from = days(-100);
+    let from = day(-100);
     for account in data.psus.iter_mut().flat_map(|psu| &mut psu.accounts) {
         account.rows.retain(|row| row.entered >= from);
     }
@@ -592,7 +583,7 @@ fn announced(data: &mut BankData) {
     let account = &mut data.psus[0].accounts[0];
     let mut row: Row = account.rows[0].clone();
     row.transaction_id = "ANNOUNCED-1".to_owned();
-    (row.entered, row.booked) = (days(-1), days(3));
+    (row.entered, row.booked) = (day(-1), day(3));
     row.counterparty = Some("Announced Ltd".to_owned());
     account.rows.push(row);
 }

@@ -3,26 +3,18 @@
 use std::collections::BTreeMap;
 
 use domain::ids::ConsentId;
-use domain::world::Clock as _;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span};
+use jiff::SignedDuration;
 use sandbox::{BankData, Row};
 use serde_json::Value;
 use server::services::{events, fetch};
 use tests::site::{Caller, Site};
-use tests::world::{CUSTOMER, TestClock, World};
+use tests::world::{CUSTOMER, World, day};
 
 /// The customer's account at a bank that numbers its rows anew in every answer, and the one where ids stay.
 const RENUMBERED: usize = 0;
 const STEADY: usize = 1;
 /// Rows that nothing happens to.
 const PLAIN: usize = 14;
-
-/// A day so many days from the first.
-fn day(days: i32) -> Date {
-    TestClock::default().now().to_zoned(TimeZone::UTC).date().saturating_add(Span::new().days(days))
-}
 
 /// A card payment that is booked on a day.
 fn payment(like: &Row, id: &str, text: &str, amount: &str, booked: i32) -> Row {

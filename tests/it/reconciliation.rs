@@ -1,24 +1,17 @@
 //! Whether an account adds up: through a bank that gives balances and lists rows that contradict them.
 
 use domain::ids::ConsentId;
-use domain::world::Clock as _;
+use jiff::SignedDuration;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span};
 use sandbox::{BankData, Row};
 use serde_json::{Value, json};
 use server::evidence_log;
 use server::services::fetch;
 use tests::site::{Caller, Site};
-use tests::world::{CUSTOMER, TestClock, World};
+use tests::world::{CUSTOMER, World, day};
 
 /// Rows of one day.
 const A_DAY: usize = 3;
-
-/// A day so many days from the first.
-fn day(days: i32) -> Date {
-    TestClock::default().now().to_zoned(TimeZone::UTC).date().saturating_add(Span::new().days(days))
-}
 
 /// Three different payments a day, for three weeks, in two accounts.
 fn plant(data: &mut BankData) {

@@ -63,9 +63,7 @@ async fn everything(caller: &Caller, consent: ConsentId) -> BTreeMap<String, Val
 
 /// The last months of the books: more than one page, and no more than a test needs.
 fn recent(data: &mut sandbox::BankData) {
-    let now = domain::world::Clock::now(&tests::world::TestClock::default());
-    let from = now.saturating_sub(SignedDuration::from_hours(24 * 100)).unwrap();
-    let from = from.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let from = tests::world::day(-100);
     for account in data.psus.iter_mut().flat_map(|psu| &mut psu.accounts) {
         account.rows.retain(|row| row.entered >= from);
     }

@@ -1,12 +1,9 @@
 //! Canaries: words that nothing else contains, and how they get into the bank's books.
 
 use domain::money::Money;
-use domain::world::Clock as _;
-use jiff::Span;
-use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use sandbox::Psu;
-use tests::world::TestClock;
+use tests::world::day;
 
 /// What is planted in one customer's books.
 pub(super) struct Canary {
@@ -46,8 +43,6 @@ pub(super) const JONAS: Canary = Canary {
 impl Canary {
     /// Plants it in the first account of a customer. Gives all its words, the balance that follows from it included.
     pub(super) fn plant(&self, psu: &mut Psu) -> Vec<String> {
-        let today = TestClock::default().now().to_zoned(TimeZone::UTC).date();
-        let day = |days: i32| today.saturating_add(Span::new().days(days));
         for account in &mut psu.accounts {
             self.owner.clone_into(&mut account.owner_name);
             account.rows.retain(|row| row.entered >= day(-100));
@@ -64,7 +59,7 @@ impl Canary {
         (row.counterparty, row.counterparty_iban) = (Some(self.counterparty.to_owned()), Some(other.clone()));
         row.end_to_end_id = Some(self.reference.to_owned());
         account.rows.push(row);
-        let balance = account.balances(today).booked.amount().abs().to_string();
+        let balance = account.balances(day(0)).booked.amount().abs().to_string();
         let texts = [self.owner, self.account, self.transaction, self.remittance, self.counterparty, self.reference];
         texts.into_iter().chain([self.amount]).map(str::to_owned).chain([own, other, balance]).collect()
     }
