@@ -15,7 +15,7 @@ use serde::Serialize;
 use store::TenantTx;
 use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
 use store::timestamps;
-use vault::SigningKey;
+use vault::{KeyError, SigningKey};
 
 use crate::app::App;
 use crate::services::ServiceError;
@@ -107,7 +107,6 @@ async fn append(
     let salt = Hash(world.bytes());
     let commitment = *commitment(&salt, &text).as_bytes();
     let payload = Payload { statement: text, salt: salt.0, signature };
-    let key = keys::of_evidence(app, tx, world, subject).await?;
     let entry = NewEntry {
         id: statement.id,
         subject,
@@ -116,7 +115,12 @@ async fn append(
         commitment,
         payload: &payload,
     };
-    rows::append(tx, entry, &key, world.entropy).await?;
+    match keys::of_evidence(app, tx, world, subject).await {
+        Ok(key) => rows::append(tx, entry, &key, world.entropy).await?,
+        // Whoever withdraws is heard all the same. The sequencer seals it, which needs the provider anyway.
+        Err(ServiceError::Key(KeyError::Unavailable { .. })) => rows::append_pending(tx, entry).await?,
+        Err(error) => return Err(error),
+    }
     Ok(payload)
 }
 
@@ -192,6 +196,10 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
     let mut sequencer = Sequencer::new(frontier, heads);
     let (mut placed, mut nodes) = (Vec::with_capacity(waiting.len()), Vec::new());
     for entry in &waiting {
+        if entry.pending.is_some() {
+            let key = keys::of_evidence(app, &mut tx, &world, entry.subject).await?;
+            rows::seal(&mut tx, entry, &key, world.entropy).await?;
+        }
         let step = sequencer.append(subject(entry.subject), &Hash(entry.commitment));
         placed.push(Placed { id: entry.id, index: signed(step.index), previous: step.prev.0, leaf: step.leaf.0 });
         nodes.extend(stored_nodes(&step));

@@ -185,11 +185,12 @@ async fn place(app: &App) -> Result<(), ServiceError> {
     let with_evidence = store::evidence_log::waiting(&mut tx).await?;
     let with_events = events::waiting(&mut tx).await?;
     tx.commit().await?;
-    for tenant in with_evidence {
-        while evidence_log::sequence(app, tenant).await? > 0 {}
-    }
+    // Events first: they need no key, and a provider that is out must not keep a withdrawal from its product.
     for tenant in with_events {
         telling::number(app, tenant).await?;
+    }
+    for tenant in with_evidence {
+        while evidence_log::sequence(app, tenant).await? > 0 {}
     }
     Ok(())
 }

@@ -24,8 +24,10 @@ pub struct Capsule {
     pub registration: RegistrationId,
     /// Its wrapped key.
     pub key: Wrapped,
-    /// Bank consent id and tokens, sealed ([`Place::capsule`](crate::sealed::Place::capsule)).
+    /// Bank consent id and tokens, sealed ([`Place::capsule`](crate::sealed::Place::capsule)), or as [`Capsule::of_grant`] says.
     pub sealed: Vec<u8>,
+    /// Whether the parts moved here as they were sealed for the grant, with the grant's key: then nothing had to be opened.
+    pub of_grant: bool,
     /// When it was filled.
     pub created_at: Timestamp,
     /// When it is destroyed even without the bank's answer.
@@ -36,8 +38,8 @@ pub struct Capsule {
 pub async fn insert(tx: &mut TenantTx, capsule: &Capsule) -> Result<(), StoreError> {
     query!(
         "insert into revocation_capsule (tenant_id, capsule_id, deletion_id, consent_id, grant_id, registration_id,
-            key_epoch, wrapped_key, sealed, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            key_epoch, wrapped_key, sealed, of_grant, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         tx.id(),
         capsule.id,
         capsule.deletion.map(DeletionId::uuid),
@@ -47,6 +49,7 @@ pub async fn insert(tx: &mut TenantTx, capsule: &Capsule) -> Result<(), StoreErr
         capsule.key.epoch,
         capsule.key.bytes,
         capsule.sealed,
+        capsule.of_grant,
         at(capsule.created_at),
         at(capsule.expires_at)
     )
@@ -59,7 +62,7 @@ pub async fn insert(tx: &mut TenantTx, capsule: &Capsule) -> Result<(), StoreErr
 pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Option<Capsule>, StoreError> {
     let row = query!(
         r#"select deletion_id, consent_id, grant_id, registration_id, key_epoch as "key_epoch!",
-            wrapped_key as "wrapped_key!", sealed as "sealed!", created_at, expires_at
+            wrapped_key as "wrapped_key!", sealed as "sealed!", of_grant, created_at, expires_at
          from revocation_capsule where tenant_id = $1 and capsule_id = $2 and destroyed_at is null"#,
         tx.id(),
         id
@@ -77,6 +80,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Option<Capsule>, StoreEr
         registration,
         key: Wrapped { epoch: row.key_epoch, bytes: row.wrapped_key },
         sealed: row.sealed,
+        of_grant: row.of_grant,
         created_at: row.created_at.to_jiff(),
         expires_at: row.expires_at.to_jiff(),
     }))

@@ -69,6 +69,43 @@ pub async fn append(
     Ok(())
 }
 
+/// Writes an entry whose subject's key cannot be had. What it says waits, unsealed, for [`seal`].
+pub async fn append_pending(tx: &mut TenantTx, entry: NewEntry<'_>) -> Result<(), StoreError> {
+    let payload = encode(entry.payload);
+    let corrupt = StoreError::Corrupt { table: "evidence_entry", column: "pending" };
+    let pending = std::str::from_utf8(&payload).map_err(|_| corrupt)?;
+    query!(
+        "insert into evidence_entry (tenant_id, entry_id, subject, kind, recorded_at, commitment, pending)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        tx.id(),
+        entry.id.uuid(),
+        entry.subject,
+        entry.kind,
+        at(entry.recorded_at),
+        entry.commitment.as_slice(),
+        pending
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// Seals what an entry says that could not be sealed when it was written.
+pub async fn seal(tx: &mut TenantTx, entry: &Waiting, key: &DataKey, entropy: &dyn Entropy) -> Result<(), StoreError> {
+    let Some(pending) = &entry.pending else { return Ok(()) };
+    let sealed = Place::evidence(tx.tenant(), entry.subject, entry.id).seal(key, pending.as_bytes(), entropy);
+    query!(
+        "update evidence_entry set sealed = $3, pending = null
+         where tenant_id = $1 and entry_id = $2 and pending is not null",
+        tx.id(),
+        entry.id.uuid(),
+        sealed
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
 /// Tenants with entries that have no place yet.
 pub async fn waiting(tx: &mut SystemTx) -> Result<Vec<TenantId>, StoreError> {
     let rows =
@@ -77,7 +114,7 @@ pub async fn waiting(tx: &mut SystemTx) -> Result<Vec<TenantId>, StoreError> {
 }
 
 /// An entry that waits for its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Its id.
     pub id: EntryId,
@@ -85,6 +122,8 @@ pub struct Waiting {
     pub subject: Uuid,
     /// Its commitment.
     pub commitment: Hash,
+    /// What it says, where it could not be sealed: [`seal`] it before it gets its place.
+    pub pending: Option<String>,
 }
 
 /// Consents whose record has had its time: gone, data and all, since before that moment, and still with a key.
@@ -120,7 +159,7 @@ pub async fn lock(tx: &mut TenantTx) -> Result<i64, StoreError> {
 /// Entries without a place, in the order of their arrival.
 pub async fn unplaced(tx: &mut TenantTx, limit: i64) -> Result<Vec<Waiting>, StoreError> {
     let rows = query!(
-        "select entry_id, subject, commitment from evidence_entry
+        "select entry_id, subject, commitment, pending from evidence_entry
          where tenant_id = $1 and leaf_index is null order by arrival limit $2",
         tx.id(),
         limit
@@ -130,7 +169,8 @@ pub async fn unplaced(tx: &mut TenantTx, limit: i64) -> Result<Vec<Waiting>, Sto
     rows.into_iter()
         .map(|row| {
             let commitment = hash(row.commitment, "evidence_entry", "commitment")?;
-            Ok(Waiting { id: EntryId::from_uuid(row.entry_id), subject: row.subject, commitment })
+            let id = EntryId::from_uuid(row.entry_id);
+            Ok(Waiting { id, subject: row.subject, commitment, pending: row.pending })
         })
         .collect()
 }

@@ -22,6 +22,7 @@ mod logins;
 mod nodes;
 mod offboarding;
 mod operations;
+mod outage;
 mod owasp;
 mod pages;
 mod platform;

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use bank_adapters::Consents;
 use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::event::EventType;
 use domain::grant::{self, Event as GrantEvent, State as GrantState};
 use domain::ids::{ConsentId, GrantId, JobId, TenantId};
@@ -26,6 +28,7 @@ use store::grants::{Grant, IntentKind};
 use store::sealed::Place;
 use store::{TenantTx, capsules, consents, deletions, grants, jobs};
 use uuid::Uuid;
+use vault::Wrapped;
 
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Occasion};
@@ -52,11 +55,19 @@ struct Content {
     tokens: Option<Vec<u8>>,
 }
 
+/// What a capsule has of a grant: its parts as they were sealed there, in base64. Nothing of it had to be opened, so that a
+/// withdrawal waits for no key provider.
+#[derive(Serialize, Deserialize)]
+struct Moved {
+    bank_consent: String,
+    tokens: Option<String>,
+}
+
 /// Moves a grant's secrets into a capsule, unless another consent still stands on the grant. Nobody but the revoker can
-/// use them afterwards.
+/// use them afterwards. The key provider is not asked.
 ///
 /// # Errors
-/// The database's or the key provider's.
+/// The database's.
 pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let Some(id) = consent.grant else { return Ok(()) };
     // Whoever ends another consent on it at the same moment waits here, and then sees that this one is over.
@@ -68,10 +79,10 @@ pub async fn prepare(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &
     end_grant(app, tx, world, consent.id, id).await
 }
 
-/// Moves the secrets of a grant that nobody stands on any more into a capsule.
+/// Moves the secrets of a grant that nobody stands on any more into a capsule, with the key that seals them.
 ///
 /// # Errors
-/// The database's or the key provider's.
+/// The database's.
 pub async fn end_grant(
     app: &App,
     tx: &mut TenantTx,
@@ -87,8 +98,11 @@ pub async fn end_grant(
     }
     let mut state = grant::step(before.state, GrantEvent::End)?;
     let nameless = is_nameless(app, &before)?;
-    match content(app, tx.tenant(), &before)?.filter(|_| !nameless) {
-        Some(content) => fill(app, tx, world, consent, &before, &content).await?,
+    match moved(&before).filter(|_| !nameless) {
+        Some((key, parts)) => {
+            let parts = serde_json::to_vec(&parts).context("a capsule cannot be written")?;
+            fill(tx, world, consent, &before, (world.uuid(), key, parts, true)).await?;
+        }
         // The call that should have created it, or brought its tokens, never came back: nothing can be named at the bank.
         None => {
             state = grant::step(state, GrantEvent::EndGivenUp)?;
@@ -125,28 +139,44 @@ pub async fn stray(
     bank_consent: &BankConsentId,
 ) -> Result<(), ServiceError> {
     let content = Content { bank_consent: bank_consent.expose().to_owned(), tokens: None };
-    fill(app, tx, world, consent.id, grant, &content).await
+    let (key, wrapped) = app.vault.new_key(tx.tenant(), world)?;
+    let id = world.uuid();
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&content).context("a capsule cannot be written")?);
+    let sealed = Place::capsule(tx.tenant(), id).seal(&key, &plain, world.entropy);
+    fill(tx, world, consent.id, grant, (id, wrapped, sealed, false)).await
 }
 
-fn content(app: &App, tenant: TenantId, grant: &Grant) -> Result<Option<Content>, ServiceError> {
-    let Some(wrapped) = grant.key.as_ref().filter(|_| grant.sealed_bank_consent.is_some()) else { return Ok(None) };
-    let key = app.vault.open_key(tenant, wrapped)?;
-    let bank_consent = logins::bank_consent(grant, tenant, &key)?.expose().to_owned();
-    let tokens = grant.sealed_tokens.as_deref().map(|sealed| Place::tokens(tenant, grant.id).open(&key, sealed));
-    Ok(Some(Content { bank_consent, tokens: tokens.transpose()?.map(|bytes| bytes.to_vec()) }))
+/// The grant's key and its sealed parts, as they are; `None` where nothing can be named at the bank.
+fn moved(grant: &Grant) -> Option<(Wrapped, Moved)> {
+    let key = grant.key.clone()?;
+    let bank_consent = STANDARD.encode(grant.sealed_bank_consent.as_ref()?);
+    Some((key, Moved { bank_consent, tokens: grant.sealed_tokens.as_ref().map(|sealed| STANDARD.encode(sealed)) }))
+}
+
+/// Opens a capsule.
+fn content(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Content, ServiceError> {
+    let key = app.vault.open_key(tenant, &capsule.key)?;
+    if !capsule.of_grant {
+        let plain = Place::capsule(tenant, capsule.id).open(&key, &capsule.sealed)?;
+        return Ok(serde_json::from_slice(&plain).context("a capsule cannot be read")?);
+    }
+    let parts: Moved = serde_json::from_slice(&capsule.sealed).context("a capsule cannot be read")?;
+    let open = |place: Place, sealed: &str| -> Result<Vec<u8>, ServiceError> {
+        let sealed = STANDARD.decode(sealed).context("a capsule cannot be read")?;
+        Ok(place.open(&key, &sealed)?.to_vec())
+    };
+    let bank_consent = open(Place::bank_consent(tenant, capsule.grant), &parts.bank_consent)?;
+    let tokens = parts.tokens.map(|sealed| open(Place::tokens(tenant, capsule.grant), &sealed)).transpose()?;
+    Ok(Content { bank_consent: String::from_utf8(bank_consent).context("a capsule cannot be read")?, tokens })
 }
 
 async fn fill(
-    app: &App,
     tx: &mut TenantTx,
     world: &World<'_>,
     consent: ConsentId,
     grant: &Grant,
-    content: &Content,
+    (id, key, sealed, of_grant): (Uuid, Wrapped, Vec<u8>, bool),
 ) -> Result<(), ServiceError> {
-    let (key, wrapped) = app.vault.new_key(tx.tenant(), world)?;
-    let id = world.uuid();
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(content).context("a capsule cannot be written")?);
     let expires_at = world.now.saturating_add(SignedDuration::from_secs(limits::CAPSULE_SECONDS)).unwrap_or(world.now);
     let capsule = Capsule {
         id,
@@ -154,8 +184,9 @@ async fn fill(
         consent,
         grant: grant.id,
         registration: grant.registration.clone(),
-        key: wrapped,
-        sealed: Place::capsule(tx.tenant(), id).seal(&key, &plain, world.entropy),
+        key,
+        sealed,
+        of_grant,
         created_at: world.now,
         expires_at,
     };
@@ -227,9 +258,7 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
     let connection = logins::connection(app, &capsule.registration)?;
     let about = About { tenant, consent: capsule.consent };
     let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
-    let key = app.vault.open_key(tenant, &capsule.key)?;
-    let plain = Place::capsule(tenant, capsule.id).open(&key, &capsule.sealed)?;
-    let content: Content = serde_json::from_slice(&plain).context("a capsule cannot be read")?;
+    let content = content(app, tenant, capsule)?;
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
     let metadata = logins::discover(app, &occasion).await?;
     let Some(consents) = connection.bank.consents() else {

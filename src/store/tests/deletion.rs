@@ -402,6 +402,7 @@ async fn a_capsule_is_destroyed_once_and_for_good() {
         registration: Fixture::registration(),
         key: Wrapped { epoch: 4, bytes: vec![1] },
         sealed: vec![2],
+        of_grant: false,
         created_at: NOW,
         expires_at: fixture.later(9).now,
     };
@@ -432,6 +433,7 @@ async fn survivors_are_rewrapped_and_what_was_erased_stays_gone() {
         registration: Fixture::registration(),
         key: old(10),
         sealed: vec![2],
+        of_grant: false,
         created_at: NOW,
         expires_at: NOW,
     };
