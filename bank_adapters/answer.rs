@@ -159,7 +159,8 @@ pub enum Ended {
     Unproven(BankProblem),
 }
 
-/// The bytes of one row exactly as the bank sent them, for sealed keeping and replay.
+/// The bytes of one row exactly as the bank sent them, for sealed keeping and replay. Of a statement: an object of all that
+/// the entry said.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawRow(pub(crate) Bytes);
 

@@ -175,8 +175,8 @@ pub enum Breach {
         /// Kind of body.
         shape: Shape,
     },
-    /// JSON that ends early or is no JSON after all.
-    #[error("the JSON is damaged at line {line}, column {column}")]
+    /// JSON, XML or a message that ends early or is none after all.
+    #[error("the answer is damaged at line {line}, column {column}")]
     Damaged {
         /// Line, from 1.
         line: usize,

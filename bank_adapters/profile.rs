@@ -3,20 +3,26 @@
 //! Unknown keys are refused. The text that explains a key to the author of a file ([`explain`]) is the text that
 //! documents the field here.
 
+mod values;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use domain::ids::InstitutionId;
-use domain::rules::{DecimalMark, Rules, SignRule};
+use domain::rules::{Rules, SignRule};
 use fapi::profile::{
     Alg, Audience, ClientAuth, GrantedScope, IdTokenEncryption, IssuerParameter, RegistrationForm, RequestForm,
     ResponseForm, Security, TokenBinding, TokenDelivery,
 };
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use self::values::{
+    algs, audience, binding, client_auth, date, granted_scope, id_token_encryption, institution_id, issuer_parameter,
+    registration, request, response, rules, security, token_delivery,
+};
 use crate::ask::{Authorization, BankConsentId, BookingStatus};
 use crate::endpoints::{self, Endpoints, Environment};
 use crate::error::{BankProblem, Means};
@@ -197,6 +203,10 @@ tables! {
         /// Values of `bookingStatus` that together give all rows, one call each, in order: `["both"]`, or
         /// `["booked", "pending"]`, or `["booked"]`.
         booking_status: Vec<BookingStatus>,
+        /// The form that lists are asked in: `json`, or statements in `camt` or `mt940` where the bank gives nothing else.
+        /// Default: json.
+        #[serde(default)]
+        form: ListForm,
         /// Days of history that are to be had at any time, today counted.
         history_days: u16,
         /// Days of history that are to be had right after strong authentication. Absent: no more than at any time.
@@ -356,6 +366,16 @@ words! {
         "replaces_on_authorise" = ReplacesOnAuthorise,
     }
 
+    /// The form of a list of transactions.
+    ListForm {
+        /// JSON, as the standard has it.
+        "json" = Json,
+        /// Reports and statements of ISO 20022: camt.052, camt.053.
+        "camt" = Camt,
+        /// Statements of SWIFT.
+        "mt940" = Mt940,
+    }
+
     /// How the sign of an amount is told, see [`SignRule`].
     SignName {
         /// By the amount.
@@ -368,7 +388,7 @@ words! {
         "either" = Either,
     }
 
-    /// The decimal mark, see [`DecimalMark`].
+    /// The decimal mark, see [`domain::rules::DecimalMark`].
     MarkName {
         /// A dot.
         "dot" = Dot,
@@ -435,6 +455,24 @@ impl Standard {
     }
 }
 
+/// What every bank of every standard gives, but for a few.
+impl Default for ListForm {
+    fn default() -> Self {
+        Self::Json
+    }
+}
+
+impl ListForm {
+    /// What is asked for in `Accept` (NextGenPSD2 1.3.x, §6.5.3).
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Camt => "application/xml",
+            Self::Mt940 => "text/plain",
+        }
+    }
+}
+
 /// Empty lists are what every bank can answer.
 impl Default for AllAccounts {
     fn default() -> Self {
@@ -476,12 +514,10 @@ impl Profile {
         source.require(!bank.name.trim().is_empty(), "bank.name", "must not be empty");
         let spoken = bank.standard.versions().iter().any(|known| bank.version.starts_with(known));
         source.require(spoken, "bank.version", "must be a version of the standard that is spoken here");
-        let bic = |bic: &String| {
-            matches!(bic.len(), 8 | 11) && bic.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        };
+        let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        let bic = |bic: &String| matches!(bic.len(), 8 | 11) && bic.bytes().all(letter);
         let named = |members: &Members| {
-            let start =
-                members.bic.as_ref().is_none_or(|bic| bic.len() >= 4 && bic.bytes().all(|b| b.is_ascii_uppercase()));
+            let start = members.bic.as_ref().is_none_or(|bic| bic.len() >= 4 && bic.bytes().all(letter));
             start && (members.bic.is_some() || members.name.as_ref().is_some_and(|name| name.trim().len() > 2))
         };
         let members = bank.members.iter().all(named);
@@ -533,6 +569,8 @@ impl Profile {
 
     fn check_data(&self, source: &mut Source<'_>) {
         let statuses = &self.transactions.booking_status;
+        let spoken = self.transactions.form == ListForm::Json || self.bank.standard == Standard::BerlinGroup;
+        source.require(spoken, "transactions.form", "must be `json`: the standard has no statements");
         source.require(!statuses.is_empty(), "transactions.booking_status", "must name at least one value");
         source.require(self.transactions.history_days > 0, "transactions.history_days", "must be at least 1");
         source.require(self.limits.unattended_per_day > 0, "limits.unattended_per_day", "must be at least 1");
@@ -607,79 +645,6 @@ impl Profile {
 
 /// Stands for the bank's consent id in templates. The id has no character that JSON would escape.
 const CONSENT_ID: &str = "{consent_id}";
-
-fn institution_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstitutionId, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    InstitutionId::new(&text).ok_or_else(|| serde::de::Error::custom("an id is 3 to 64 of a-z, 0-9 and _"))
-}
-
-fn security<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Security, D::Error> {
-    named(&String::deserialize(deserializer)?, Security::named)
-}
-
-fn algs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Alg>>, D::Error> {
-    let words = Vec::<String>::deserialize(deserializer)?;
-    words.iter().map(|word| named(word, Alg::named)).collect::<Result<_, _>>().map(Some)
-}
-
-/// The value of a word of `fapi`, whose types know nothing of files.
-fn named<T, E: serde::de::Error>(word: &str, values: impl Fn(&str) -> Option<T>) -> Result<T, E> {
-    values(word).ok_or_else(|| E::custom("not a word that this key knows"))
-}
-
-macro_rules! optional_words {
-    ($($key:ident: $of:ty,)+) => {$(
-        fn $key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$of>, D::Error> {
-            named(&String::deserialize(deserializer)?, <$of>::named).map(Some)
-        }
-    )+};
-}
-
-optional_words! {
-    client_auth: ClientAuth,
-    binding: TokenBinding,
-    request: RequestForm,
-    response: ResponseForm,
-    audience: Audience,
-    issuer_parameter: IssuerParameter,
-    granted_scope: GrantedScope,
-    id_token_encryption: IdTokenEncryption,
-    token_delivery: TokenDelivery,
-    registration: RegistrationForm,
-}
-
-fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
-    let not_a_day = || serde::de::Error::custom("a day is written 2026-11-21");
-    let written = toml::value::Datetime::deserialize(deserializer)?;
-    let (Some(day), None) = (written.date, written.time) else { return Err(not_a_day()) };
-    let part = |number: u8| i8::try_from(number).unwrap_or(0);
-    let year = i16::try_from(day.year).unwrap_or(0);
-    Date::new(year, part(day.month), part(day.day)).map_err(|_| not_a_day())
-}
-
-fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rules, D::Error> {
-    let section = RulesSection::deserialize(deserializer)?;
-    let standard = Rules::default();
-    Ok(Rules {
-        sign: match section.sign {
-            Some(SignName::Signed) => SignRule::Signed,
-            Some(SignName::Indicator) => SignRule::Indicator,
-            Some(SignName::Inverted) => SignRule::Inverted,
-            Some(SignName::Either) => SignRule::Either,
-            None => standard.sign,
-        },
-        decimal_mark: match section.decimal_mark {
-            Some(MarkName::Dot) => DecimalMark::Dot,
-            Some(MarkName::Comma) => DecimalMark::Comma,
-            None => standard.decimal_mark,
-        },
-        zone: section.zone,
-        date_layouts: section.date_layouts,
-        grammars: section.grammars,
-        own_names: section.own_names,
-        country: None,
-    })
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::answer::RawRow;
 use crate::error::{self, BankCode, BankError, BankProblem, Breach, Means, Shape};
 use crate::profile::{Profile, Standard};
+use crate::standards::statement::{self, Statement};
 
 /// Longest error body that is looked into, in bytes. Error bodies are a few hundred; the rest is a page or an attack.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +39,15 @@ pub(crate) struct Reply {
 impl Reply {
     /// Opens an answer; one that is no success is the error that it means.
     pub(crate) fn open(profile: Arc<Profile>, response: Response<Bytes>, now: Timestamp) -> Result<Self, BankError> {
+        Self::open_any(profile, response, now)?.in_json()
+    }
+
+    /// Opens an answer whose success may be something else than JSON.
+    pub(crate) fn open_any(
+        profile: Arc<Profile>,
+        response: Response<Bytes>,
+        now: Timestamp,
+    ) -> Result<Self, BankError> {
         let (parts, body) = response.into_parts();
         let status = parts.status;
         if status.is_redirection() {
@@ -46,17 +56,31 @@ impl Reply {
         if !status.is_success() {
             return Err(refusal(&profile, problem(status, &body), &parts.headers, now));
         }
-        let shape = shape(&body);
-        if shape != Shape::Json && (shape != Shape::Empty || status != StatusCode::NO_CONTENT) {
-            return Err(BankError::Contract(Breach::NotJson { status: status.as_u16(), shape }));
-        }
         let (body, issues) = readable(body);
         Ok(Self { profile, status, headers: parts.headers, now, body, issues })
     }
 
+    fn in_json(self) -> Result<Self, BankError> {
+        let shape = shape(&self.body);
+        if shape != Shape::Json && (shape != Shape::Empty || self.status != StatusCode::NO_CONTENT) {
+            return Err(BankError::Contract(Breach::NotJson { status: self.status.as_u16(), shape }));
+        }
+        Ok(self)
+    }
+
+    /// The account statement that the body is; `None` where it is JSON, or nothing.
+    pub(crate) fn statement(&self) -> Result<Option<Statement>, BankError> {
+        let text = std::str::from_utf8(&self.body).unwrap_or_default();
+        match (statement::read(text), shape(&self.body)) {
+            (Some(read), _) => read.map(Some).map_err(BankError::Contract),
+            (None, Shape::Json) => Ok(None),
+            (None, shape) => Err(BankError::Contract(Breach::NotJson { status: self.status.as_u16(), shape })),
+        }
+    }
+
     /// Whether the bank had nothing to say (204).
     pub(crate) fn is_nothing(&self) -> bool {
-        self.body.is_empty()
+        self.body.is_empty() && self.status == StatusCode::NO_CONTENT
     }
 
     /// The standard that the bank speaks.

@@ -13,4 +13,5 @@ pub mod open_finance_brasil;
 pub mod polish_api;
 mod rest;
 mod row;
+pub(crate) mod statement;
 pub mod stet;

@@ -261,17 +261,18 @@ fn is_iso_code(text: &str) -> bool {
 }
 
 /// Whether a text is a filler that banks write where they have nothing.
-fn is_filler(text: &str) -> bool {
+pub(crate) fn is_filler(text: &str) -> bool {
     const WORDS: [&str; 9] =
         ["null", "none", "n/a", "notprovided", "not provided", "notavail", "unknown", "undefined", "unbekannt"];
     text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'*' | b'?'))
         || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether an identifier says that there is none (EPC rulebooks: `NOTPROVIDED`).
-fn is_no_identifier(text: &str) -> bool {
+/// Whether an identifier says that there is none (EPC rulebooks: `NOTPROVIDED`; SWIFT: `NONREF`).
+pub(crate) fn is_no_identifier(text: &str) -> bool {
     text.eq_ignore_ascii_case("NOTPROVIDED")
         || text.eq_ignore_ascii_case("NOT PROVIDED")
+        || text.eq_ignore_ascii_case("NONREF")
         || text.bytes().all(|byte| byte == b'0')
 }
 

@@ -166,11 +166,12 @@ pub(crate) enum Direction {
     Out,
 }
 
-/// What the indicator says: `CRDT`, `Credit`, `DBIT`, `debit`, and the words of Brazil.
+/// What the indicator says: `CRDT`, `Credit`, `DBIT`, `debit`, the words of Brazil, and those of SWIFT, where the reversal of
+/// a debit (`RD`) comes in and the reversal of a credit (`RC`) goes out.
 fn indicated(word: &str) -> Option<Direction> {
     match word.to_ascii_uppercase().as_str() {
-        "CRDT" | "CREDIT" | "C" | "CR" | "CREDITO" | "IN" | "INCOMING" => Some(Direction::In),
-        "DBIT" | "DEBIT" | "D" | "DR" | "DEBITO" | "OUT" | "OUTGOING" => Some(Direction::Out),
+        "CRDT" | "CREDIT" | "C" | "CR" | "RD" | "EC" | "CREDITO" | "IN" | "INCOMING" => Some(Direction::In),
+        "DBIT" | "DEBIT" | "D" | "DR" | "RC" | "ED" | "DEBITO" | "OUT" | "OUTGOING" => Some(Direction::Out),
         _ => None,
     }
 }

@@ -126,10 +126,16 @@ struct WireTransactions<'a> {
 }
 
 /// The answer to `GET /v1/accounts/{id}/transactions`, the page at `here`. A report without a list but with a download is
-/// an empty page that the download follows.
+/// an empty page that the download follows. A statement has no links: where it says that it is not the last page, what came
+/// is incomplete.
 pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Transactions, BankError> {
     if reply.is_nothing() {
         return Ok(Transactions { rows: Vec::new(), next: Continuation::End, issues: reply.issues() });
+    }
+    if let Some(statement) = reply.statement()? {
+        let next = if statement.more { Continuation::Broken(Breach::Field("next")) } else { Continuation::End };
+        let issues = reply.issues().into_iter().chain(statement.issues).collect();
+        return Ok(Transactions { rows: statement.rows, next, issues });
     }
     let wire: WireReport<'_> = reply.read()?;
     let page = |links, name| page(links, name, base, here);

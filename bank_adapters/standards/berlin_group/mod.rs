@@ -135,8 +135,13 @@ impl Bank for BerlinGroup {
                 self.base.resource(&["v1", "accounts", account.as_str(), "transactions"], &query)
             }
         };
-        let (base, here) = (self.base.clone(), uri.clone());
-        self.call(self.account_request(uri, consent, context), move |reply| lists::transactions(reply, &base, &here))
+        let (base, here, profile) = (self.base.clone(), uri.clone(), Arc::clone(&self.profile));
+        let mut request = self.account_request(uri, consent, context);
+        let wanted = HeaderValue::from_static(self.profile.transactions.form.media_type());
+        request.headers_mut().insert(header::ACCEPT, wanted);
+        Call::new(request, move |response, now| {
+            lists::transactions(&Reply::open_any(profile, response, now)?, &base, &here)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use domain::records::{List, Parsed, ParsedAccount, ParsedBalance};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, paths};
+use crate::standards::statement;
 
 pub(crate) const LAYOUT: Layout = Layout {
     status: paths!["bookingStatus", "status"],
@@ -93,9 +94,10 @@ pub(crate) const ACCOUNT: AccountLayout = AccountLayout {
     balances: paths!["balances"],
 };
 
-/// One element of `booked`, `pending` or `information`. Never fails: what could not be read stands in `issues`.
+/// One element of `booked`, `pending` or `information`, or an entry of a statement as it is kept. Never fails: what could
+/// not be read stands in `issues`.
 pub fn transaction(row: &RawValue, list: List) -> Parsed {
-    row::transaction(row, list, &LAYOUT)
+    statement::transaction(row, list).unwrap_or_else(|| row::transaction(row, list, &LAYOUT))
 }
 
 /// One element of `accounts`.
