@@ -1,5 +1,6 @@
 //! Our programs against others' that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`, and npm
-//! `standardwebhooks` verifies what we send, and the clients of GoCardless Bank Account Data read what we serve.
+//! `standardwebhooks` verifies what we send, the clients of GoCardless Bank Account Data read what we serve, and so do clients
+//! that others' generators make of our document.
 //!
 //! Needs Node 20 or later with npm, Python 3.9 or later with pip, and registries of packages the first time; the packages
 //! are pinned in this folder and installed below the target folder.
@@ -10,6 +11,7 @@ mod combination;
 mod document;
 mod ecosystems;
 mod faults;
+mod generated;
 mod planted;
 mod probe;
 mod provider;

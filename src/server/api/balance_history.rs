@@ -51,7 +51,7 @@ pub struct BalanceHistory {
 
 /// Read the balances of an account as they were over time, newest first, by pages that new ones never disturb.
 #[utoipa::path(
-    get, path = "/v1/accounts/{id}/balances/history", tag = "accounts", params(("id" = String, Path), HistoryQuery),
+    operation_id = "balance_history", get, path = "/v1/accounts/{id}/balances/history", tag = "accounts", params(("id" = String, Path), HistoryQuery),
     responses(
         (status = 200, body = BalanceHistory), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)

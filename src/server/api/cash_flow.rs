@@ -141,7 +141,7 @@ impl Sums {
 
 /// Read what came in and went out of an account, by period and category. Only booked transactions count.
 #[utoipa::path(
-    get, path = "/v1/accounts/{id}/cash-flow", tag = "accounts", params(("id" = String, Path), CashFlowQuery),
+    operation_id = "cash_flow", get, path = "/v1/accounts/{id}/cash-flow", tag = "accounts", params(("id" = String, Path), CashFlowQuery),
     responses(
         (status = 200, body = CashFlow), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)

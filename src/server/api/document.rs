@@ -1,5 +1,7 @@
-//! What the operations of the OpenAPI document have in common: how each can fail, in which media type.
+//! What the operations of the OpenAPI document have in common: how each can fail, in which media type, and what generators of
+//! clients need: a name that is its own, and a word on every answer.
 
+use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema};
 
@@ -13,6 +15,7 @@ pub(super) fn finish(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
+            name(operation);
             for response in operation.responses.responses.values_mut() {
                 mark(response);
             }
@@ -21,7 +24,26 @@ pub(super) fn finish(document: &mut OpenApi) {
                 let response = ResponseBuilder::new().description(description).content(PROBLEM, content);
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
             }
+            for (status, response) in &mut operation.responses.responses {
+                describe(status, response);
+            }
         }
+    }
+}
+
+/// Names are unique in the whole document (OpenAPI 3.1 §4.8.10): handlers are named within their subject.
+fn name(operation: &mut Operation) {
+    let subject = operation.tags.iter().flatten().next();
+    operation.operation_id =
+        subject.zip(operation.operation_id.take()).map(|(subject, own)| format!("{subject}_{own}"));
+}
+
+/// Every answer has a description (OpenAPI 3.1 §4.8.17): where ours says no more than its status does, the status's.
+fn describe(status: &str, response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    if response.description.is_empty() {
+        let known = status.parse::<StatusCode>().ok().and_then(|status| status.canonical_reason());
+        known.unwrap_or(status).clone_into(&mut response.description);
     }
 }
 

@@ -46,7 +46,7 @@ pub struct StreamQuery {
 /// Read the product's events as they come. Each has its number as `id`, its type as `event` and the whole of it as `data`.
 /// It ends when the key does.
 #[utoipa::path(
-    get, path = "/v1/events/stream", tag = "events",
+    operation_id = "stream", get, path = "/v1/events/stream", tag = "events",
     params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event that you have")),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream"),

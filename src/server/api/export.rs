@@ -34,7 +34,7 @@ const CONSENTS_MAX: u32 = 500;
 
 /// Everything about a person, one JSON object a line: `person`, `consent`, `account`, `balance`, `transaction`, `end`.
 #[utoipa::path(
-    get, path = "/v1/psus/{ref}/export", tag = "psus",
+    operation_id = "export", get, path = "/v1/psus/{ref}/export", tag = "psus",
     params(("ref" = String, Path, description = "The product's own reference of the person")),
     responses(
         (status = 200, description = "JSON Lines", content_type = "application/x-ndjson"),

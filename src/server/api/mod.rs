@@ -188,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_has_a_name_of_its_own_and_every_answer_a_description() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations: Vec<_> = paths.flat_map(|path| path.as_object().unwrap().values()).collect();
+        let names: std::collections::BTreeSet<_> =
+            operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), operations.len(), "{names:?}");
+        for operation in operations {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let said = answer["description"].as_str().unwrap_or_default();
+                assert!(!said.is_empty(), "{} {status}", operation["operationId"]);
+            }
+        }
+    }
+
+    #[test]
     fn a_broken_body_is_refused_without_being_repeated() {
         let refused = json::<body::CreateConsent>(br#"{"psu_ref": 4711, "#).err().unwrap().to_string();
         assert!(!refused.contains("4711"), "{refused}");

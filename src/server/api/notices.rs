@@ -98,7 +98,7 @@ impl Channel {
 
 /// List the notices about a consent, newest first.
 #[utoipa::path(
-    get, path = "/v1/consents/{id}/notices", tag = "consents", params(("id" = String, Path)),
+    operation_id = "list_notices", get, path = "/v1/consents/{id}/notices", tag = "consents", params(("id" = String, Path)),
     responses((status = 200, body = Page<NoticeBody>), (status = 401, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn list(

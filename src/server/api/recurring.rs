@@ -78,7 +78,7 @@ struct Row {
 
 /// Find payments that come again and income streams among an account's booked transactions.
 #[utoipa::path(
-    get, path = "/v1/accounts/{id}/recurring", tag = "accounts", params(("id" = String, Path)),
+    operation_id = "recurring", get, path = "/v1/accounts/{id}/recurring", tag = "accounts", params(("id" = String, Path)),
     responses((status = 200, body = SeriesList), (status = 401, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn read(

@@ -29,7 +29,7 @@ const COLUMNS: &str = "id,account_id,status,booking_date,value_date,transaction_
 /// Read an account's transactions as a stream: `Accept: text/csv` for CSV, JSON Lines otherwise. A stream that breaks off is
 /// not whole. In CSV, a text that a spreadsheet would take for a formula begins with an apostrophe.
 #[utoipa::path(
-    get, path = "/v1/accounts/{id}/transactions/export", tag = "accounts", params(("id" = String, Path), TransactionQuery),
+    operation_id = "export_transactions", get, path = "/v1/accounts/{id}/transactions/export", tag = "accounts", params(("id" = String, Path), TransactionQuery),
     responses(
         (status = 200, description = "JSON Lines or CSV", content_type = "application/x-ndjson"),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)
