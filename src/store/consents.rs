@@ -239,7 +239,14 @@ pub async fn get(tx: &mut TenantTx, id: ConsentId) -> Result<Consent, StoreError
 }
 
 /// One consent, locked until the transaction ends: waits for every writer of its bank data, and they for us.
+///
+/// A row that is locked by several stays locked as long as one more comes before the last has gone, so that a withdrawal could
+/// wait for ever behind fetches that overlap. Therefore both queue for another lock first: there, whoever comes while
+/// somebody waits stands behind.
 pub async fn lock(tx: &mut TenantTx, id: ConsentId) -> Result<Consent, StoreError> {
+    query!("select pg_advisory_xact_lock(hashtextextended('consent ' || $1::text, 0))", id.uuid().to_string())
+        .execute(tx.db())
+        .await?;
     query!("select 1 as one from consent where tenant_id = $1 and consent_id = $2 for update", tx.id(), id.uuid())
         .fetch_optional(tx.db())
         .await?

@@ -417,6 +417,13 @@ impl<'t> Writer<'t> {
     /// Holds a consent open. [`StoreError::NotAllowed`] unless it is authorised, active or waiting for its user, its data
     /// are present and it stands on this grant.
     pub async fn open(tx: &'t mut TenantTx, consent: ConsentId, grant: GrantId) -> Result<Self, StoreError> {
+        // Behind whoever waits to lock it, see `consents::lock`.
+        query!(
+            "select pg_advisory_xact_lock_shared(hashtextextended('consent ' || $1::text, 0))",
+            consent.uuid().to_string()
+        )
+        .execute(tx.db())
+        .await?;
         let row = query!(
             "select psu_id, institution_id from consent
              where tenant_id = $1 and consent_id = $2 and grant_id = $3 and data_state = 'present'

@@ -297,13 +297,18 @@ pub(super) fn record(booking_date: Option<Date>, amount: &str) -> Normalized {
 
 /// Waits until some transaction of the test's database waits for a lock.
 pub(super) async fn until_somebody_waits(fixture: &Fixture) {
+    until_so_many_wait(fixture, 1).await;
+}
+
+/// Waits until so many transactions of the test's database wait for locks.
+pub(super) async fn until_so_many_wait(fixture: &Fixture, many: i64) {
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let mut connection = PgConnection::connect_with(&fixture.database.options).await.unwrap();
     for _ in 0..20_000 {
-        if connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {
+        if connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) >= many {
             return;
         }
     }
-    panic!("nobody waits");
+    panic!("not {many} wait");
 }

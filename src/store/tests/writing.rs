@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row};
 use vault::{DataKey, Wrapped};
 
-use super::fixture::{CAUSE, Fixture, NOW, record, source, until_somebody_waits};
+use super::fixture::{CAUSE, Fixture, NOW, record, source, until_so_many_wait, until_somebody_waits};
 use crate::aligned::{Aligned, Listed, Standing, Stored};
 use crate::consents::Consent;
 use crate::fetches::{Run, RunState};
@@ -416,6 +416,34 @@ async fn a_writer_that_was_slower_than_the_revocation_writes_nothing() {
     };
     let (error, ()) = tokio::join!(slower, committed);
     assert_eq!(error, Some(StoreError::NotAllowed));
+}
+
+#[tokio::test]
+async fn a_writer_that_comes_while_a_withdrawal_waits_stands_behind_it() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let grant = consent.grant.unwrap();
+    let mut first = fixture.tx().await;
+    Writer::open(&mut first, consent.id, grant).await.unwrap();
+    let withdraw = async {
+        let mut tx = fixture.tx().await;
+        let before = consents::lock(&mut tx, consent.id).await.unwrap();
+        let mut after = before.clone();
+        (after.machine.state, after.machine.data) = (State::Revoked(RevokedBy::Psu), DataState::Erasing);
+        consents::save(&mut tx, &before, &after, CAUSE).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let second = async {
+        until_somebody_waits(&fixture).await;
+        let mut tx = fixture.tx().await;
+        Writer::open(&mut tx, consent.id, grant).await.err()
+    };
+    let release = async {
+        until_so_many_wait(&fixture, 2).await;
+        first.commit().await.unwrap();
+    };
+    let ((), refused, ()) = tokio::join!(withdraw, second, release);
+    assert_eq!(refused, Some(StoreError::NotAllowed), "it could have gone on so for ever");
 }
 
 #[tokio::test]
