@@ -15,7 +15,10 @@ static FORGETFUL: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_all
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let ahead = std::env::var("NODE_SECONDS_AHEAD").map_or(Ok(0), |text| text.parse())?;
-    let clock = Arc::new(TestClock::ahead(ahead));
+    let clock = Arc::new(match std::env::var_os("NODE_CLOCK") {
+        Some(file) => TestClock::shared_in(file.into()),
+        None => TestClock::ahead(ahead),
+    });
     let mut arguments = std::env::args_os().skip(1);
     let file = arguments.next().ok_or_else(|| anyhow::anyhow!("usage: node CONFIG [PROFILES]"))?;
     let config = Config::load(Some(Path::new(&file)))?;

@@ -87,6 +87,7 @@ impl Node {
         std::fs::create_dir_all(&aside).expect("a folder");
         let mut command = Command::new(program);
         command.env("TMPDIR", &aside).env("NODE_SECONDS_AHEAD", world.clock.seconds_ahead().to_string());
+        command.envs(world.clock.shared().map(|file| ("NODE_CLOCK", file)));
         command.arg(world.config_file()).env("NO_COLOR", "1").envs(settings.iter().copied());
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         match fault {
@@ -197,11 +198,18 @@ impl Node {
 /// # Panics
 /// When the node does not listen.
 pub async fn request(address: SocketAddr, method: &str, path: &str, key: &SecretString) -> Option<(u16, String)> {
-    let mut connection = TcpStream::connect(address).await.expect("it listens");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
-        key.expose_secret()
-    );
+    let connection = TcpStream::connect(address).await.expect("it listens");
+    send(connection, method, path, &format!("Authorization: Bearer {}", key.expose_secret())).await
+}
+
+/// Comes to a node with a header of one's own, such as a browser's cookie. `None`: it is dead, or died without an answer.
+pub async fn visit(address: SocketAddr, path: &str, header: &str) -> Option<(u16, String)> {
+    send(TcpStream::connect(address).await.ok()?, "GET", path, header).await
+}
+
+async fn send(mut connection: TcpStream, method: &str, path: &str, header: &str) -> Option<(u16, String)> {
+    let host = connection.peer_addr().ok()?;
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).await.ok()?;

@@ -1,7 +1,7 @@
 //! A whole small world on loopback: a simulated bank behind mutual TLS, our registration there, a database, the application.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -143,31 +143,65 @@ pub fn day(days: i32) -> Date {
 #[derive(Debug, Default)]
 pub struct TestClock {
     ahead: AtomicI64,
+    /// Where every process of a world finds the offset, once it is shared.
+    shared: OnceLock<PathBuf>,
 }
 
 impl TestClock {
     /// A clock that is so many seconds ahead of the machine's.
     pub fn ahead(seconds: i64) -> Self {
-        Self { ahead: AtomicI64::new(seconds) }
+        Self { ahead: AtomicI64::new(seconds), ..Self::default() }
+    }
+
+    /// A clock that goes as the world's, which is shared in that file.
+    pub fn shared_in(file: PathBuf) -> Self {
+        Self { shared: OnceLock::from(file), ..Self::default() }
+    }
+
+    /// From now on nodes that are started go with this clock, and move on when it is moved.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn share(&self, file: PathBuf) {
+        let ahead = self.seconds_ahead();
+        write_whole(self.shared.get_or_init(|| file), &ahead.to_string());
+    }
+
+    /// Where it is shared.
+    pub fn shared(&self) -> Option<&Path> {
+        self.shared.get().map(PathBuf::as_path)
     }
 
     /// How many seconds it is ahead of the machine's.
     pub fn seconds_ahead(&self) -> i64 {
-        self.ahead.load(Ordering::SeqCst)
+        let told = self.shared.get().and_then(|file| std::fs::read_to_string(file).ok()?.parse().ok());
+        told.unwrap_or_else(|| self.ahead.load(Ordering::SeqCst))
     }
 
     /// Moves the time forward for everybody in this world.
+    ///
+    /// # Panics
+    /// When it is shared and the file cannot be written.
     pub fn advance(&self, by: SignedDuration) {
-        self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
+        let before = self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
+        if let Some(file) = self.shared.get() {
+            write_whole(file, &(before + by.as_secs()).to_string());
+        }
     }
 }
 
 impl Clock for TestClock {
     #[expect(clippy::disallowed_methods, reason = "a world needs a time to begin at, and other processes share it")]
     fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::SeqCst));
+        let ahead = SignedDuration::from_secs(self.seconds_ahead());
         Timestamp::now().saturating_add(ahead).expect("a test stays inside the calendar")
     }
+}
+
+/// Writes a file that others read at the same time: they find the old text or the new one.
+fn write_whole(file: &Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file)).expect("a file");
 }
 
 /// Everything that a test may look at.

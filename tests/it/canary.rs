@@ -4,6 +4,7 @@
 //! Canaries are words that nothing else contains, planted in the bank's books of one customer; a neighbour has his own.
 
 mod planted;
+mod removed;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -197,11 +198,14 @@ impl Scene {
 
     /// Waits until no erasure and no word to the bank is under way, and no fetch is due.
     async fn wait_for_rest(&mut self, node: &Node) {
-        let sql = "select (select count(*) from job where leased_by is not null or due_at <= clock_timestamp())
+        // What is due is due by the clock of the world, which is ahead of the database's.
+        let sql = "select (select count(*) from job
+                where leased_by is not null or due_at <= timestamptz 'epoch' + $1 * interval '1 second')
             + (select count(*) from fetch_run where state = 'running')
             + (select count(*) from evidence_entry where leaf_index is null)";
         for _ in 0..2400 {
-            let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.owner).await.unwrap();
+            let now = self.world.clock.now().as_second() + 1;
+            let left: i64 = sqlx::query_scalar(sql).bind(now).fetch_one(&mut self.owner).await.unwrap();
             if left == 0 {
                 return;
             }

@@ -1,24 +1,25 @@
-//! Callbacks, timers, fetches, reads and withdrawals of several consents at once, on several nodes of which one dies: once
-//! a withdrawal was answered, nothing of its consent is written, read or fetched.
+//! Callbacks, code exchanges, choices of accounts, timers, fetches, reads and withdrawals of several consents at once, on
+//! several nodes of which one dies, while the clock moves: once a withdrawal was answered, nothing of its consent is written,
+//! read or fetched.
 //!
 //! What is answered for is looked up where it cannot be embellished: in the tables, by their owner, and in the bank's list
 //! of what came in. `ROUNDS=50 cargo test -p tests --test it interleavings -- --nocapture` is the long run.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::consent::{DataState, RevokedBy, State};
+use domain::consent::{DataState, FailureReason, RevokedBy, State};
 use domain::ids::ConsentId;
-use domain::world::Clock as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sandbox::{Decision, Policy};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use server::fault::POINTS;
 use server::reconcile;
-use server::services::{consents as moves, fetch, logins};
+use server::services::{ServiceError, consents as moves, fetch, logins};
 use store::consents;
-use tests::node::{Fault, Node};
+use tests::node::{self, Fault, Node};
 use tests::site::{Caller, Site};
 use tests::world::{CUSTOMER, Options, World, person};
 use url::Url;
@@ -29,14 +30,22 @@ use super::crash::{NODE, Stage, ends_a_grant, recent, stopped};
 const ROUNDS: u64 = 3;
 /// Rounds beyond them until a node has died.
 const MORE_ROUNDS: u64 = 10;
+/// What a node dies of that gets any work at all.
+const SOON: Fault = Fault::Dies("fetch.begun", 1);
 /// Consents of a round; the last one is never withdrawn.
 const CONSENTS: usize = 5;
 /// Fetches of one consent that are tried beside those of the nodes.
 const FETCHES: usize = 3;
 /// Who may have had a call on its way when a withdrawal was answered: a login, a fetch here, a fetch of a node.
 const WORKERS: usize = 3;
-/// For how long such a call may still be on its way.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(5);
+/// How far the clock moves at a time: a token of the bank ends on the way, what is signed for one call does not.
+const STEP: SignedDuration = SignedDuration::from_secs(20);
+/// How often it moves in a round, at most: past the hour at which a login gives up.
+const STEPS: usize = 60;
+/// After how many of these steps a person may come back.
+const LATE: usize = 50;
+/// How often a withdrawal is tried where the machine is too busy to let it through.
+const TRIES: usize = 20;
 /// Between two looks at the bank's list.
 const POLL: Duration = Duration::from_millis(2);
 /// How often the bank's list is looked at for a call that may never come.
@@ -54,6 +63,71 @@ impl Chance {
     }
 }
 
+/// The nodes of a round: one that may die, and one that is well.
+#[derive(Clone, Copy)]
+struct Doors {
+    mortal: SocketAddr,
+    well: SocketAddr,
+}
+
+/// What chance has in store for a consent that is withdrawn.
+#[derive(Clone, Copy)]
+struct Fate {
+    /// After how many calls at the bank: from "before the first" to "after the last page".
+    calls: usize,
+    /// Where its person comes back; none: here.
+    comes_to: Option<SocketAddr>,
+    /// After how many steps of the clock.
+    late: usize,
+    /// Where its product withdraws it, at the same moment as its person does here.
+    withdrawn_at: SocketAddr,
+    /// Whether the person takes an account out as soon as there is one.
+    chooses: bool,
+}
+
+impl Fate {
+    fn by(chance: &mut Chance, doors: Doors) -> Self {
+        let doors = [doors.mortal, doors.well];
+        Self {
+            calls: chance.below(16),
+            comes_to: [None, Some(doors[0]), Some(doors[1])][chance.below(3)],
+            // Most come at once.
+            late: if chance.below(3) == 0 { chance.below(LATE) } else { 0 },
+            withdrawn_at: doors[chance.below(2)],
+            chooses: chance.below(2) == 0,
+        }
+    }
+}
+
+/// How far the clock of a round has moved, and when it may begin to.
+#[derive(Default)]
+struct Course {
+    begun: AtomicBool,
+    steps: std::sync::atomic::AtomicUsize,
+}
+
+impl Course {
+    /// Moves the clock on, as soon as whoever stays has come back.
+    async fn runs(&self, world: &World, steps: usize) {
+        while !self.begun.load(Ordering::SeqCst) {
+            tokio::time::sleep(POLL).await;
+        }
+        for _ in 0..steps {
+            world.clock.advance(STEP);
+            self.steps.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(POLL).await;
+        }
+        // Nobody waits for a step that does not come.
+        self.steps.fetch_add(LATE, Ordering::SeqCst);
+    }
+
+    async fn reaches(&self, steps: usize) {
+        while self.steps.load(Ordering::SeqCst) < steps {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
 /// A consent whose person stands at the bank's door, about to come back.
 struct Life {
     id: ConsentId,
@@ -61,6 +135,11 @@ struct Life {
     at_bank: String,
     callback: Url,
     browser: SecretString,
+}
+
+/// How a withdrawn consent ended: how often the bank had been called for it when the withdrawal was answered.
+struct End {
+    calls: usize,
 }
 
 impl Life {
@@ -81,34 +160,84 @@ impl Life {
         world.bank.calls().into_iter().filter(about).collect()
     }
 
+    /// The person comes back to a node, and to the one that is well where that one died of it.
+    async fn comes_to(&self, door: SocketAddr, well: SocketAddr) {
+        let path = &self.callback[url::Position::BeforePath..];
+        let cookie = format!("Cookie: __Host-tributary-login={}", self.browser.expose_secret());
+        for door in [door, well] {
+            // Whatever the page says: it is an answer.
+            if node::visit(door, path, &cookie).await.is_some() {
+                return;
+            }
+        }
+        panic!("the node that is well did not answer");
+    }
+
     /// The person comes back.
     async fn arrives(&self, world: &World) {
         let registration = domain::ids::RegistrationId::new(tests::world::REGISTRATION).unwrap();
         let query = self.callback.query().unwrap_or_default();
         // Overtaken, connected, or failed by what happened meanwhile: whatever it is, it is an answer.
         let arrived = logins::arrive(&world.app, &registration, query, Some(&self.browser), &person()).await;
-        arrived.unwrap_or_else(|error| panic!("{}: {error:#}", self.id));
+        let busy = matches!(&arrived, Err(ServiceError::Store(error)) if error.is_transient());
+        assert!(arrived.is_ok() || busy, "{}: {arrived:?}", self.id);
     }
 
-    /// Withdraws as soon as the bank has had so many calls; gives when that was answered.
-    async fn is_withdrawn_after(&self, world: &World, calls: usize, gone: &AtomicBool) -> Timestamp {
+    /// The person takes the first account out that the product may see.
+    async fn takes_one_out(&self, product: &Caller, gone: &AtomicBool) {
+        while !gone.load(Ordering::SeqCst) {
+            let accounts = product.get(&format!("/v1/accounts?consent_id={}", self.id)).await;
+            if let Some(account) = accounts.status.is_success().then(|| accounts.json()["data"][0]["id"].clone())
+                && let Some(account) = account.as_str()
+            {
+                let removed = product.delete(&format!("/v1/consents/{}/accounts/{account}", self.id)).await;
+                let busy = removed.status.as_u16() == 503;
+                assert!(removed.status.is_success() || removed.status.is_client_error() || busy, "{}", removed.text());
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Withdraws as soon as the bank has had so many calls.
+    async fn is_withdrawn(&self, world: &World, fate: Fate, gone: &AtomicBool) -> End {
         for _ in 0..LOOKS {
-            if self.calls(world).len() >= calls {
+            if self.calls(world).len() >= fate.calls {
                 break;
             }
             tokio::time::sleep(POLL).await;
         }
         // Two at once, as a product and a person may.
-        let (app, tenant) = (&world.app, world.app.tenant.id);
-        let (one, two) = tokio::join!(
-            moves::revoke(app, tenant, self.id, RevokedBy::Psu, "psu"),
-            moves::revoke(app, tenant, self.id, RevokedBy::Psu, "psu"),
-        );
-        for revoked in [one, two] {
-            assert!(matches!(revoked.unwrap().machine.state, State::Revoked(RevokedBy::Psu)));
+        let path = format!("/v1/consents/{}", self.id);
+        // Who is told that the database is too busy tries again.
+        let here = async {
+            for _ in 0..TRIES {
+                let tried = moves::revoke(&world.app, world.app.tenant.id, self.id, RevokedBy::Psu, "psu").await;
+                if !matches!(&tried, Err(ServiceError::Store(error)) if error.is_transient()) {
+                    return tried;
+                }
+            }
+            panic!("{}: the database is too busy for ever", self.id)
+        };
+        let there = async {
+            for _ in 0..TRIES {
+                let tried = withdraw_at(fate.withdrawn_at, &path, &world.api_key).await;
+                if tried != Some(503) {
+                    return tried;
+                }
+            }
+            panic!("{}: a node is too busy for ever", self.id)
+        };
+        let (here, there) = tokio::join!(here, there);
+        match here {
+            Ok(consent) => assert!(matches!(consent.machine.state, State::Revoked(_)), "{:?}", consent.machine),
+            // Its person came too late, or the login broke: there is nothing to withdraw.
+            Err(ServiceError::Refused(refused)) => assert!(matches!(refused.from, State::Failed(_)), "{refused}"),
+            Err(error) => panic!("{}: {error:#}", self.id),
         }
+        assert!(matches!(there, None | Some(202 | 409)), "{there:?}");
         gone.store(true, Ordering::SeqCst);
-        world.clock.now()
+        End { calls: self.calls(world).len() }
     }
 
     /// A product reads until the consent is withdrawn, and once more.
@@ -137,11 +266,23 @@ async fn fetches(world: &World, id: ConsentId) {
     }
 }
 
-/// Everything that happens to one consent, at once. Gives when its withdrawal was answered.
-async fn lives(world: &World, product: &Caller, life: &Life, calls: Option<usize>) -> Option<Timestamp> {
+/// A product withdraws at a node, which may be dead or die of it.
+async fn withdraw_at(door: SocketAddr, path: &str, key: &SecretString) -> Option<u16> {
+    tokio::net::TcpStream::connect(door).await.ok()?;
+    node::request(door, "DELETE", path, key).await.map(|(status, _)| status)
+}
+
+/// Everything that happens to one consent, at once. Gives how its withdrawal was answered.
+async fn lives(
+    world: &World,
+    (product, course, well): (&Caller, &Course, SocketAddr),
+    life: &Life,
+    fate: Option<Fate>,
+) -> Option<End> {
     let gone = AtomicBool::new(false);
-    let Some(calls) = calls else {
+    let Some(fate) = fate else {
         life.arrives(world).await;
+        course.begun.store(true, Ordering::SeqCst);
         fetches(world, life.id).await;
         return None;
     };
@@ -151,12 +292,36 @@ async fn lives(world: &World, product: &Caller, life: &Life, calls: Option<usize
         }
     };
     let comes = async {
-        life.arrives(world).await;
+        course.reaches(fate.late).await;
+        match fate.comes_to {
+            Some(door) => life.comes_to(door, well).await,
+            None => life.arrives(world).await,
+        }
         fetches(world, life.id).await;
     };
-    let (_, _, at, ()) =
-        tokio::join!(comes, timers, life.is_withdrawn_after(world, calls, &gone), life.is_read(product, &gone));
-    Some(at)
+    let chooses = async {
+        if fate.chooses {
+            life.takes_one_out(product, &gone).await;
+        }
+    };
+    let (_, _, end, (), ()) =
+        tokio::join!(comes, timers, life.is_withdrawn(world, fate, &gone), life.is_read(product, &gone), chooses);
+    Some(end)
+}
+
+/// Waits until nothing is left to do for a consent. What was put off for minutes comes sooner: the clock goes on.
+async fn rests(stage: &mut Stage, id: ConsentId, node: &Node) {
+    let clock = Arc::clone(&stage.world.clock);
+    let goes_on = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            clock.advance(STEP);
+        }
+    };
+    tokio::select! {
+        () = stage.wait_for_rest(id, node) => {}
+        () = goes_on => {}
+    }
 }
 
 /// Rows of bank data that belong to nobody who shares them.
@@ -172,8 +337,8 @@ async fn strays(stage: &mut Stage, survivor: ConsentId) -> Vec<(&'static str, i6
     found
 }
 
-/// Plays one round. Gives whether a node died in it.
-async fn round(stage: &mut Stage, site: &Site, seed: u64) -> (bool, String) {
+/// Plays one round. Gives whether a node died in it. `soon`: it dies with the first work that it gets.
+async fn round(stage: &mut Stage, site: &Site, seed: u64, soon: bool) -> (bool, String) {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for _ in 0..8 {
         chance.below(2);
@@ -182,31 +347,37 @@ async fn round(stage: &mut Stage, site: &Site, seed: u64) -> (bool, String) {
     for number in 0..CONSENTS {
         all.push(Life::begins(stage, &format!("round {seed}, {number}")).await);
     }
-    // What a node passes: logins and withdrawals happen here.
-    let work = ["fetch.", "revocation.", "deletion."];
-    let on_a_node = |point: &&&str| work.iter().any(|begin| point.starts_with(begin)) && !point.contains("refresh");
+    // What a node passes; people set out from here.
+    let work = ["login.code_", "login.tokens_", "fetch.", "revoke.", "revocation.", "deletion."];
+    let on_a_node = |point: &&&str| work.iter().any(|begin| point.starts_with(begin));
     let points: Vec<_> = POINTS.iter().filter(on_a_node).collect();
-    let death = Fault::Dies(points[chance.below(points.len())], u32::try_from(1 + chance.below(3)).unwrap());
-    let (mortal, well) = (Node::start(NODE, &stage.world, death), Node::start(NODE, &stage.world, Fault::None));
+    let death = Fault::Dies(points[chance.below(points.len())], u32::try_from(1 + chance.below(2)).unwrap());
+    let death = if soon { SOON } else { death };
+    let (mut mortal, mut well) = (Node::start(NODE, &stage.world, death), Node::start(NODE, &stage.world, Fault::None));
+    let doors = Doors { mortal: mortal.address().await, well: well.address().await };
     let product = site.caller(&stage.world, Some(&stage.world.api_key));
-    // From "before the first call for data" to "after the last page".
     let mut ends = Vec::new();
     {
-        let world = &stage.world;
-        let happen = all.iter().enumerate().map(|(number, life)| {
-            let calls = (number + 1 < CONSENTS).then(|| chance.below(16));
-            lives(world, &product, life, calls)
-        });
-        ends.extend(futures_util::future::join_all(happen.collect::<Vec<_>>()).await);
+        let (world, course) = (&stage.world, Course::default());
+        let happen: Vec<_> = all
+            .iter()
+            .enumerate()
+            .map(|(number, life)| {
+                let fate = (number + 1 < CONSENTS).then(|| Fate::by(&mut chance, doors));
+                lives(world, (&product, &course, doors.well), life, fate)
+            })
+            .collect();
+        let (ended, ()) = tokio::join!(futures_util::future::join_all(happen), course.runs(world, chance.below(STEPS)));
+        ends.extend(ended);
     }
     // What the dead node held is free a minute later.
     stage.let_leases_run_out().await;
     for life in &all {
-        stage.wait_for_rest(life.id, &well).await;
+        rests(stage, life.id, &well).await;
     }
     let died = !mortal.stop().await.status.success();
     stopped(well.stop().await);
-    let mut late = 0;
+    let (mut late, mut failed) = (0, 0);
     for (life, end) in all.iter().zip(&ends) {
         let mut tx = stage.world.app.store.tenant_tx(stage.world.app.tenant.id).await.unwrap();
         let machine = consents::get(&mut tx, life.id).await.unwrap().machine;
@@ -215,10 +386,13 @@ async fn round(stage: &mut Stage, site: &Site, seed: u64) -> (bool, String) {
             assert_eq!((machine.state, machine.data), (State::Active, DataState::Present), "seed {seed}");
             continue;
         };
-        assert_eq!((machine.state, machine.data), (State::Revoked(RevokedBy::Psu), DataState::Erased), "seed {seed}");
-        let after: Vec<_> = life.calls(&stage.world).into_iter().filter(|call| call.at > *end).collect();
+        match machine.state {
+            State::Revoked(RevokedBy::Psu | RevokedBy::Product) => assert_eq!(machine.data, DataState::Erased),
+            State::Failed(FailureReason::TimedOut | FailureReason::Error) => failed += 1,
+            other => panic!("seed {seed}: {other:?}"),
+        }
+        let after = life.calls(&stage.world).split_off(end.calls);
         assert!(after.len() <= WORKERS, "seed {seed}: calls begun after the end of {}: {after:?}", life.id);
-        assert!(after.iter().all(|call| call.at <= *end + ON_ITS_WAY), "seed {seed}: {after:?}");
         late += after.len();
     }
     let survivor = all.last().unwrap().id;
@@ -227,11 +401,12 @@ async fn round(stage: &mut Stage, site: &Site, seed: u64) -> (bool, String) {
     let tenant = stage.world.app.tenant.id;
     moves::revoke(&stage.world.app, tenant, survivor, RevokedBy::Psu, "psu").await.unwrap();
     let node = Node::start(NODE, &stage.world, Fault::None);
-    stage.wait_for_rest(survivor, &node).await;
+    rests(stage, survivor, &node).await;
     stopped(node.stop().await);
     assert_eq!(strays(stage, survivor).await, [], "seed {seed}");
     let story = if died { format!("{death:?}") } else { "nobody died".to_owned() };
-    (died, format!("round {seed}: {story}; {late} calls were on their way when a withdrawal was answered"))
+    let calls = format!("{late} calls were on their way when a withdrawal was answered");
+    (died, format!("round {seed}: {story}; {calls}; {failed} logins came too late"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,12 +418,14 @@ async fn in_every_order_nothing_is_written_read_or_fetched_after_a_withdrawal() 
     };
     let options = Options { renewal: "overlap", habits: Some(habits), ..Options::default() };
     let mut stage = Stage::of(World::made(options, recent).await).await;
+    // The nodes go with the clock of the test.
+    stage.world.clock.share(stage.world.dir.path().join("seconds_ahead"));
     let site = Site::start(Arc::clone(&stage.world.app)).await;
     let (mut seed, mut deaths) = (0, 0);
     // Which node gets the work is chance as well: at least one must have died.
     while seed < rounds || (deaths == 0 && seed < rounds + MORE_ROUNDS) {
         seed += 1;
-        let (died, story) = round(&mut stage, &site, seed).await;
+        let (died, story) = round(&mut stage, &site, seed, seed > rounds).await;
         deaths += u64::from(died);
         println!("{story}");
     }
