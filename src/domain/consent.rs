@@ -297,10 +297,11 @@ impl Consent {
         self.may_read()
     }
 
-    /// Whether the person's word to us keeps it going, or sets it going again: the regime has that clock, and nothing
-    /// else is in the way.
+    /// Whether the person's word to us keeps it going, sets it going again, or lets us ask the bank whether it still holds it
+    /// back: the regime has that clock, and no visit to the bank is in the way.
     pub const fn may_reconfirm(&self) -> bool {
-        let waits = matches!(self.state, State::Active | State::ReauthPending(ReauthReason::ReconfirmMissed));
+        use ReauthReason as R;
+        let waits = matches!(self.state, State::Active | State::ReauthPending(R::ReconfirmMissed | R::SuspendedByBank));
         waits && matches!(self.clocks, Some(Clocks { reconfirm_due: Some(_), .. }))
     }
 
@@ -317,7 +318,7 @@ impl Consent {
     }
 
     /// Whether the bank has authorised it and it is not over.
-    const fn is_open(&self) -> bool {
+    pub const fn is_open(&self) -> bool {
         match self.state {
             State::Authorized | State::Active | State::ReauthPending(_) => true,
             State::Initiated | State::Expired(_) | State::Revoked(_) | State::Failed(_) => false,
@@ -384,6 +385,9 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         (S::Active | S::ReauthPending(ReauthReason::ReconfirmMissed), E::Reconfirmed(clocks)) => {
             let next = Consent { state: S::Active, clocks: Some(clocks), warned: now, ..*consent };
             Ok((next, vec![Fx::Fetch, Fx::Tell(Notice::Reconfirmed)]))
+        }
+        (S::ReauthPending(ReauthReason::SuspendedByBank), E::Reconfirmed(clocks)) => {
+            Ok((Consent { clocks: Some(clocks), warned: now, ..*consent }, vec![Fx::Tell(Notice::Reconfirmed)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_), E::EndedByBank) => {
             to(S::Expired(ExpiryReason::Bank), &[Fx::EndAtBank, Fx::Tell(Notice::Expired)])

@@ -7,17 +7,38 @@ use sqlx::query;
 
 use crate::{StoreError, TenantTx};
 
-/// Notes that a grant is being authorised in a browser.
-pub async fn note(tx: &mut TenantTx, browser: &[u8; 32], grant: GrantId) -> Result<(), StoreError> {
+/// Notes that a grant is being authorised in a browser, and the hash of the text that was shown there about others.
+pub async fn note(
+    tx: &mut TenantTx,
+    browser: &[u8; 32],
+    grant: GrantId,
+    shown: Option<&[u8; 32]>,
+) -> Result<(), StoreError> {
     query!(
-        "insert into browser_grant (tenant_id, browser_hash, grant_id) values ($1, $2, $3) on conflict do nothing",
+        "insert into browser_grant (tenant_id, browser_hash, grant_id, shown_hash) values ($1, $2, $3, $4)
+         on conflict (tenant_id, browser_hash, grant_id) do update set shown_hash = excluded.shown_hash",
         tx.id(),
         browser.as_slice(),
-        grant.uuid()
+        grant.uuid(),
+        shown.map(|hash| hash.as_slice())
     )
     .execute(tx.db())
     .await?;
     Ok(())
+}
+
+/// The hash of the text that was shown about others before a grant was authorised; `None` where there was nothing to show.
+pub async fn shown(tx: &mut TenantTx, grant: GrantId) -> Result<Option<[u8; 32]>, StoreError> {
+    let row = query!(
+        r#"select shown_hash as "shown_hash!" from browser_grant
+           where tenant_id = $1 and grant_id = $2 and shown_hash is not null limit 1"#,
+        tx.id(),
+        grant.uuid()
+    )
+    .fetch_optional(tx.db())
+    .await?;
+    let corrupt = StoreError::Corrupt { table: "browser_grant", column: "shown_hash" };
+    row.map(|row| row.shown_hash.try_into().map_err(|_| corrupt)).transpose()
 }
 
 /// The grants of a browser that are not over, newest first.

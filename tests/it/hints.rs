@@ -6,11 +6,13 @@ use std::time::Duration;
 use domain::consent::{DataState, ReauthReason, RevokedBy, State};
 use domain::grant;
 use domain::ids::ConsentId;
+use domain::policy::Regime;
 use domain::world::Clock as _;
 use http::Method;
 use jiff::SignedDuration;
 use sandbox::{CONSUMER_DATA_RIGHT, Decision, OPEN_BANKING_UK, OPEN_BANKING_UK_4};
 use serde_json::{Value, json};
+use server::reconcile;
 use server::services::logins::Arrival;
 use server::services::{deletion, fetch, revocation, status};
 use sqlx::postgres::PgConnection;
@@ -48,7 +50,11 @@ struct Stage {
 
 impl Stage {
     async fn at(place: Option<Place>) -> Self {
-        let world = World::made(Options { place, ..Options::default() }, |_| {}).await;
+        Self::under(Options { place, ..Options::default() }).await
+    }
+
+    async fn under(options: Options) -> Self {
+        let world = World::made(options, |_| {}).await;
         let id = world.connect(CUSTOMER).await;
         assert!(matches!(fetch::run(&world.app, world.about(id)).await, Ok(fetch::Verdict::Next(_))));
         let name = world.bank.steal_token().unwrap().consent_id;
@@ -186,6 +192,34 @@ async fn a_cancelled_british_consent_waits_and_lives_again_when_its_bank_says_so
     stage.world.clock.advance(SignedDuration::from_hours(25));
     assert!(stage.world.clock.now() > now + Duration::from_secs(3600));
     assert!(matches!(fetch::run(&stage.world.app, stage.world.about(stage.id)).await, Ok(fetch::Verdict::Next(_))));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_bank_holds_it_back_the_persons_word_counts_and_the_bank_is_asked_again_after_it() {
+    let place = Place { ecosystem: OPEN_BANKING_UK_4, version: Some("4.0.1"), ..UK };
+    let stage = Stage::under(Options { place: Some(place), regime: Some(Regime::Uk), ..Options::default() }).await;
+    assert!(stage.world.bank.revoke_at_bank(&stage.name));
+    notify(&stage, "v4.0").await;
+    assert!(matches!(stage.ask().await, fetch::Verdict::Again(_)));
+    let suspended = State::ReauthPending(ReauthReason::SuspendedByBank);
+    assert_eq!(stage.state().await.0, suspended);
+
+    stage.world.clock.advance(SignedDuration::from_hours(24 * 91));
+    reconcile::look(&stage.world.app).await.unwrap();
+    let calls = stage.world.bank.requests().len();
+    assert!(matches!(stage.ask().await, fetch::Verdict::Again(_)), "the question is not forgotten");
+    assert_eq!(stage.world.bank.requests().len(), calls, "and nobody asks without the person's word");
+
+    let product = stage.site.caller(&stage.world, Some(&stage.world.api_key));
+    let word = json!({ "psu": { "session_at": stage.world.clock.now() } });
+    let answer = product.post(&format!("/v1/consents/{}/reconfirm", stage.id), &word).await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+    assert_eq!((stage.state().await.0, stage.told("consent.reconfirmed").await), (suspended, 1));
+    assert!(stage.world.bank.reinstate(&stage.name));
+    assert_eq!(stage.ask().await, fetch::Verdict::Done);
+    assert_eq!((stage.state().await.0, stage.told("consent.resumed").await), (State::Active, 1));
+    assert!(stage.world.bank.requests().len() > calls);
     stage.end().await;
 }
 

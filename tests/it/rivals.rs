@@ -126,8 +126,7 @@ async fn where_the_bank_names_the_person_both_stand_on_the_new_authorisation() {
     let held = street.lines(first).await;
     assert_eq!(held.len(), 1);
 
-    // The second asks for less than the first has: the bank is asked for what both need.
-    let second = street.ask(&street.second, &["accounts"]).await;
+    let second = street.ask(&street.second, &ALL).await;
     street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
     let (one, other) = (street.consent(first).await, street.consent(second).await);
     assert_eq!((one.machine.state, one.grant), (State::Active, other.grant));
@@ -162,6 +161,45 @@ async fn what_cannot_be_shared_waits_for_its_person_and_its_product_is_told_why(
     let second = street.ask(&street.second, &["accounts"]).await;
     street.authorise(second, ELSEWHERE, CUSTOMER, &Decision::ApproveAll).await;
     displaced(&street, first, &street.first).await;
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_shares_for_another_product_before_the_bank_has_named_them() {
+    let street = Street::open(Options::default()).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    // The browser hints at the same person, and proves nothing: the bank is asked for what this product needs alone.
+    let second = street.ask(&street.second, &["accounts"]).await;
+    street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    displaced(&street, first, &street.first).await;
+    assert!(matches!(street.fetched(second).await, fetch::Verdict::Next(_)));
+    street.authorise(first, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    assert_eq!(street.consent(second).await.grant, street.consent(first).await.grant, "it reaches as far as both need");
+
+    // By now the bank has called both by one name: the second is renewed, and the bank is asked for what the first needs, too.
+    street.world.clock.advance(SignedDuration::from_hours(24));
+    street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    let (one, other) = (street.consent(first).await, street.consent(second).await);
+    assert_eq!((one.machine.state, one.grant), (State::Active, other.grant));
+    assert!(matches!(street.fetched(first).await, fetch::Verdict::Next(_)));
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_lets_another_product_read_less_is_told_what_became_of_the_first() {
+    let street = Street::open(Options::default()).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    let held = street.lines(first).await;
+    let second = street.ask(&street.second, &ALL).await;
+    street.authorise(second, BROWSER, CUSTOMER, &one_account()).await;
+    assert_eq!(street.consent(first).await.grant, street.consent(second).await.grant);
+    assert!(matches!(street.fetched(first).await, fetch::Verdict::Next(_)));
+    assert_eq!(street.lines(first).await, held, "what was read stays");
+    let told = street.told(&street.first, first).await;
+    let (_, payload) = told.iter().rfind(|(kind, _)| kind == "consent.scopes_changed").expect("a report");
+    let many = ["accounts_kept", "accounts_new", "accounts_lost"]
+        .map(|name| payload["continuity"][name].as_array().unwrap().len());
+    assert_eq!(many, [1, 0, held.len() - 1], "{payload}");
     street.end().await;
 }
 
@@ -291,6 +329,34 @@ async fn what_is_restricted_is_not_forgotten_when_another_product_replaces_it() 
     assert_eq!(street.consent(first).await.machine.data, DataState::Restricted);
     street.first.1.delete(restriction).await;
     displaced(&street, first, &street.first).await;
+    street.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restricted_has_lost_its_tokens_as_well() {
+    // The bank takes a refresh token that is shown twice for stolen.
+    let habits: fn(&mut Policy) = |policy| policy.refresh_rotation = Some(0);
+    let street = Street::open(Options { habits: Some(habits), ..Options::default() }).await;
+    let first = street.connected(&Decision::ApproveAll).await;
+    let second = street.ask(&street.second, &ALL).await;
+    street.authorise(second, BROWSER, CUSTOMER, &Decision::ApproveAll).await;
+    assert_eq!(street.consent(first).await.grant, street.consent(second).await.grant);
+    let restriction = "/v1/psus/the%20same%20word/restriction";
+    let answer = street.first.1.send(Method::PUT, restriction, &[], "".into()).await;
+    assert_eq!(answer.json(), json!({ "restricted": [first.to_string()] }));
+
+    street.world.clock.advance(SignedDuration::from_hours(24));
+    street.world.bank.lose_answer("/token");
+    assert_eq!(street.fetched(second).await, fetch::Verdict::Done);
+    let lost = State::ReauthPending(ReauthReason::TokenLost);
+    for id in [first, second] {
+        assert_eq!(street.consent(id).await.machine.state, lost, "{id}");
+    }
+    street.first.1.delete(restriction).await;
+    let machine = street.consent(first).await.machine;
+    assert_eq!((machine.state, machine.data), (lost, DataState::Present));
+    let told = street.told(&street.first, first).await;
+    assert!(told.iter().any(|(kind, _)| kind == "connection.action_required"), "{told:?}");
     street.end().await;
 }
 

@@ -6,7 +6,7 @@ use fantoccini::Locator;
 use jiff::SignedDuration;
 use sandbox::{Policy, RequestWay};
 use serde_json::{Value, json};
-use server::setup;
+use server::{evidence_log, setup};
 use tests::browser::Browser;
 use tests::site::Caller;
 use tests::world::{BANK, CUSTOMER, Options};
@@ -214,11 +214,11 @@ async fn whoever_has_another_service_at_the_bank_reads_what_becomes_of_it_before
     {
         let town = Town::with(Options { nameless, ..Options::default() }).await;
         let browser = Browser::start().await;
-        let (_, link) = town.ask_for("first", Some(BANK), BACK).await;
+        let (_, key) = setup::add_product(&town.world.app, "Otherwise", &["budgeting"], &[BACK]).await.unwrap();
+        let (first, link) = town.ask_for("first", Some(BANK), BACK).await;
         connects(&browser, &link).await;
         browser.see_heading("Musterbank is connected").await;
 
-        let (_, key) = setup::add_product(&town.world.app, "Otherwise", &["budgeting"], &[BACK]).await.unwrap();
         let other = Caller::new(&town.world, &town.base, Some(&key));
         let body = json!({ "psu_ref": "another name", "institution_id": BANK, "return_url": BACK,
             "purposes": ["budgeting"] });
@@ -232,20 +232,30 @@ async fn whoever_has_another_service_at_the_bank_reads_what_becomes_of_it_before
             look(&browser, "58-elsewhere").await;
         }
         accept(&browser).await;
+        let noted = "consent.collision_shown";
+        let record = async |product: &Caller, id: &str| {
+            while evidence_log::sequence(&town.world.app, town.world.app.tenant.id).await.unwrap() > 0 {}
+            let bundle = product.get(&format!("/v1/evidence/consents/{id}")).await;
+            assert!(bundle.status.is_success(), "{}", bundle.status);
+            bundle.text()
+        };
+        assert!(!record(&town.product, &first).await.contains(noted), "who is at the bank nobody knows yet");
         sign_in(&browser, CUSTOMER).await;
         browser.press("button[value=approve]").await;
         browser.see_heading("Musterbank is connected").await;
-        // What the person read about the other service is on that one's record, and not on this one's.
-        let id = text(&created["id"]);
-        let bundle = other.get(&format!("/v1/evidence/consents/{id}")).await;
-        assert!(bundle.status.is_success() && !bundle.text().contains(words), "{}", bundle.status);
+        // What the person read about the other service is on that one's record once the bank has named them, and never on
+        // this one's.
+        assert_eq!(record(&town.product, &first).await.contains(noted), !nameless);
+        let own = record(&other, &text(&created["id"])).await;
+        assert!(!own.contains(words) && !own.contains(noted));
         town.end().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_takes_one_account_out_and_keeps_the_others() {
-    let town = Town::with(Options::default()).await;
+    // A bank that ends no authorisation for the next one.
+    let town = Town::with(Options { renewal: "overlap", ..Options::default() }).await;
     let browser = Browser::start().await;
     let (consent, link) = town.ask_for("picky", Some(BANK), BACK).await;
     connects(&browser, &link).await;
@@ -253,6 +263,9 @@ async fn a_person_takes_one_account_out_and_keeps_the_others() {
     browser.see(".lead:not([role=status])").await;
     browser.press("a[href='/my']").await;
     browser.see_heading("What you share").await;
+    let all = browser.page().get_all_cookies().await.unwrap();
+    let known = all.iter().any(|cookie| cookie.name() == "__Host-tributary-browser");
+    assert!(!known, "nobody needs to know the browser again");
     assert_eq!(count(&browser, ".accounts li").await, 3);
     for left in [2, 1] {
         browser.press(".remove summary").await;

@@ -70,7 +70,7 @@ const TABLE: &str = "
                                 -  -  -  -  -  -  =  -  -  -  -  A  A  B  P  r  -  h  -  -  -  R
     reauth_pending/token_lost   -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     reauth_pending/suspended_by_bank
-                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  r  -  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  =  B  P  r  -  h  -  -  -  R
     reauth_pending/superseded   -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  h  -  -  -  R
     authorized restricted       -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  -  u  h  -  -  -  R
     active restricted           -  -  -  -  -  =  =  T  X  Y  -  =  =  B  P  -  u  h  -  -  -  R
@@ -81,7 +81,7 @@ const TABLE: &str = "
     reauth_pending/token_lost restricted
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     reauth_pending/suspended_by_bank restricted
-                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  -  u  h  -  -  -  R
+                                -  -  -  -  -  -  =  -  -  -  A  A  =  B  P  -  u  h  -  -  -  R
     reauth_pending/superseded restricted
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  h  -  -  -  R
     authorized held             -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  r  -  -  l  -  -  K
@@ -93,7 +93,7 @@ const TABLE: &str = "
     reauth_pending/token_lost held
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  -  l  -  -  K
     reauth_pending/suspended_by_bank held
-                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  r  -  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  A  A  =  B  P  r  -  -  l  -  -  K
     reauth_pending/superseded held
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  r  -  -  l  -  -  K
     authorized held_restricted  -  -  -  -  E  A  =  T  X  Y  -  A  -  B  P  -  u  -  l  -  -  K
@@ -105,7 +105,7 @@ const TABLE: &str = "
     reauth_pending/token_lost held_restricted
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
     reauth_pending/suspended_by_bank held_restricted
-                                -  -  -  -  -  -  =  -  -  -  A  A  -  B  P  -  u  -  l  -  -  K
+                                -  -  -  -  -  -  =  -  -  -  A  A  =  B  P  -  u  -  l  -  -  K
     reauth_pending/superseded held_restricted
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
     expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  h  -  e  -  R
@@ -263,6 +263,7 @@ fn every_move_has_its_word_for_the_product() {
         (State::ReauthPending(ReauthReason::SuspendedByBank), Event::Reinstated, "consent.resumed"),
         (State::ReauthPending(ReauthReason::ScaExpired), Event::Reauthenticated(clocks), "consent.renewed"),
         (missed, Event::Reconfirmed(clocks), "consent.reconfirmed"),
+        (State::ReauthPending(ReauthReason::SuspendedByBank), Event::Reconfirmed(clocks), "consent.reconfirmed"),
         (State::Active, Event::EndedByBank, "consent.expired"),
         (State::Active, Event::Superseded, ""),
         (State::Active, Event::Revoke(RevokedBy::Bank), "consent.revoked"),

@@ -60,7 +60,7 @@ pub struct Acceptance {
     pub text: ConsentText,
     /// What was shown beside it about other products' consents at the bank.
     pub beside: Option<ConsentText>,
-    /// Hash of the cookie by which the browser is known again.
+    /// Hash of the cookie by which the browser is known again, where it is needed.
     pub browser: Option<[u8; 32]>,
     /// The person at the other end of this request.
     pub psu: PsuPresent,
@@ -200,26 +200,15 @@ async fn open_at_bank(
     let call = at_bank.open(&ask, context);
     let opened = bank_calls::to_bank(app, occasion, "open_consent", context, call).await;
     fault::point("login.bank_consent_created");
-    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
-    let before = grants::lock(&mut tx, grant.id).await?;
     match opened {
         Ok(opened) => {
-            let place = Place::bank_consent(tx.tenant(), grant.id);
-            let sealed = place.seal(key, opened.consent.expose().as_bytes(), app.entropy.as_ref());
-            let Ok(state) = grant::step(before.state, GrantEvent::Created) else {
-                // Somebody moved on meanwhile, by another acceptance or a withdrawal: what was created is ended again.
-                revocation::stray(app, &mut tx, &app.world(), consent, &before, &opened.consent).await?;
-                tx.commit().await?;
-                return Err(StoreError::NotAllowed.into());
-            };
-            let bank_tag = Some(hints::tag(app, &mut tx, &app.world(), opened.consent.expose()).await?);
-            let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), bank_tag, ..before.clone() };
-            grants::save(&mut tx, &before, &after).await?;
-            tx.commit().await?;
+            insist(|| store_opened(app, occasion, consent, grant.id, key, &opened.consent)).await?;
             Ok(opened.consent)
         }
         Err(error) => {
             if is_definite(&error) {
+                let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+                let before = grants::lock(&mut tx, grant.id).await?;
                 let state = grant::step(before.state, GrantEvent::CreationRefused)?;
                 let ended_at = Some(app.clock.now());
                 grants::save(&mut tx, &before, &Grant { state, intent: None, ended_at, ..before.clone() }).await?;
@@ -228,6 +217,31 @@ async fn open_at_bank(
             Err(error.into())
         }
     }
+}
+
+/// Stores the bank's id of a consent that it has just created.
+async fn store_opened(
+    app: &App,
+    occasion: &Occasion<'_>,
+    consent: &Consent,
+    grant: GrantId,
+    key: &DataKey,
+    opened: &BankConsentId,
+) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let before = grants::lock(&mut tx, grant).await?;
+    let place = Place::bank_consent(tx.tenant(), grant);
+    let sealed = place.seal(key, opened.expose().as_bytes(), app.entropy.as_ref());
+    let Ok(state) = grant::step(before.state, GrantEvent::Created) else {
+        // Somebody moved on meanwhile, by another acceptance or a withdrawal: what was created is ended again.
+        revocation::stray(app, &mut tx, &app.world(), consent, &before, opened).await?;
+        tx.commit().await?;
+        return Err(StoreError::NotAllowed.into());
+    };
+    let bank_tag = Some(hints::tag(app, &mut tx, &app.world(), opened.expose()).await?);
+    let after = Grant { state, intent: None, sealed_bank_consent: Some(sealed), bank_tag, ..before.clone() };
+    grants::save(&mut tx, &before, &after).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Begins an authorisation at a bank where it is all that there is. The name that the grant needs is our own and is never
@@ -288,7 +302,7 @@ async fn bind(
     logins::insert(&mut tx, &login).await?;
     page_sessions::begin_login(&mut tx, acceptance.session, id).await?;
     if let Some(known) = &acceptance.browser {
-        browsers::note(&mut tx, known, grant.id).await?;
+        browsers::note(&mut tx, known, grant.id, acceptance.beside.as_ref().map(|text| &text.hash)).await?;
     }
     tx.commit().await?;
     Ok(browser)

@@ -202,12 +202,14 @@ pub(crate) async fn complete(
         for other in consents::standing_on(tx, old).await? {
             move_over(app, tx, world, &other, renewal.grant, granted).await?;
         }
-        match mode(&connection) {
-            Mode::ReplacesOnAuthorise => supersede(app, tx, world, old).await?,
-            Mode::Overlap | Mode::SameId => revocation::end_grant(app, tx, world, consent.id, old).await?,
-        }
     }
-    take_over(app, tx, world, consent, renewal.grant, granted).await
+    take_over(app, tx, world, consent, renewal.grant, granted).await?;
+    // Last: whom the bank called its person is forgotten with it.
+    match mode(&connection) {
+        _ if old == renewal.grant => Ok(()),
+        Mode::ReplacesOnAuthorise => supersede(app, tx, world, old).await,
+        Mode::Overlap | Mode::SameId => revocation::end_grant(app, tx, world, consent.id, old).await,
+    }
 }
 
 /// What the bank has ended by authorising `grant`: older consents of the same person that the new one covers are
@@ -259,6 +261,20 @@ pub(crate) async fn move_over(
         other.sca_at = Some(world.now);
     })
     .await?;
+    let own = renewals::of_consent(tx, other.id).await?.is_some_and(|renewal| renewal.state == State::Begun);
+    if let Some(text_hash) = other.text_hash.filter(|_| !own) {
+        // Its person may have chosen fewer accounts this time: the first fetch tells, as after a renewal of its own.
+        let moved = Renewal {
+            consent: other.id,
+            grant,
+            state: State::Done,
+            text_hash,
+            asked_until: other.asked_until,
+            accepted_at: world.now,
+            authorise_by: world.now,
+        };
+        renewals::put(tx, &moved).await?;
+    }
     Ok(())
 }
 
@@ -460,6 +476,10 @@ pub async fn reconfirm(
     }
     let zone = &logins::connection(app, registration)?.zone;
     let clocks = policy::reconfirmed(app.tenant.regime.policy(), clocks, world.now, zone);
+    if before.machine.state == status::SUSPENDED {
+        // From now on the bank may be asked again whether it still holds it back.
+        status::ask_at(tx, world, id, registration.as_str(), world.now).await?;
+    }
     advance(app, tx, world, &before, Event::Reconfirmed(clocks), actor, |consent| {
         consent.confirmed_at = Some(world.now);
     })

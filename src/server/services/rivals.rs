@@ -2,8 +2,10 @@
 //!
 //! Each product knows its people by names of its own, and none is believed about another's. A browser hints, before anybody
 //! goes to the bank, that a new authorisation may end another product's. Whether it is the same person the bank tells
-//! afterwards: where its ID token names them, both consents stand on the new grant; elsewhere it is asked how the old one
-//! stands, and what it has ended waits for its person. Nothing ends silently, and no two persons become one.
+//! afterwards: where its ID token names them, both consents stand on the new grant if it reaches as far; elsewhere it is asked
+//! how the old one stands, and what it has ended waits for its person. Nothing ends silently, and no two persons become one.
+//! Until the bank has named them, nobody is asked to share what another product needs, and no record but their own says that
+//! they were here.
 
 use bank_adapters::answer::Granted;
 use bank_adapters::profile::Renewal as Mode;
@@ -16,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use store::consents::Consent;
 use store::grants::Grant;
-use store::{TenantTx, browsers, consent_texts, consents, grants};
+use store::{TenantTx, browsers, consent_texts, consents, grants, products};
 
 use crate::app::App;
 use crate::connections::Connection;
@@ -26,12 +28,21 @@ use crate::services::logins::{self, Acceptance};
 use crate::services::{ServiceError, consents as moves, renewals, status};
 
 /// Whether the bank's ID tokens name the person, so that one of several products can be told from one of several people.
-pub(crate) fn names_persons(connection: &Connection) -> bool {
+fn names_persons(connection: &Connection) -> bool {
     connection.bank.profile().security.scopes.iter().any(|scope| scope == "openid")
 }
 
 fn replaces(connection: &Connection) -> bool {
     connection.bank.profile().consent.renewal == Mode::ReplacesOnAuthorise
+}
+
+/// Whether a browser has to be known again, so that its person can be told what they are about to end: where the bank ends one
+/// authorisation for the next, and there is another product whose it could be. Nowhere else a cookie is kept for it.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn needs_browser(tx: &mut TenantTx, connection: &Connection) -> Result<bool, ServiceError> {
+    Ok(replaces(connection) && products::all(tx).await?.len() > 1)
 }
 
 /// The tag of the person as the bank names them, where it does.
@@ -87,8 +98,8 @@ async fn living(
     Ok(found)
 }
 
-/// Before the person goes to the bank: puts on record what they read about other products' consents, and gives those that
-/// may stand on the new grant.
+/// Before the person goes to the bank: keeps what they read about other products' consents, and gives those whose person they
+/// are by the bank's own word, so that it is asked for what these need as well.
 pub(crate) async fn announce(
     app: &App,
     tx: &mut TenantTx,
@@ -99,14 +110,55 @@ pub(crate) async fn announce(
     let others = of(app, tx, consent, acceptance.browser.as_ref()).await?;
     if let Some(text) = acceptance.beside.as_ref().filter(|_| !others.is_empty()) {
         consent_texts::keep(tx, text, world.now).await?;
-        let body = json!({ "text_hash": evidence_log::hex(&text.hash), "language": text.language });
-        for other in &others {
-            evidence_log::record(app, tx, world, other.id, "consent.collision_shown", &body).await?;
+    }
+    proven(tx, consent, others, None).await
+}
+
+/// Those of other products' consents that stand on a grant whose person the bank has called by the same name as this one's,
+/// when this one's was authorised before. `new`: a grant that has only just been authorised, and says nothing of before.
+async fn proven(
+    tx: &mut TenantTx,
+    consent: &Consent,
+    others: Vec<Consent>,
+    new: Option<GrantId>,
+) -> Result<Vec<Consent>, ServiceError> {
+    let Some((_, registration)) = &consent.bank else { return Ok(Vec::new()) };
+    let mut before = grants::of_psu(tx, consent.psu, registration).await?;
+    if let Some(own) = consent.grant {
+        // It may be one that the person authorised for another product.
+        before.push(grants::get(tx, own).await?);
+    }
+    let before = before.into_iter().filter(|grant| Some(grant.id) != new);
+    let names: Vec<[u8; 32]> = before.filter_map(|grant| grant.subject_tag).collect();
+    let mut found = Vec::new();
+    for other in others {
+        let Some(grant) = other.grant else { continue };
+        if grants::get(tx, grant).await?.subject_tag.is_some_and(|name| names.contains(&name)) {
+            found.push(other);
         }
     }
-    let Some((_, registration)) = &consent.bank else { return Ok(Vec::new()) };
-    let shares = names_persons(logins::connection(app, registration)?.as_ref());
-    Ok(if shares { others } else { Vec::new() })
+    Ok(found)
+}
+
+/// Whether all of these go on under a new authorisation of this consent, if they are the same person's: the bank names persons,
+/// and is asked for as much as each of them needs.
+///
+/// # Errors
+/// The database's, or there is no such registration any more.
+pub(crate) async fn go_on(
+    app: &App,
+    tx: &mut TenantTx,
+    consent: &Consent,
+    others: &[Consent],
+) -> Result<bool, ServiceError> {
+    let Some((_, registration)) = &consent.bank else { return Ok(false) };
+    if !names_persons(logins::connection(app, registration)?.as_ref()) {
+        return Ok(false);
+    }
+    let mut beside = renewals::replaced_by(app, tx, consent).await?;
+    beside.extend(proven(tx, consent, others.to_vec(), None).await?);
+    let asked = renewals::clusters(consent, &beside);
+    Ok(others.iter().flat_map(|other| &other.clusters).all(|cluster| asked.contains(cluster)))
 }
 
 /// After a bank has authorised a grant: what becomes of other products' consents that the same person gave there.
@@ -130,11 +182,21 @@ pub(crate) async fn take_over(
         }
         return Ok(());
     };
+    let mut beside = proven(tx, consent, beside, Some(grant)).await?;
+    beside.extend(renewals::replaced_by(app, tx, consent).await?);
     let asked = renewals::clusters(consent, &beside);
+    let shown = match browsers::shown(tx, grant).await? {
+        Some(hash) => Some(consent_texts::get(tx, &hash).await?),
+        None => None,
+    };
     let others = grants::of_subject(tx, registration, &subject).await?;
     // What waits for further signers lives on: a bank ends what was authorised.
     for old in others.iter().filter(|old| old.id != grant && old.state.may_be_renewed()) {
         for other in living(tx, &[old.id], consent, registration).await? {
+            if let Some(text) = &shown {
+                let body = json!({ "text_hash": evidence_log::hex(&text.hash), "language": text.language });
+                evidence_log::record(app, tx, world, other.id, "consent.collision_shown", &body).await?;
+            }
             // What has read nothing yet has no accounts with which to go on.
             let has_begun = other.machine.state != State::Authorized;
             if has_begun && other.clusters.iter().all(|cluster| asked.contains(cluster)) {

@@ -34,7 +34,7 @@ use crate::services::{ServiceError, hints, logins, rivals};
 /// Most sign at once or on another day.
 const PAUSE_SECONDS: std::ops::RangeInclusive<i64> = 60..=6 * 60 * 60;
 /// The state of a consent whose bank does not honour it at the moment.
-const SUSPENDED: State = State::ReauthPending(ReauthReason::SuspendedByBank);
+pub(crate) const SUSPENDED: State = State::ReauthPending(ReauthReason::SuspendedByBank);
 /// How much of the time waited so far is waited until the next look.
 const PAUSE_PART: i64 = 4;
 
@@ -92,7 +92,7 @@ fn next_look(since: Option<Timestamp>, now: Timestamp) -> Timestamp {
     now.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(now)
 }
 
-/// Looks once. Does nothing for a consent that is over, or whose person has not confirmed to us in time.
+/// Looks once. Asks nothing for a consent that is over, or whose person has not confirmed to us in time.
 ///
 /// # Errors
 /// Our own trouble; what the bank does is part of the verdict.
@@ -103,10 +103,12 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::signing(&mut tx, &consent).await?);
     tx.commit().await?;
     let first = consent.machine.state == State::Initiated && own.state == GrantState::Partial;
-    if !first && !bank_calls::may_call(&consent.machine, app.clock.now()) {
-        return Ok(Verdict::Done);
-    }
     let waits = first || renewed.is_some();
+    if !first && !bank_calls::may_call(&consent.machine, app.clock.now()) {
+        // What waits for the bank, which may not be asked for want of the person's word, is asked about when they have given it.
+        let later = consent.machine.is_open() && (waits || consent.machine.state == SUSPENDED);
+        return Ok(if later { Verdict::Again(next_look(own.sca_at, app.clock.now())) } else { Verdict::Done });
+    }
     let grant = renewed.unwrap_or(own);
     let Some(wrapped) = &grant.key else { return Ok(Verdict::Done) };
     let key = app.vault.open_key(tenant, wrapped)?;
@@ -281,7 +283,8 @@ pub(crate) async fn lose_tokens(
     let state = grant::step(grant.state, GrantEvent::TokensLost)?;
     let event = if rivals::explain(&mut tx, connection, &grant).await? { Event::Displaced } else { Event::TokenLost };
     grants::save(&mut tx, &grant, &Grant { state, intent: None, ..grant.clone() }).await?;
-    for consent in standing.iter().filter(|consent| consent.machine.may_fetch(world.now)) {
+    // What is not used at the moment, by its person's word or by the law's, has lost them as well.
+    for consent in standing.iter().filter(|consent| step(&consent.machine, event, world.now).is_ok()) {
         moves::advance(app, &mut tx, &world, consent, event, "bank", |_| {}).await?;
     }
     tx.commit().await?;

@@ -83,7 +83,7 @@ pub(super) async fn build(
         clusters: clusters(&consent.clusters, profile),
         term: term(asked_until, profile, app.tenant.regime.policy(), app.config.tenant.sca_days(), today),
         instead_of: collision(app, consent, step).await?,
-        elsewhere: elsewhere(app, scene, consent, connection).await?,
+        elsewhere: elsewhere(app, scene, consent).await?,
         accept: scene.form(accept),
         decline: scene.form(decline),
         acknowledgement_missing: false,
@@ -97,16 +97,12 @@ pub(super) async fn build(
 }
 
 /// What the bank does to another product's permission, if it is the same person's.
-async fn elsewhere(
-    app: &App,
-    scene: &Scene,
-    consent: &Consent,
-    connection: &Connection,
-) -> Result<Option<Elsewhere>, ServiceError> {
+async fn elsewhere(app: &App, scene: &Scene, consent: &Consent) -> Result<Option<Elsewhere>, ServiceError> {
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let others = rivals::of(app, &mut tx, consent, scene.browser_hash().as_ref()).await?;
+    let goes_on = rivals::go_on(app, &mut tx, consent, &others).await?;
     tx.commit().await?;
-    let becomes = if rivals::names_persons(connection) { Elsewhere::Shared } else { Elsewhere::Ends };
+    let becomes = if goes_on { Elsewhere::Shared } else { Elsewhere::Ends };
     Ok((!others.is_empty()).then_some(becomes))
 }
 
@@ -214,19 +210,24 @@ pub(super) async fn depart(
         return Ok(shown.page(app, StatusCode::UNPROCESSABLE_ENTITY));
     }
     let about = About { tenant: app.tenant.id, consent: consent.id };
-    let (known, browser) = scene.known_browser(app);
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let needed = rivals::needs_browser(&mut tx, connection).await?;
+    tx.commit().await?;
+    let known = needed.then(|| scene.known_browser(app));
     let acceptance = Acceptance {
         session: scene.session.id,
         consent: consent.id,
         text: shown.text,
         beside: shown.beside,
-        browser: Some(browser),
+        browser: known.as_ref().map(|(_, hash)| *hash),
         psu: answer.psu,
     };
     let departure = logins::begin(app, about, &acceptance).await?;
     let mut response = reply::to(departure.redirect.as_str());
     Cookie::Login.set(&mut response, &departure.browser, limits::LOGIN_SECONDS);
-    Cookie::Browser.set(&mut response, &known, limits::BROWSER_SECONDS);
+    if let Some((known, _)) = &known {
+        Cookie::Browser.set(&mut response, known, limits::BROWSER_SECONDS);
+    }
     Ok(response)
 }
 

@@ -98,13 +98,18 @@ async fn connection(
 fn keep(app: &App, scene: &Scene, consent: &Consent) -> Option<Keep> {
     let form = |what: &str| scene.form(&format!("/my/{what}/{}", consent.id));
     let renew = || Keep::AtBank { renew: reply::own(&format!("/my/renew/{}", consent.id)) };
+    let soon = app.clock.now().saturating_add(SignedDuration::from_hours(24 * warning::DAYS_BEFORE[0])).ok()?;
+    let word = consent.machine.clocks.and_then(|clocks| clocks.reconfirm_due).is_some_and(|at| at <= soon);
     match consent.machine.state {
-        ConsentState::ReauthPending(ReauthReason::ReconfirmMissed) => {
+        ConsentState::ReauthPending(ReauthReason::ReconfirmMissed | ReauthReason::SuspendedByBank)
+            if word && consent.machine.may_reconfirm() =>
+        {
             return Some(Keep::WithUs { confirm: form("reconfirm") });
         }
-        // Where the bank holds it back, a new authentication is all that the person can try.
+        // Where the bank holds it back, a new authentication is all else that the person can try.
         ConsentState::ReauthPending(
             ReauthReason::ScaExpired
+            | ReauthReason::ReconfirmMissed
             | ReauthReason::TokenLost
             | ReauthReason::SuspendedByBank
             | ReauthReason::Displaced,
@@ -115,8 +120,7 @@ fn keep(app: &App, scene: &Scene, consent: &Consent) -> Option<Keep> {
         }
     }
     let clocks = consent.machine.clocks?;
-    let soon = app.clock.now().saturating_add(SignedDuration::from_hours(24 * warning::DAYS_BEFORE[0])).ok()?;
-    if clocks.reconfirm_due.is_some_and(|at| at <= soon) && consent.machine.may_reconfirm() {
+    if word && consent.machine.may_reconfirm() {
         Some(Keep::WithUs { confirm: form("reconfirm") })
     } else if clocks.sca_due.is_some_and(|at| at <= soon) || clocks.term_ends <= soon {
         Some(renew())
