@@ -94,7 +94,7 @@ pub struct Registration {
 pub struct SealFile {
     /// Certificate.
     pub certificate: String,
-    /// Private key.
+    /// Private key; or the RFC 7512 URI of one in a PKCS#11 token.
     pub key: SecretString,
     /// Where banks find the certificate.
     pub url: Option<Url>,
@@ -324,7 +324,7 @@ impl SealFiles {
     fn load(self, folder: &Path) -> Result<SealFile, RegistrationError> {
         Ok(SealFile {
             certificate: read(&folder.join(self.certificate))?,
-            key: secret(&folder.join(self.key))?,
+            key: private_key(folder, self.key)?,
             url: self.url.and_then(|url| Url::parse(&url).ok()),
         })
     }

@@ -17,6 +17,7 @@ use rustls::{CipherSuite, NamedGroup, ProtocolVersion, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use crate::remote::{Remote, RemoteKey};
@@ -147,6 +148,18 @@ impl Identity {
     /// The thumbprint by which a server knows the certificate (`x5t#S256`, RFC 8705 §3.1).
     pub fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, self.certificate_der()))
+    }
+
+    /// Whether the leaf is about this RSA key, given by its modulus and public exponent, big-endian: for keys that lie elsewhere
+    /// and shake no hands.
+    pub fn is_of_rsa(&self, modulus: &[u8], exponent: &[u8]) -> bool {
+        let same = |one: &[u8], other: &[u8]| {
+            one.iter().skip_while(|byte| **byte == 0).eq(other.iter().skip_while(|byte| **byte == 0))
+        };
+        X509Certificate::from_der(self.certificate_der()).is_ok_and(|(_, leaf)| {
+            matches!(leaf.public_key().parsed(), Ok(PublicKey::RSA(key))
+                if same(key.modulus, modulus) && same(key.exponent, exponent))
+        })
     }
 
     /// How NextGenPSD2 names the leaf where it seals: its serial number in hexadecimal and its issuer's distinguished name,

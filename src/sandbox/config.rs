@@ -71,6 +71,28 @@ pub enum RequestWay {
     Browser,
 }
 
+/// The one form in which lists of transactions are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListForm {
+    /// JSON.
+    Json,
+    /// camt.052.001.02, in UTF-8.
+    Camt,
+    /// MT940, in ISO 8859-1.
+    Mt940,
+}
+
+impl ListForm {
+    /// The media type that must be asked for.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Camt => "application/xml",
+            Self::Mt940 => "text/plain",
+        }
+    }
+}
+
 /// The bank's habits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -90,6 +112,8 @@ pub struct Policy {
     pub fresh_seconds: i64,
     /// Booked rows per page.
     pub page_rows: usize,
+    /// The form of lists of transactions (Berlin Group). Statements have no pages.
+    pub list_form: ListForm,
     /// Whether a new recurring consent ends the PSU's earlier one for the same TPP.
     pub one_recurring_consent: bool,
     /// Whether a valid consent can be authorised again under its id. The tokens that it had die then.
@@ -118,6 +142,7 @@ impl Default for Policy {
             history_days: 90,
             fresh_seconds: 60 * 60,
             page_rows: 100,
+            list_form: ListForm::Json,
             one_recurring_consent: true,
             reauthorises: false,
             several_signers: false,

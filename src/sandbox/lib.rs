@@ -37,7 +37,9 @@ mod tests;
 mod visit;
 
 pub use bank::{Bank, Running, Said, StolenToken};
-pub use config::{Binding, ClientAuthentication, Config, Front, Policy, RegisteredClient, RequestWay, StartError};
+pub use config::{
+    Binding, ClientAuthentication, Config, Front, ListForm, Policy, RegisteredClient, RequestWay, StartError,
+};
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use ecosystem::{
     BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, FINANCIAL_DATA_EXCHANGE, Header, Listed, NamedBy, OPEN_BANKING_UK,

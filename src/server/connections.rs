@@ -21,7 +21,7 @@ use domain::world::Clock;
 use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::metadata::{Document, Environment};
 use fapi::profile::{Alg, KeyEncryption, TokenBinding};
-use fapi::seal::PemSealKey;
+use fapi::seal::{PemSealKey, SealKey};
 use fapi::token::Tokens;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -31,7 +31,7 @@ use serde_json::Value;
 use store::credentials::Kept;
 use vault::TokenKey;
 
-use crate::hardware::{TokenSigner, handshake_key};
+use crate::hardware::{TokenSeal, TokenSigner, handshake_key};
 
 /// A signing key that lies in a file or in a token, shared by all who sign with it.
 type SharedSigner = Arc<dyn Signer>;
@@ -404,10 +404,17 @@ fn signer(key: &SigningKey) -> anyhow::Result<SharedSigner> {
 
 /// A seal whose certificate and key belong together.
 fn seal(file: &SealFile) -> anyhow::Result<Seal> {
-    let key = file.key.expose_secret().as_bytes();
-    let identity = TransportIdentity::from_pem(file.certificate.as_bytes(), key).context("[seal]")?;
+    let (certificate, key) = (file.certificate.as_bytes(), file.key.expose_secret());
+    let (identity, key): (_, Arc<dyn SealKey>) = if TokenKey::is_named_by(key) {
+        let identity = TransportIdentity::from_remote(certificate, handshake_key(key)?).context("[seal]")?;
+        let key = TokenSeal::open(key, &identity).context("[seal]")?;
+        (identity, Arc::new(key))
+    } else {
+        let identity = TransportIdentity::from_pem(certificate, key.as_bytes()).context("[seal]")?;
+        (identity, Arc::new(PemSealKey::from_pem(key.as_bytes()).context("[seal]")?))
+    };
     Ok(Seal {
-        key: Arc::new(PemSealKey::from_pem(key).context("[seal]")?),
+        key,
         certificate: identity.certificate_der().to_vec(),
         name: identity.seal_name().context("[seal]")?,
         address: file.url.clone(),

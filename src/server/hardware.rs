@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fapi::keys::{SignError, Signer};
 use fapi::profile::Alg;
-use net::{RemoteKey, RemoteKind};
+use fapi::seal::SealKey;
+use net::{RemoteKey, RemoteKind, TransportIdentity};
 use serde_json::{Map, Value};
 use vault::{TokenKey, TokenPublicKey};
 
@@ -60,6 +61,33 @@ impl Signer for TokenSigner {
         };
         let about = [("kid", self.kid.clone()), ("alg", self.alg.as_str().to_owned()), ("use", "sig".to_owned())];
         members.into_iter().chain(about).map(|(name, value)| (name.to_owned(), value.into())).collect()
+    }
+}
+
+/// A key in a token that seals single requests.
+pub(crate) struct TokenSeal(TokenKey);
+
+impl TokenSeal {
+    /// The key of a URI, which the certificate must be about.
+    ///
+    /// # Errors
+    /// The token's, or a key that is another one or cannot seal.
+    pub(crate) fn open(uri: &str, identity: &TransportIdentity) -> anyhow::Result<Self> {
+        let key = TokenKey::open(uri)?;
+        let TokenPublicKey::Rsa { n, e } = key.public_key() else {
+            anyhow::bail!("the key in the token is no RSA key, and cannot seal");
+        };
+        anyhow::ensure!(identity.is_of_rsa(n, e), "certificate and key in the token do not belong together");
+        Ok(Self(key))
+    }
+}
+
+impl SealKey for TokenSeal {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.0.seal(message).map_err(|error| {
+            tracing::error!(%error, "a key in a token did not seal");
+            SignError
+        })
     }
 }
 

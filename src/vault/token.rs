@@ -114,7 +114,6 @@ impl TokenKey {
     /// # Errors
     /// The token's, also after a new session.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let hash = digest(&SHA256, message);
         let mechanism = match self.public {
             TokenPublicKey::P256 { .. } => Mechanism::Ecdsa,
             TokenPublicKey::Rsa { .. } => Mechanism::RsaPkcsPss(PkcsPssParams {
@@ -123,16 +122,28 @@ impl TokenKey {
                 s_len: 32.into(),
             }),
         };
+        self.apply(&mechanism, digest(&SHA256, message).as_ref())
+    }
+
+    /// The signature of a message as seals make it: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2, `RS256`).
+    ///
+    /// # Errors
+    /// The token's, also after a new session; a key on P-256 cannot.
+    pub fn seal(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        self.apply(&Mechanism::Sha256RsaPkcs, message)
+    }
+
+    fn apply(&self, mechanism: &Mechanism<'_>, data: &[u8]) -> Result<Vec<u8>, TokenError> {
         let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((session, key)) = held.as_ref()
-            && let Ok(signature) = session.sign(&mechanism, *key, hash.as_ref())
+            && let Ok(signature) = session.sign(mechanism, *key, data)
         {
             return Ok(signature);
         }
         // The token was taken out, or its module restarted: once more in a session of its own.
         *held = None;
         let (session, key) = self.uri.session()?;
-        let signature = session.sign(&mechanism, key, hash.as_ref())?;
+        let signature = session.sign(mechanism, key, data)?;
         *held = Some((session, key));
         Ok(signature)
     }

@@ -20,8 +20,8 @@ use net::Psd2Role;
 use net::pki::{Issued, Pki, PkiRequest};
 use net::{ClientConfig, Egress, Limits};
 use sandbox::{
-    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, Policy, RegisteredClient,
-    RegisteredSeal, Running, SealForm,
+    Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, ListForm, Policy,
+    RegisteredClient, RegisteredSeal, Running, SealForm,
 };
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
@@ -69,6 +69,8 @@ pub struct Options {
     pub begins: Option<Timestamp>,
     /// Another country; none: Germany.
     pub place: Option<Place>,
+    /// The form of its lists of transactions, where it is not JSON.
+    pub form: Option<ListForm>,
     /// How the bank wants every request signed by our seal, in the words of its profile and in its own; none: it does not.
     pub seal: Option<(SignatureForm, SealForm)>,
 }
@@ -451,6 +453,9 @@ async fn start_bank(
     if let Some(change) = options.habits {
         change(&mut config.policy);
     }
+    if let Some(form) = options.form {
+        config.policy.list_form = form;
+    }
     let mut jwks = fapi::keys::public_jwks([signer as &dyn Signer]);
     if let Some(place) = options.place {
         config.ecosystem = place.ecosystem;
@@ -517,6 +522,7 @@ fn write_settings(dir: &Path, options: Options) {
         && options.sca_days.is_none()
         && version.is_none()
         && options.seal.is_none()
+        && options.form.is_none()
         && !options.nameless;
     let profiles = if usual { String::new() } else { path("profiles") };
     if !usual {
@@ -566,6 +572,14 @@ fn write_profile(folder: &Path, options: Options) {
     if let Some(days) = options.sca_days {
         changed = changed.replacen("max_days = 180", &format!("max_days = 180\nsca_days = {days}"), 1);
         assert!(changed.contains("sca_days = "), "the profile says how long a consent may be");
+    }
+    if let Some(form) = options.form {
+        // MT940 knows nothing of what is pending.
+        let (word, status) = if form == ListForm::Camt { ("camt", "both") } else { ("mt940", "booked") };
+        let lists = format!("booking_status = [\"{status}\"]\nform = \"{word}\"");
+        changed = changed.replacen("booking_status = [\"both\"]", &lists, 1);
+        changed = changed.replacen("sign = \"signed\"", "sign = \"either\"", 1);
+        assert!(changed.contains("form = "), "the profile says which lists there are");
     }
     if let Some((form, _)) = options.seal {
         changed =

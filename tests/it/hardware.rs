@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bank_adapters::profile::SignatureForm;
 use jiff::SignedDuration;
+use sandbox::SealForm;
 use server::services::{fetch, rotation};
-use tests::world::{CUSTOMER, NEIGHBOUR, REGISTRATION, World};
+use tests::world::{CUSTOMER, NEIGHBOUR, Options, REGISTRATION, World};
 
 /// A PIN for a token that lives as long as a test.
 const PIN: &str = "246810";
@@ -71,14 +73,18 @@ fn rewrite(world: &World, change: impl FnOnce(&Path, String) -> String) {
 }
 
 async fn walk(folder: &Path) {
-    let world = World::start().await;
+    let seal = Some((SignatureForm::Http, SealForm::Http));
+    let world = World::made(Options { seal, ..Options::default() }, |_| {}).await;
     let id = domain::ids::RegistrationId::new(REGISTRATION).unwrap();
     let before = world.app.connections.get(&id).unwrap();
     softhsm(&["--init-token", "--free", "--label", "tributary", "--pin", PIN, "--so-pin", PIN]);
     std::fs::write(folder.join("pin"), format!("{PIN}\n")).unwrap();
+    let mut rsa = String::new();
     rewrite(&world, |registrations, text| {
+        rsa = moved(registrations, folder, "03", "qsealc");
         let text = text.replace("\"qwac.key\"", &moved(registrations, folder, "01", "qwac"));
-        text.replace("\"signing.key\"", &moved(registrations, folder, "02", "signing"))
+        let text = text.replace("\"signing.key\"", &moved(registrations, folder, "02", "signing"));
+        text.replace("\"qsealc.key\"", &rsa)
     });
     rotation::look(&world.app).await.unwrap();
     let after = world.app.connections.get(&id).unwrap();
@@ -86,7 +92,7 @@ async fn walk(folder: &Path) {
     assert_eq!(before.public_jwks(), after.public_jwks(), "they are the same keys");
     drop(before);
 
-    // Handshakes, assertions and request objects: a login, a fetch, a renewed token.
+    // Handshakes, assertions, request objects and seals of single requests: a login, a fetch, a renewed token.
     let consent = world.connect(CUSTOMER).await;
     for minutes in [0, 6] {
         world.clock.advance(SignedDuration::from_mins(minutes));
@@ -95,10 +101,7 @@ async fn walk(folder: &Path) {
     }
 
     // An RSA key of the token follows the one on P-256, by the operator's choice.
-    rewrite(&world, |registrations, text| {
-        let key = moved(registrations, folder, "03", "qsealc");
-        format!("{text}[signing.next]\nkey = {key}\nkid = \"rsa\"\nalg = \"PS256\"\n")
-    });
+    rewrite(&world, |_, text| format!("{text}[signing.next]\nkey = {rsa}\nkid = \"rsa\"\nalg = \"PS256\"\n"));
     for hours in [0, 0, 24] {
         world.clock.advance(SignedDuration::from_hours(hours));
         rotation::look(&world.app).await.unwrap();

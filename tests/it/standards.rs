@@ -8,8 +8,8 @@ use domain::ids::ConsentId;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span};
 use sandbox::{
-    Account, BankData, CONSUMER_DATA_RIGHT, FINANCIAL_DATA_EXCHANGE, OPEN_BANKING_UK, OPEN_BANKING_UK_4,
-    OPEN_FINANCE_BRASIL, POLISH_API, STET,
+    Account, BERLIN_GROUP, BankData, CONSUMER_DATA_RIGHT, FINANCIAL_DATA_EXCHANGE, ListForm, OPEN_BANKING_UK,
+    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, STET,
 };
 use serde_json::Value;
 use server::services::{consents as service, fetch, revocation};
@@ -23,6 +23,8 @@ struct Case {
     place: Place,
     days: i64,
     ended: &'static str,
+    /// The form of its lists of transactions, where it is not JSON.
+    form: Option<ListForm>,
 }
 
 const UK: Place = Place {
@@ -32,6 +34,16 @@ const UK: Place = Place {
     base: "",
     currency: "GBP",
     zone: "Europe/London",
+};
+
+/// A bank of the Berlin Group that gives statements and nothing else.
+const GERMANY: Place = Place {
+    bank: "de_musterbank",
+    ecosystem: BERLIN_GROUP,
+    version: None,
+    base: "",
+    currency: "EUR",
+    zone: "Europe/Berlin",
 };
 
 /// A bank that keeps no consents and ends them by an id of ours.
@@ -44,13 +56,28 @@ pub(crate) const POLAND: Place = Place {
     zone: "Europe/Warsaw",
 };
 
-const CASES: [Case; 7] = [
-    Case { name: "UK Open Banking 3.1", place: UK, days: 730, ended: "consent.terminated" },
+const CASES: [Case; 9] = [
+    Case {
+        name: "Berlin Group, camt.052",
+        place: GERMANY,
+        days: 730,
+        ended: "consent.terminated",
+        form: Some(ListForm::Camt),
+    },
+    Case {
+        name: "Berlin Group, MT940",
+        place: GERMANY,
+        days: 730,
+        ended: "consent.terminated",
+        form: Some(ListForm::Mt940),
+    },
+    Case { name: "UK Open Banking 3.1", place: UK, days: 730, ended: "consent.terminated", form: None },
     Case {
         name: "UK Open Banking 4.0",
         place: Place { ecosystem: OPEN_BANKING_UK_4, version: Some("4.0.1"), ..UK },
         days: 730,
         ended: "consent.terminated",
+        form: None,
     },
     Case {
         name: "Consumer Data Right",
@@ -64,6 +91,7 @@ const CASES: [Case; 7] = [
         },
         days: 730,
         ended: "consent.terminated",
+        form: None,
     },
     Case {
         name: "Open Finance Brasil",
@@ -77,6 +105,7 @@ const CASES: [Case; 7] = [
         },
         days: 365,
         ended: "consent.terminated",
+        form: None,
     },
     Case {
         name: "STET",
@@ -90,6 +119,7 @@ const CASES: [Case; 7] = [
         },
         days: 90,
         ended: "token.revoked",
+        form: None,
     },
     Case {
         name: "FDX",
@@ -103,15 +133,16 @@ const CASES: [Case; 7] = [
         },
         days: 730,
         ended: "token.revoked",
+        form: None,
     },
-    Case { name: "Polish API", place: POLAND, days: 730, ended: "consent.terminated" },
+    Case { name: "Polish API", place: POLAND, days: 730, ended: "consent.terminated", form: None },
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_standard_goes_the_whole_way_with_every_row_as_it_is() {
     for case in CASES {
         let mut books = None;
-        let options = Options { place: Some(case.place), ..Options::default() };
+        let options = Options { place: Some(case.place), form: case.form, ..Options::default() };
         let world = World::made(options, |data| books = Some(data.clone())).await;
         walk(&world, &case, &books.expect("the bank's books")).await;
         world.end().await;
@@ -154,7 +185,7 @@ async fn compare(world: &World, case: &Case, product: &Caller, consent: ConsentI
         let account = mara.accounts.iter().find(named);
         let account = account.unwrap_or_else(|| panic!("{}: no account is {shown}", case.name));
         let found = rows(product, id).await;
-        assert_eq!(found, expected(account, first, today), "{}: {}", case.name, account.name);
+        assert_eq!(found, expected(account, first, today, case.form), "{}: {}", case.name, account.name);
         let balances = product.get(&format!("/v1/accounts/{id}/balances")).await.json();
         let amounts: Vec<_> =
             balances["data"].as_array().expect("balances").iter().map(|one| &one["balance"]["amount"]).collect();
@@ -183,13 +214,15 @@ async fn rows(product: &Caller, account: &str) -> Rows {
     }
 }
 
-fn expected(account: &Account, first: Date, today: Date) -> Rows {
+fn expected(account: &Account, first: Date, today: Date, form: Option<ListForm>) -> Rows {
     let mut rows = Rows::new();
     let amount = |row: &sandbox::Row| row.money.to_plain_string();
     for row in account.booked(today, first, today) {
         *rows.entry(("booked".to_owned(), Some(row.booked.to_string()), amount(row))).or_default() += 1;
     }
-    for row in account.pending(today) {
+    // MT940 knows nothing of what is pending.
+    let pending = if form == Some(ListForm::Mt940) { Vec::new() } else { account.pending(today) };
+    for row in pending {
         *rows.entry(("pending".to_owned(), None, amount(row))).or_default() += 1;
     }
     rows

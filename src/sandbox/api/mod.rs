@@ -3,6 +3,7 @@
 mod accounts;
 mod consents;
 mod problem;
+mod statements;
 mod transactions;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use self::problem::Problem;
 use crate::bank::{Inner, Shared};
 use crate::books::{AccessToken, Books, Consent, ConsentStatus, Resource};
-use crate::config::Binding;
+use crate::config::{Binding, ListForm};
 use crate::data::Account;
 use crate::dpop::{self, Proven};
 use crate::fault::Fault;
@@ -42,17 +43,18 @@ pub(crate) fn router(bank: Shared) -> Router {
         .with_state(bank)
 }
 
-/// What holds for every call: a UUID in `X-Request-ID`, echoed; an answer in JSON; refusals in the log.
+/// What holds for every call: a UUID in `X-Request-ID`, echoed; an answer in the type that is served; refusals in the log.
 async fn around(State(bank): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = request.headers().get(&X_REQUEST_ID).cloned();
-    let wants_json = accepts_json(request.headers());
     let endpoint = endpoint_of(request.uri().path());
+    let form = if endpoint == "transactions" { bank.policy.list_form } else { ListForm::Json };
+    let is_accepted = accepts(request.headers(), form.media_type());
     let known = id.as_ref().and_then(|id| id.to_str().ok()).is_some_and(|id| Uuid::try_parse(id).is_ok());
     let mut response = if !known {
         let problem =
             if id.is_some() { problem::REQUEST_X_REQUEST_ID_INVALID } else { problem::REQUEST_X_REQUEST_ID_MISSING };
         problem.into_response()
-    } else if !wants_json {
+    } else if !is_accepted {
         problem::REQUEST_ACCEPT_INVALID.into_response()
     } else {
         let proven = if bank.policy.binding == Binding::Certificate { Ok(()) } else { prove(&bank, &mut request) };
@@ -71,14 +73,13 @@ async fn around(State(bank): State<Shared>, mut request: Request, next: Next) ->
     response
 }
 
-fn accepts_json(headers: &HeaderMap) -> bool {
+fn accepts(headers: &HeaderMap, served: &str) -> bool {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else {
         return true;
     };
-    accept
-        .split(',')
-        .filter_map(|range| range.split(';').next())
-        .any(|range| matches!(range.trim(), "*/*" | "application/*" | "application/json"))
+    accept.split(',').filter_map(|range| range.split(';').next()).map(str::trim).any(|range| {
+        range == "*/*" || range == served || range.strip_suffix('*').is_some_and(|of| served.starts_with(of))
+    })
 }
 
 fn endpoint_of(path: &str) -> &'static str {

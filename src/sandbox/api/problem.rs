@@ -75,7 +75,7 @@ pub(super) const REQUEST_ACCEPT_INVALID: Problem = Problem::new(
     406,
     "REQUESTED_FORMATS_INVALID",
     "request.accept.invalid",
-    "this interface answers in application/json",
+    "this resource is not to be had in a type that is accepted",
 );
 pub(super) const REQUEST_BOOKING_STATUS_MISSING: Problem =
     Problem::new(400, "FORMAT_ERROR", "request.booking_status.missing", "bookingStatus is missing");

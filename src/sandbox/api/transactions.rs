@@ -3,15 +3,17 @@
 use axum::Json;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use net::serve::PeerCertificate;
 use serde_json::{Value, json};
 
 use super::accounts::{amount, balances_of, reference};
-use super::open;
 use super::problem::{self, Problem};
+use super::{open, statements};
 use crate::bank::{Inner, Shared};
+use crate::config::ListForm;
 use crate::data::{Account, Row};
 
 /// Most rows that a TPP may ask for on one page.
@@ -33,7 +35,7 @@ pub(super) async fn list(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let wanted = read_query(&bank, query.as_deref().unwrap_or_default())?;
     let counted = format!("/accounts/{id}/transactions?{}&{}", wanted.booking_status, wanted.page);
     let opened = open(&bank, &peer, &headers, &counted)?;
@@ -45,12 +47,18 @@ pub(super) async fn list(
     if !opened.fresh && wanted.from.is_some_and(|from| from < oldest) {
         return Err(problem::REQUEST_PERIOD_TOO_LONG);
     }
-    let rows = rows(&bank, &bank.listed(account), &id, &wanted);
+    let listed = bank.listed(account);
+    if bank.policy.list_form != ListForm::Json {
+        let (from, to) = (wanted.from.unwrap_or(Date::MIN), wanted.to.unwrap_or(bank.today()));
+        let with_pending = wanted.booking_status != "booked";
+        return Ok(statements::of(bank.policy.list_form, &listed, bank.today(), (from, to), with_pending));
+    }
+    let rows = rows(&bank, &listed, &id, &wanted);
     let mut report = json!({ "account": reference(account), "transactions": rows });
     if wanted.with_balance && resource.balances {
         report["balances"] = json!(balances_of(&bank, account));
     }
-    Ok(Json(report))
+    Ok(Json(report).into_response())
 }
 
 fn read_query(bank: &Inner, query: &str) -> Result<Wanted, Problem> {

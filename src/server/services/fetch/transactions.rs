@@ -77,6 +77,9 @@ impl Fetch<'_> {
                     return Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))).into());
                 }
                 before = raw;
+                for issue in &answer.issues {
+                    tracing::warn!(bank.id = %self.occasion.connection.institution, code = issue.code, "a doubtful page");
+                }
                 let kept = self.keep_page(resource, key, &answer.rows).await?;
                 self.read_page(&mut reading, &holder, kept, &answer.rows)?;
                 match answer.next {
