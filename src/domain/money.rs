@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
+/// Codes of two decimals that nearly every row has: to look for them among all takes longer than to read an amount.
+const COMMON: [[u8; 3]; 8] = [*b"EUR", *b"GBP", *b"USD", *b"PLN", *b"CHF", *b"SEK", *b"CZK", *b"BRL"];
+
 /// An ISO 4217 alphabetic code. `XXX` (no currency) is accepted: Berlin Group uses it for multi-currency accounts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -25,6 +28,9 @@ impl Currency {
 
     /// Digits after the decimal point of the minor unit: 0 for JPY, 2 for EUR, 3 for KWD; 2 where ISO names none.
     pub fn exponent(&self) -> u32 {
+        if COMMON.contains(&self.0) {
+            return 2;
+        }
         iso_currency::Currency::from_code(self.code()).and_then(|known| known.exponent()).map_or(2, u32::from)
     }
 }
@@ -35,7 +41,7 @@ impl FromStr for Currency {
     /// Upper-case codes that ISO 4217 lists, and `XXX`.
     fn from_str(text: &str) -> Result<Self, CurrencyError> {
         let bytes: [u8; 3] = text.as_bytes().try_into().map_err(|_| CurrencyError)?;
-        let known = text == "XXX" || iso_currency::Currency::from_code(text).is_some();
+        let known = COMMON.contains(&bytes) || text == "XXX" || iso_currency::Currency::from_code(text).is_some();
         if known { Ok(Self(bytes)) } else { Err(CurrencyError) }
     }
 }
@@ -128,6 +134,14 @@ mod tests {
 
     fn money(amount: &str, currency: &str) -> Money {
         Money::new(amount.parse().unwrap(), currency.parse().unwrap())
+    }
+
+    #[test]
+    fn common_codes_are_those_of_the_standard() {
+        for code in COMMON {
+            let known = iso_currency::Currency::from_code(std::str::from_utf8(&code).unwrap()).unwrap();
+            assert_eq!(known.exponent(), Some(2), "{}", known.code());
+        }
     }
 
     #[test]

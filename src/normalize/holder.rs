@@ -4,6 +4,8 @@
 //! to name the holder is an error. That money is the holder's own on both sides is told by the whole name alone: `J Doe` may
 //! be the landlord, and `Jane Doe Bakery` the employer.
 
+use std::cell::OnceCell;
+
 use domain::records::{Holder, Parsed, Party};
 
 use crate::amount::{Direction, same_account};
@@ -43,7 +45,7 @@ const FIELD_LETTERS: usize = 18;
 
 /// What is known of the account's own side in one row.
 pub(crate) struct Own<'a> {
-    names: [Option<&'a str>; 3],
+    names: [Option<Known<'a>>; 3],
     account: Option<&'a str>,
     /// Who stands in the holder's role.
     role: Option<&'a str>,
@@ -54,23 +56,25 @@ impl<'a> Own<'a> {
     pub(crate) fn of(parsed: &'a Parsed, holder: &'a Holder, direction: Direction) -> Self {
         let (ours, theirs) = sides(parsed, direction);
         let role = ours.name.as_ref().map(|name| name.value.as_str());
-        let mut own = Self { names: [holder.name.as_deref(), None, None], account: holder.account.as_deref(), role };
+        let told = holder.name.as_deref().map(Known::new);
+        let mut own = Self { names: [told, None, None], account: holder.account.as_deref(), role };
         let of = |side: &'a Party| side.name.as_ref().map(|name| name.value.as_str());
-        own.names[1] = of(ours).filter(|_| own.is_at(ours) && !own.is_at(theirs));
+        own.names[1] = of(ours).filter(|_| own.is_at(ours) && !own.is_at(theirs)).map(Known::new);
         // Some banks write the account's own number beside the other side's name.
         let may_be_own = |name: &str| holder.name.as_deref().is_none_or(|holder| share_a_word(holder, name));
-        own.names[2] = of(theirs).filter(|name| own.is_at(theirs) && !own.is_at(ours) && may_be_own(name));
+        let may_be_theirs = |name: &&str| own.is_at(theirs) && !own.is_at(ours) && may_be_own(name);
+        own.names[2] = of(theirs).filter(may_be_theirs).map(Known::new);
         if own.names.iter().all(Option::is_none) {
             // Nothing is known of the holder: who stands in the own role of a transfer is.
             let two = theirs.name.is_some() || theirs.account.is_some();
-            own.names[1] = of(ours).filter(|_| two && is_credit_transfer(parsed));
+            own.names[1] = of(ours).filter(|_| two && is_credit_transfer(parsed)).map(Known::new);
         }
         own
     }
 
     /// The holder's name, where the account tells it.
     pub(crate) fn name(&self) -> Option<&'a str> {
-        self.names[0]
+        self.names[0].as_ref().map(|known| known.text)
     }
 
     /// Whether a number is the account's.
@@ -95,9 +99,9 @@ impl<'a> Own<'a> {
 
     /// Whether a name is the other holder of an account of two, where the one is named in the holder's role.
     fn is_partner(&self, name: &str) -> bool {
-        let (Some(holder), Some(role)) = (self.names[0], self.role) else { return false };
-        let of_two = !Spelled::of(holder).joints.is_empty() && share_a_word(holder, role);
-        of_two && !may_be(role, name)
+        let (Some(holder), Some(role)) = (&self.names[0], self.role) else { return false };
+        let of_two = !holder.spelled().joints.is_empty() && share_a_word(holder.text, role);
+        of_two && !may_be(&Known::new(role), name)
     }
 
     /// The side of the payment that is not the holder's: by direction, unless the account numbers say that the bank kept
@@ -120,6 +124,22 @@ fn sides(parsed: &Parsed, direction: Direction) -> (&Party, &Party) {
     match direction {
         Direction::Out => (&parsed.debtor, &parsed.creditor),
         Direction::In => (&parsed.creditor, &parsed.debtor),
+    }
+}
+
+/// A name that others are held against, and its words once somebody has asked for them.
+struct Known<'a> {
+    text: &'a str,
+    spelled: OnceCell<Spelled>,
+}
+
+impl<'a> Known<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { text, spelled: OnceCell::new() }
+    }
+
+    fn spelled(&self) -> &Spelled {
+        self.spelled.get_or_init(|| Spelled::of(self.text))
     }
 }
 
@@ -279,24 +299,46 @@ fn one_letter_umlauts(word: &str) -> String {
 
 /// Whether a name begins a word as the other does, so that it is worth a closer look: most names do not.
 fn begin_alike(one: &str, other: &str) -> bool {
-    let initial = |word: &str| {
-        let mut letters = String::new();
-        word.chars().find(|c| c.is_alphanumeric()).into_iter().for_each(|c| push_folded(c, &mut letters));
-        letters.chars().next()
-    };
     let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words(one)
         .filter(|word| word.len() > 1)
-        .filter_map(initial)
-        .any(|letter| words(other).any(|word| initial(word) == Some(letter)))
+        .filter_map(Beginning::of)
+        .any(|own| words(other).filter_map(Beginning::of).any(|given| own.is_like(given)))
+}
+
+/// How a word begins: its first letter, folded, and the second one where it tells something.
+#[derive(Clone, Copy)]
+struct Beginning {
+    first: char,
+    second: Option<char>,
+}
+
+impl Beginning {
+    fn of(word: &str) -> Option<Self> {
+        let mut letters = word.chars();
+        let first = letters.next()?;
+        if !first.is_ascii() {
+            return folded(word).chars().next().map(|first| Self { first, second: None });
+        }
+        let first = first.to_ascii_lowercase();
+        // The second letter of an umlaut may be missing, and `Limited` is `Ltd`.
+        let tells = !matches!(first, 'a' | 'o' | 'u' | 'l');
+        let second =
+            letters.next().filter(|second| tells && second.is_ascii()).map(|second| second.to_ascii_lowercase());
+        Some(Self { first, second })
+    }
+
+    fn is_like(self, other: Self) -> bool {
+        self.first == other.first && self.second.zip(other.second).is_none_or(|(own, given)| own == given)
+    }
 }
 
 /// Whether a name may be a spelling of the holder's: titles, initials, another order, a second holder, numbers behind it.
-fn may_be(holder: &str, name: &str) -> bool {
-    if !begin_alike(holder, name) {
+fn may_be(holder: &Known<'_>, name: &str) -> bool {
+    if !begin_alike(holder.text, name) {
         return false;
     }
-    let (own, given) = (Spelled::of(holder), Spelled::of(name));
+    let (own, given) = (holder.spelled(), Spelled::of(name));
     if own.words.is_empty() || given.words.is_empty() {
         return false;
     }
@@ -318,15 +360,15 @@ fn may_be(holder: &str, name: &str) -> bool {
 }
 
 /// Whether a name is the holder's whole name, or that of one of two holders: all words in full, and no other word.
-fn is_same(holder: &str, name: &str) -> bool {
-    if !begin_alike(holder, name) {
+fn is_same(holder: &Known<'_>, name: &str) -> bool {
+    if !begin_alike(holder.text, name) {
         return false;
     }
-    let (own, given) = (Spelled::of(holder), Spelled::of(name));
+    let (own, given) = (holder.spelled(), Spelled::of(name));
     let forms = |spelled: &Spelled| spelled.forms.iter().map(|(_, form)| form.clone()).collect::<Vec<_>>();
     // `J Doe` is Jane and John, whoever of them writes so.
     let in_full = given.words.iter().filter(|(word, _)| word.chars().count() > 1).count();
-    if given.words.is_empty() || in_full < given.words.len().min(2) || forms(&own) != forms(&given) {
+    if given.words.is_empty() || in_full < given.words.len().min(2) || forms(own) != forms(&given) {
         return false;
     }
     let mut words = given.strong();
@@ -456,7 +498,7 @@ mod tests {
             ("Ελένη Παπαδοπούλου", &["ΠΑΠΑΔΟΠΟΥΛΟΥ ΕΛΕΝΗ"]),
         ] {
             for name in names {
-                assert!(may_be(holder, name), "{name} is {holder}");
+                assert!(may_be(&Known::new(holder), name), "{name} is {holder}");
             }
         }
     }
@@ -494,7 +536,7 @@ mod tests {
             ("Paul Klein", &["Dr. Klein", "Klein Paula", "Pauls Kleine Küche"]),
         ] {
             for name in names {
-                assert!(!may_be(holder, name), "{name} is not {holder}");
+                assert!(!may_be(&Known::new(holder), name), "{name} is not {holder}");
             }
         }
     }
@@ -518,10 +560,10 @@ mod tests {
             ),
         ] {
             for name in same {
-                assert!(is_same(holder, name), "{name} is {holder}");
+                assert!(is_same(&Known::new(holder), name), "{name} is {holder}");
             }
             for name in others {
-                assert!(!is_same(holder, name), "{name} may be another than {holder}");
+                assert!(!is_same(&Known::new(holder), name), "{name} may be another than {holder}");
             }
         }
     }
@@ -547,12 +589,12 @@ mod tests {
             let name = if turned { format!("{title}{last} {given} {middle}{behind}") } else { format!("{title}{given} {middle}{last}{behind}") };
             let name = if shouted { name.to_uppercase() } else { name };
             let name = if written_out { name.replace('ä', "ae").replace('Ä', "AE").replace('ö', "oe").replace('ü', "ue") } else { name };
-            prop_assert!(may_be(&format!("{first} {last}"), &name), "{name}");
+            prop_assert!(may_be(&Known::new(&format!("{first} {last}")), &name), "{name}");
         }
 
         #[test]
         fn no_name_panics(holder in "\\PC{0,30}", name in "\\PC{0,40}") {
-            let _ = may_be(&holder, &name);
+            let _ = may_be(&Known::new(&holder), &name);
         }
     }
 }

@@ -248,7 +248,7 @@ impl<'a> Work<'a> {
     /// Whether the amount can be read in one way only in its currency: three digits behind a lone mark are thousands or
     /// decimals where the currency has fewer than three, unless the last one says nothing.
     fn is_certain(&mut self, number: &amount::Number, currency: Currency) -> bool {
-        if currency.exponent() > 2 || number.group == Group::No {
+        if number.group == Group::No || currency.exponent() > 2 {
             return true;
         }
         let is_likely = is_likely_thousands(number, currency);
@@ -387,10 +387,10 @@ impl<'a> Work<'a> {
 /// Whether three digits behind a lone mark are more likely thousands than decimals of a currency: with a zero at their end
 /// they may be decimals, but not where the currency has none (`-1.200` yen).
 fn is_likely_thousands(number: &amount::Number, currency: Currency) -> bool {
-    match (currency.exponent(), number.group) {
-        (3.., _) | (_, Group::No) => false,
-        (0, Group::Perhaps) | (_, Group::Likely) => true,
-        (_, Group::Perhaps) => false,
+    match number.group {
+        Group::No => false,
+        Group::Likely => currency.exponent() < 3,
+        Group::Perhaps => currency.exponent() == 0,
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn key(name: &str) -> String {
 pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
     let says = |word: &&str| !WORDS.legal_forms.contains(word.to_lowercase().as_str());
     // The first word of most names is not the bank's.
-    if !written(bank).filter(says).any(|word| has(name, word)) {
+    if !written(bank).any(|word| has(name, word) && says(&word)) {
         return false;
     }
     let core = |text: &str| tokens(text).filter(|word| says(&word.as_str())).collect::<Vec<_>>();

@@ -1,7 +1,8 @@
 //! `tributary bench`: the speed of what is below, each figure beside the limit that the same machine allows at that moment.
 //!
 //! A ratio is taken in one run: a round of ours, a round of the limit, in turn, and the medians of both. So a busy or slow
-//! machine moves both and the ratio hardly at all.
+//! machine moves both and the ratio hardly at all. What computes and waits for nobody is measured by the time that its thread
+//! ran: a round that is longer than a turn of the scheduler would pay for what others do, and a shorter one would not.
 
 #![expect(clippy::float_arithmetic, reason = "figures are measured durations and their ratios, not money")]
 
@@ -20,6 +21,7 @@ use std::hint::black_box;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -215,24 +217,47 @@ impl Pair {
     }
 }
 
-/// Measures two things in turn, after one round of each that does not count.
-pub(crate) fn against<A, B>(rounds: usize, mut ours: impl FnMut() -> A, mut limit: impl FnMut() -> B) -> Pair {
+/// Measures two things in turn that compute on this thread, after one round of each that does not count.
+pub(crate) fn against<A, B>(rounds: usize, ours: impl FnMut() -> A, limit: impl FnMut() -> B) -> Pair {
+    in_turn(rounds, computed, ours, limit)
+}
+
+/// Measures two things in turn that wait for other threads, after one round of each that does not count.
+pub(crate) fn against_waited<A, B>(rounds: usize, ours: impl FnMut() -> A, limit: impl FnMut() -> B) -> Pair {
+    in_turn(rounds, passed, ours, limit)
+}
+
+fn in_turn<A, B>(
+    rounds: usize,
+    clock: fn() -> Duration,
+    mut ours: impl FnMut() -> A,
+    mut limit: impl FnMut() -> B,
+) -> Pair {
     black_box((ours(), limit()));
-    let (ours, limit) = (0..rounds).map(|_| (once(&mut ours), once(&mut limit))).unzip();
+    let (ours, limit) = (0..rounds).map(|_| (once(clock, &mut ours), once(clock, &mut limit))).unzip();
     Pair { ours: median(ours), limit: median(limit) }
 }
 
-/// Measures one thing, after one round that does not count.
+/// Measures one thing that computes on this thread, after one round that does not count.
 pub(crate) fn alone<A>(rounds: usize, mut ours: impl FnMut() -> A) -> Spent {
     black_box(ours());
-    median((0..rounds).map(|_| once(&mut ours)).collect())
+    median((0..rounds).map(|_| once(computed, &mut ours)).collect())
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures the machine itself")]
-fn once<A>(work: &mut impl FnMut() -> A) -> Duration {
-    let begin = Instant::now();
+fn once<A>(clock: fn() -> Duration, work: &mut impl FnMut() -> A) -> Duration {
+    let begin = clock();
     black_box(work());
-    begin.elapsed()
+    clock().saturating_sub(begin)
+}
+
+/// How long this thread has computed. A kernel without that clock has none, and every figure shows it.
+fn computed() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// How long the machine has been up.
+fn passed() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Measures what waits for somebody else.

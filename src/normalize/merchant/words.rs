@@ -72,9 +72,10 @@ impl Words {
         &self.joined[self.all[at].begin..]
     }
 
-    /// Ends the word that began last; what only looks like one goes.
-    fn close(&mut self) {
+    /// Ends the word that began last, in the original at this place; what only looks like one goes.
+    fn close(&mut self, to: usize) {
         let Some(word) = self.all.last_mut() else { return };
+        word.to = to;
         let text = &self.joined[word.begin..];
         // The end of a date runs into a name: `03/04SHOP`.
         let name = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -178,12 +179,13 @@ pub(super) fn words(text: &str) -> Words {
     };
     let mut open = false;
     let mut before = ' ';
+    let mut end = 0;
     for (at, c) in text.char_indices().take_while(|(at, _)| *at < TEXT_BYTES_MAX) {
         if !c.is_alphanumeric() {
             let belongs_to_word = matches!(c, '\'' | '’' | '`' | '\u{300}'..='\u{36f}');
             if !belongs_to_word {
                 if open {
-                    words.close();
+                    words.close(end);
                 }
                 (open, before) = (false, c);
             }
@@ -195,12 +197,10 @@ pub(super) fn words(text: &str) -> Words {
             open = true;
         }
         push_folded(c, &mut words.joined);
-        if let Some(word) = words.all.last_mut() {
-            word.to = at + c.len_utf8();
-        }
+        end = at + c.len_utf8();
     }
     if open {
-        words.close();
+        words.close(end);
     }
     words
 }

@@ -36,7 +36,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::form_urlencoded;
 
-use super::{Figure, Goal, against};
+use super::{Figure, Goal, against_waited};
 use crate::clock::SystemClock;
 
 /// Signatures that a login makes: request object, assertion at the pushed-request endpoint, assertion at the token endpoint.
@@ -57,7 +57,7 @@ pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         stage.log_in(&runtime)?;
         stage.bare(&runtime)?;
         let repeat = |work: &dyn Fn() -> anyhow::Result<()>| (0..LOGINS).all(|_| work().is_ok());
-        let pair = against(rounds, || repeat(&|| stage.log_in(&runtime)), || repeat(&|| stage.bare(&runtime)));
+        let pair = against_waited(rounds, || repeat(&|| stage.log_in(&runtime)), || repeat(&|| stage.bare(&runtime)));
         let goal = Goal::AtMost(1.25);
         figures.push(Figure { name, what, value: pair.ratio(), unit: "×", goal, beside: pair.beside() });
         stage.end(&runtime);
