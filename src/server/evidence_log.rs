@@ -15,7 +15,7 @@ use serde::Serialize;
 use store::TenantTx;
 use store::evidence_log::{self as rows, Entry, NewEntry, Payload, Placed};
 use store::timestamps;
-use vault::{KeyError, SigningKey};
+use vault::{KeyError, SigningKey, Wrapped};
 
 use crate::app::App;
 use crate::services::ServiceError;
@@ -52,6 +52,23 @@ pub async fn record(
     record_of(app, tx, world, Subject::Consent(consent), kind, body).await
 }
 
+/// The same with the evidence key of the consent, where a statement has brought it already.
+///
+/// # Errors
+/// The database's or the key provider's.
+pub async fn record_under(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    (consent, key): (ConsentId, Option<&Wrapped>),
+    kind: &str,
+    body: &impl Serialize,
+) -> Result<(), ServiceError> {
+    let statement = Statement::new(EntryId::new(world), tx.tenant(), Subject::Consent(consent), kind, world.now, body);
+    append(app, tx, world, &statement.context("evidence without a canonical form")?, key).await?;
+    Ok(())
+}
+
 /// The same of any subject.
 ///
 /// # Errors
@@ -66,7 +83,7 @@ pub async fn record_of(
 ) -> Result<(), ServiceError> {
     let id = EntryId::new(world);
     let statement = Statement::new(id, tx.tenant(), subject, kind, world.now, body);
-    append(app, tx, world, &statement.context("evidence without a canonical form")?).await?;
+    append(app, tx, world, &statement.context("evidence without a canonical form")?, None).await?;
     Ok(())
 }
 
@@ -83,7 +100,7 @@ pub async fn state<B: Body>(
     body: &B,
 ) -> Result<String, ServiceError> {
     let statement = Statement::with_body(EntryId::new(world), tx.tenant(), subject, world.now, body);
-    let payload = append(app, tx, world, &statement.context("evidence without a canonical form")?).await?;
+    let payload = append(app, tx, world, &statement.context("evidence without a canonical form")?, None).await?;
     Ok(evidence::signed_note(&payload.statement, &payload.signature))
 }
 
@@ -92,6 +109,7 @@ async fn append(
     tx: &mut TenantTx,
     world: &World<'_>,
     statement: &Statement,
+    key: Option<&Wrapped>,
 ) -> Result<Payload, ServiceError> {
     let text = statement.to_canonical().context("evidence without a canonical form")?;
     let signature = if statement.is_signed() {
@@ -115,7 +133,7 @@ async fn append(
         commitment,
         payload: &payload,
     };
-    match keys::of_evidence(app, tx, world, subject).await {
+    match keys::of_evidence(app, tx, world, subject, key).await {
         Ok(key) => rows::append(tx, entry, &key, world.entropy).await?,
         // Whoever withdraws is heard all the same. The sequencer seals it, which needs the provider anyway.
         Err(ServiceError::Key(KeyError::Unavailable { .. })) => rows::append_pending(tx, entry).await?,
@@ -197,7 +215,7 @@ pub async fn sequence(app: &App, tenant: TenantId) -> Result<usize, ServiceError
     let (mut placed, mut nodes) = (Vec::with_capacity(waiting.len()), Vec::new());
     for entry in &waiting {
         if entry.pending.is_some() {
-            let key = keys::of_evidence(app, &mut tx, &world, entry.subject).await?;
+            let key = keys::of_evidence(app, &mut tx, &world, entry.subject, None).await?;
             rows::seal(&mut tx, entry, &key, world.entropy).await?;
         }
         let step = sequencer.append(subject(entry.subject), &Hash(entry.commitment));
@@ -281,7 +299,7 @@ pub async fn bundle(app: &App, about: About, since: Option<u64>) -> Result<Optio
     if entries.len() >= usize::try_from(BUNDLE_ENTRIES_MAX).unwrap_or(usize::MAX) {
         return Err(ServiceError::Ours(anyhow::anyhow!("the consent has more entries than one bundle holds")));
     }
-    let key = keys::of_evidence(app, &mut tx, &world, about.consent.uuid()).await?;
+    let key = keys::of_evidence(app, &mut tx, &world, about.consent.uuid(), None).await?;
     let mut epochs = Vec::new();
     for entry in entries.iter().filter(|entry| entry.index < newest.size) {
         let payload = entry.payload(about.tenant, &key)?;
@@ -289,7 +307,7 @@ pub async fn bundle(app: &App, about: About, since: Option<u64>) -> Result<Optio
         bundle.entries.push(item(&mut tx, entry, payload, size).await?);
     }
     if !epochs.is_empty() {
-        let tenant_key = keys::of_evidence(app, &mut tx, &world, about.tenant.uuid()).await?;
+        let tenant_key = keys::of_evidence(app, &mut tx, &world, about.tenant.uuid(), None).await?;
         let entries = rows::of_subject(&mut tx, about.tenant.uuid(), 0, BUNDLE_ENTRIES_MAX).await?;
         for entry in entries.iter().filter(|entry| entry.index < newest.size) {
             let payload = entry.payload(about.tenant, &tenant_key)?;

@@ -3,7 +3,7 @@
 use domain::world::World;
 use store::{TenantTx, keys};
 use uuid::Uuid;
-use vault::{DataKey, KeyError};
+use vault::{DataKey, KeyError, Wrapped};
 
 use crate::app::App;
 use crate::services::ServiceError;
@@ -21,6 +21,22 @@ impl TenantKeys {
     pub async fn lookup(app: &App, tx: &mut TenantTx, world: &World<'_>) -> Result<Self, ServiceError> {
         let key = of_purpose(app, tx, world, "lookup").await?;
         Ok(Self { key })
+    }
+
+    /// The same, where a statement has brought it already.
+    ///
+    /// # Errors
+    /// As [`TenantKeys::lookup`].
+    pub async fn found(
+        app: &App,
+        tx: &mut TenantTx,
+        world: &World<'_>,
+        found: Option<&Wrapped>,
+    ) -> Result<Self, ServiceError> {
+        match found {
+            Some(wrapped) => Ok(Self { key: app.vault.open_key(tx.tenant(), wrapped)? }),
+            None => Self::lookup(app, tx, world).await,
+        }
     }
 
     /// The tag of an identifier for one purpose.
@@ -52,7 +68,7 @@ pub async fn of_purpose(
     Ok(app.vault.open_key(tx.tenant(), &kept)?)
 }
 
-/// The evidence key of a subject.
+/// The evidence key of a subject; `found` where a statement has brought it already.
 ///
 /// # Errors
 /// The database's or the key provider's.
@@ -61,7 +77,11 @@ pub async fn of_evidence(
     tx: &mut TenantTx,
     world: &World<'_>,
     subject: Uuid,
+    found: Option<&Wrapped>,
 ) -> Result<DataKey, ServiceError> {
+    if let Some(wrapped) = found {
+        return Ok(app.vault.open_key(tx.tenant(), wrapped)?);
+    }
     if let Some(wrapped) = keys::of_evidence(tx, subject).await? {
         return Ok(app.vault.open_key(tx.tenant(), &wrapped)?);
     }

@@ -30,6 +30,10 @@ pub struct Judged {
 }
 
 impl Judged {
+    pub(crate) const fn new(judged_at: Timestamp, clusters: Vec<String>, line: LineId, sealed: Vec<u8>) -> Self {
+        Self { judged_at, clusters, line, sealed }
+    }
+
     /// Opens it with the key of its line.
     pub fn open(&self, tenant: TenantId, key: &DataKey) -> Result<Reconciliation, StoreError> {
         open(tenant, self.line, key, &self.sealed)
@@ -169,22 +173,7 @@ impl LineWriter<'_> {
 
 /// The verdict on a line, on the ground of a consent that may be read at this moment; else [`StoreError::NotAllowed`].
 pub async fn of_line(tx: &mut TenantTx, consent: ConsentId, line: LineId) -> Result<Option<Judged>, StoreError> {
-    let row = query!(
-        r#"select c.state, c.state_reason, c.data_state, c.clusters, r.judged_at as "judged_at?", r.sealed as "sealed?"
-         from consent c
-         join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id and cl.state = 'granted'
-         left join reconciliation r on r.tenant_id = cl.tenant_id and r.line_id = cl.line_id
-         where c.tenant_id = $1 and c.consent_id = $2 and cl.line_id = $3"#,
-        tx.id(),
-        consent.uuid(),
-        line.uuid()
-    )
-    .fetch_optional(tx.db())
-    .await?
-    .ok_or(StoreError::NotAllowed)?;
-    crate::consents::check_readable(&row.state, row.state_reason.as_deref(), &row.data_state)?;
-    let (Some(judged_at), Some(sealed)) = (row.judged_at, row.sealed) else { return Ok(None) };
-    Ok(Some(Judged { judged_at: judged_at.to_jiff(), clusters: row.clusters, line, sealed }))
+    Ok(crate::reads::beside(tx, consent, line).await?.judged)
 }
 
 /// [`Money`], schema version 1.

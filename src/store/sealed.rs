@@ -4,14 +4,13 @@
 //! records (schema version 1: JSON) lives here once; nobody else writes or reads it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
 use domain::ids::{
     BalanceId, ConsentId, EndpointId, EntryId, GrantId, LineId, LoginId, PsuId, RawPageId, TenantId, TransactionId,
 };
 use domain::money::Money;
-use domain::records::{BalanceKind, Counterparty, Issue, Normalized, NormalizedBalance, Provenance, Status};
+use domain::records::{BalanceKind, Counterparty, Issue, Normalized, NormalizedBalance, Status};
 use domain::world::Entropy;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -23,6 +22,7 @@ use vault::{Binding, DataKey};
 
 use crate::StoreError;
 use crate::lines::Details;
+use crate::origins::{Origins, Stored, word};
 
 /// The plain text of something sealed; wiped when dropped.
 pub type Opened = zeroize::Zeroizing<Vec<u8>>;
@@ -108,6 +108,12 @@ impl Place {
 
     /// Opens a transaction that was sealed for this place.
     pub(crate) fn open_transaction(&self, key: &DataKey, sealed: &[u8]) -> Result<Normalized, StoreError> {
+        let (record, origins) = self.open_shared(key, sealed)?;
+        Ok(Normalized { provenance: origins.list().to_vec(), ..record })
+    }
+
+    /// The same, with the origins beside the record, as rows share them.
+    pub(crate) fn open_shared(&self, key: &DataKey, sealed: &[u8]) -> Result<(Normalized, Arc<Origins>), StoreError> {
         let plain = self.open(key, sealed)?;
         let wire: TransactionWire<'_> = serde_json::from_slice(&plain).map_err(|_| self.corrupt())?;
         wire.read().ok_or(self.corrupt())
@@ -175,9 +181,8 @@ pub(crate) struct TransactionWire<'a> {
     bank_transaction_code: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     balance_after: Option<Decimal>,
-    /// Field, path, rule.
     #[serde(borrow)]
-    provenance: Vec<(Word<'a>, Word<'a>, Word<'a>)>,
+    provenance: Stored<'a>,
     /// Code, text.
     #[serde(borrow)]
     issues: Vec<(Word<'a>, Word<'a>)>,
@@ -212,11 +217,7 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
             end_to_end_id: text(&record.end_to_end_id),
             bank_transaction_code: text(&record.bank_transaction_code),
             balance_after: record.balance_after.map(|money| money.amount()),
-            provenance: record
-                .provenance
-                .iter()
-                .map(|from| [from.field, &from.path, from.rule].map(|text| Word(text.into())).into())
-                .collect(),
+            provenance: Stored::List(&record.provenance),
             issues: record
                 .issues
                 .iter()
@@ -229,20 +230,20 @@ impl<'a> From<&'a Normalized> for TransactionWire<'a> {
 impl TransactionWire<'_> {
     /// The record without the bank's own reference and without what was said about fields.
     pub(crate) fn without_reference(self) -> Self {
-        Self { bank_reference: None, provenance: Vec::new(), ..self }
+        Self { bank_reference: None, provenance: Stored::List(&[]), ..self }
     }
 
-    /// The record; `None` when a word means nothing to this build.
-    pub(crate) fn read(self) -> Option<Normalized> {
+    /// The record without origins, and these; `None` when a word means nothing to this build.
+    fn read(self) -> Option<(Normalized, Arc<Origins>)> {
         let text = |field: Option<Cow<'_, str>>| field.map(Cow::into_owned);
-        let provenance = self.provenance.into_iter().map(|(field, path, rule)| {
-            let path = Cow::Owned(path.0.into_owned());
-            Some(Provenance { field: word(&field.0)?, path, rule: word(&rule.0)? })
-        });
+        let origins = match self.provenance {
+            Stored::Text(stored) => Origins::read(stored.get())?,
+            Stored::List(_) => return None,
+        };
         let issues =
             self.issues.into_iter().map(|(code, text)| Some(Issue { code: word(&code.0)?, text: text.0.into_owned() }));
         let currency = self.currency.parse().ok()?;
-        Some(Normalized {
+        let record = Normalized {
             money: Money::new(self.amount, currency),
             status: status(&self.status)?,
             booking_date: self.booking_date,
@@ -264,9 +265,10 @@ impl TransactionWire<'_> {
             end_to_end_id: text(self.end_to_end_id),
             bank_transaction_code: text(self.bank_transaction_code),
             balance_after: self.balance_after.map(|amount| Money::new(amount, currency)),
-            provenance: provenance.collect::<Option<_>>()?,
+            provenance: Vec::new(),
             issues: issues.collect::<Option<_>>()?,
-        })
+        };
+        Some((record, origins))
     }
 }
 
@@ -369,23 +371,4 @@ pub(crate) fn balance_kind(word: &str) -> Option<BalanceKind> {
     [ClosingBooked, Expected, OpeningBooked, InterimAvailable, InterimBooked, ForwardAvailable, NonInvoiced, Unknown]
         .into_iter()
         .find(|kind| kind.as_str() == word)
-}
-
-/// Field names, rule names and issue codes are a small closed vocabulary, `&'static str` in the domain. One that is read
-/// back is kept once for the life of the process. Sealed rows are our own writing, and yet nothing here may grow without
-/// a bound: beyond it, and for a word longer than any of ours, the answer is `None`.
-fn word(text: &str) -> Option<&'static str> {
-    const WORDS_MAX: usize = 4096;
-    const BYTES_MAX: usize = 64;
-    static WORDS: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
-    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = words.get(text) {
-        return Some(known);
-    }
-    if words.len() >= WORDS_MAX || text.len() > BYTES_MAX {
-        return None;
-    }
-    let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    words.insert(kept);
-    Some(kept)
 }

@@ -1,6 +1,8 @@
 //! Transactions as they are read: pages by keyset, and changes in the order in which they were made. What writes them is
 //! [`aligned`](crate::aligned).
 
+use std::sync::Arc;
+
 use domain::ids::{ConsentId, LineId, TenantId, TransactionId};
 use domain::records::{Normalized, Status};
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use sqlx::{query, query_as};
 use uuid::Uuid;
 use vault::DataKey;
 
+use crate::origins::Origins;
 use crate::sealed::{Place, status};
 use crate::time::{day, read, read_day};
 use crate::{StoreError, TenantTx};
@@ -45,6 +48,11 @@ impl Transaction {
     /// Opens the record with the key of its line.
     pub fn open(&self, tenant: TenantId, key: &DataKey) -> Result<Normalized, StoreError> {
         Place::transaction(tenant, self.line, self.id).open_transaction(key, &self.sealed)
+    }
+
+    /// The same, with the origins of the fields beside the record and not in it: rows of one shape share them.
+    pub fn open_shared(&self, tenant: TenantId, key: &DataKey) -> Result<(Normalized, Arc<Origins>), StoreError> {
+        Place::transaction(tenant, self.line, self.id).open_shared(key, &self.sealed)
     }
 }
 

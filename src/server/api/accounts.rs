@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::Response;
 use domain::consent::State as ConsentState;
 use domain::ids::{ConsentId, LineId};
 use domain::world::World;
@@ -11,9 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 use store::lines::{Filter as LineFilter, Held};
 use store::transactions::{Cursor, Query as RowQuery};
-use store::{TenantTx, balances, lines};
+use store::{TenantTx, balances, lines, reads};
 use utoipa::IntoParams;
-use vault::DataKey;
+use vault::{DataKey, Wrapped};
 
 use super::auth::{Caller, Scope};
 use super::body::{AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage};
@@ -161,6 +162,18 @@ pub(crate) async fn disclose(
     what: &'static str,
     rows: usize,
 ) -> Result<(), ApiError> {
+    disclose_under(app, tx, world, caller, (held, None), (what, rows)).await
+}
+
+/// The same with the evidence key of the consent, where a statement has brought it already.
+async fn disclose_under(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    caller: &Caller,
+    (held, key): (&Held, Option<&Wrapped>),
+    (what, rows): (&'static str, usize),
+) -> Result<(), ApiError> {
     let body = json!({
         "product": caller.product.to_string(),
         "purposes": caller.purposes_of(&held.purposes),
@@ -169,7 +182,7 @@ pub(crate) async fn disclose(
         "what": what,
         "rows": rows,
     });
-    evidence_log::record(app, tx, world, held.consent, "data.disclosed", &body).await?;
+    evidence_log::record_under(app, tx, world, (held.consent, key), "data.disclosed", &body).await?;
     Ok(())
 }
 
@@ -233,7 +246,7 @@ pub async fn read_transactions(
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<TransactionQuery>,
-) -> Result<Json<TransactionPage>, ApiError> {
+) -> Result<Response, ApiError> {
     caller.may(Scope::Data)?;
     let limit = super::limit(query.limit)?;
     let filter = Filter::of(&query)?;
@@ -241,7 +254,8 @@ pub async fn read_transactions(
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&held, "transactions")?;
-    let keys = TenantKeys::lookup(&app, &mut tx, &world).await?;
+    let beside = reads::beside(&mut tx, held.consent, held.line.id).await?;
+    let keys = TenantKeys::found(&app, &mut tx, &world, beside.lookup.as_ref()).await?;
     let scope = cursor::scope(caller.product, held.line.id);
     let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
     let after = match &query.cursor {
@@ -258,14 +272,16 @@ pub async fn read_transactions(
     };
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let page = filters::page(&mut tx, wanted, &filter, &key).await?;
-    let data: Vec<_> = page.rows.into_iter().map(|(row, record)| TransactionBody::new(&row, record)).collect();
+    let data: Vec<_> = page.rows.into_iter().map(|(row, opened)| TransactionBody::new(&row, opened)).collect();
     let next_cursor =
         page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
     let freshness = freshness(&held);
-    let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
-    disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
+    let reconciliation = reconciliation::shown(caller.tenant, beside.judged, &key)?;
+    let ground = (&held, beside.evidence.as_ref());
+    disclose_under(&app, &mut tx, &world, &caller, ground, ("transactions", data.len())).await?;
     tx.commit().await?;
-    Ok(Json(TransactionPage { data, next_cursor, freshness, reconciliation }))
+    let rows = data.len();
+    super::written(&TransactionPage { data, next_cursor, freshness, reconciliation }, rows)
 }
 
 /// A cursor that continues another question, or none.

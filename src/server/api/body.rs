@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::money::Money;
-use domain::records::{Normalized, NormalizedBalance};
+use domain::records::{Normalized, NormalizedBalance, Provenance};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use store::origins::Origins;
 use store::transactions::Transaction;
 use utoipa::ToSchema;
 
@@ -288,7 +291,7 @@ pub struct TransactionBody {
     pub rule_set: Option<String>,
     /// Field → where it came from: path in the bank's row and the rule that read it.
     #[schema(value_type = std::collections::BTreeMap<String, ProvenanceBody>)]
-    pub provenance: BTreeMap<&'static str, ProvenanceBody>,
+    pub provenance: ProvenanceMap,
     /// Doubts, `code: text`.
     pub issues: Vec<String>,
     /// When a fetch first brought it.
@@ -368,6 +371,23 @@ pub struct StandingBody {
     pub reconciliation: Option<ReconciliationBody>,
 }
 
+/// Origins by field, sorted; written once for all rows of one shape.
+#[derive(Clone)]
+pub struct ProvenanceMap(Arc<Origins>);
+
+impl Serialize for ProvenanceMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.shown(show).serialize(serializer)
+    }
+}
+
+/// A map of texts has no way to fail.
+fn show(origins: &[Provenance]) -> Box<RawValue> {
+    let body = |from: &Provenance| (from.field, ProvenanceBody { path: from.path.clone(), rule: from.rule });
+    let map: BTreeMap<_, _> = origins.iter().map(body).collect();
+    serde_json::value::to_raw_value(&map).unwrap_or_default()
+}
+
 /// Origin of one field.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct ProvenanceBody {
@@ -380,8 +400,8 @@ pub struct ProvenanceBody {
 }
 
 impl TransactionBody {
-    /// A stored transaction on the wire.
-    pub fn new(stored: &Transaction, row: Normalized) -> Self {
+    /// A stored transaction on the wire, with what it says and the origins of that.
+    pub fn new(stored: &Transaction, (row, origins): (Normalized, Arc<Origins>)) -> Self {
         Self {
             id: stored.id.to_string(),
             account_id: stored.line.to_string(),
@@ -408,11 +428,7 @@ impl TransactionBody {
             bank_transaction_code: row.bank_transaction_code,
             balance_after: row.balance_after.as_ref().map(MoneyBody::from),
             rule_set: stored.rule_set.clone(),
-            provenance: row
-                .provenance
-                .into_iter()
-                .map(|from| (from.field, ProvenanceBody { path: from.path, rule: from.rule }))
-                .collect(),
+            provenance: ProvenanceMap(origins),
             issues: row.issues.into_iter().map(|issue| format!("{}: {}", issue.code, issue.text)).collect(),
         }
     }

@@ -181,7 +181,7 @@ fn bodies(caller: &Caller, held: &Held, key: &DataKey, changes: &[Change]) -> Re
             Change::Removed(id) => ("removed", *id, None),
         };
         let transaction = match row {
-            Some(row) => Some(TransactionBody::new(row, row.open(caller.tenant, key)?)),
+            Some(row) => Some(TransactionBody::new(row, row.open_shared(caller.tenant, key)?)),
             None => None,
         };
         Ok(ChangeBody { kind, id: id.to_string(), account_id: held.line.id.to_string(), transaction })

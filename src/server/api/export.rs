@@ -173,7 +173,7 @@ impl Export {
             };
             let page = transactions::page(&mut tx, wanted).await?;
             for row in &page.rows {
-                part.add("transaction", &TransactionBody::new(row, row.open(self.caller.tenant, &key)?))?;
+                part.add("transaction", &TransactionBody::new(row, row.open_shared(self.caller.tenant, &key)?))?;
             }
             rows = page.rows.len();
             if page.next.is_some() {

@@ -1,12 +1,15 @@
 //! What a product narrows an account's transactions by. The database cannot read the rows, so the opened rows of one
 //! account are looked at, newest first; a page ends where it is full or where enough was looked at.
 
+use std::sync::Arc;
+
 use domain::limits;
 use domain::records::{Normalized, Status};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use store::TenantTx;
+use store::origins::Origins;
 use store::transactions::{self, Cursor, Query as RowQuery, Transaction};
 use utoipa::IntoParams;
 use vault::DataKey;
@@ -118,9 +121,10 @@ impl Filter {
     }
 }
 
-/// Rows that pass, opened, and where the next page begins; it may be empty, if nothing more passes.
+/// Rows that pass, opened, with the origins of their fields, and where the next page begins; it may be empty, if nothing more
+/// passes.
 pub(super) struct Found {
-    pub(super) rows: Vec<(Transaction, Normalized)>,
+    pub(super) rows: Vec<(Transaction, (Normalized, Arc<Origins>))>,
     pub(super) next: Option<Cursor>,
 }
 
@@ -143,10 +147,10 @@ pub(super) async fn page(
         let page = transactions::page(tx, wanted).await?;
         let on_page = page.rows.len();
         for (nth, row) in page.rows.into_iter().enumerate() {
-            let record = row.open(tenant, key)?;
+            let opened = row.open_shared(tenant, key)?;
             let place = Cursor { booking_date: row.booking_date, line: row.line, seq: row.seq };
-            if filter.passes(&record) {
-                rows.push((row, record));
+            if filter.passes(&opened.0) {
+                rows.push((row, opened));
             }
             if rows.len() == limit {
                 let more = page.next.is_some() || nth + 1 < on_page;

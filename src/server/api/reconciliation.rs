@@ -1,10 +1,12 @@
 //! The verdict on an account on the wire: with the account and with every page of its transactions.
 
+use domain::ids::TenantId;
 use domain::reconciliation::{Anchor, Found, Reconciliation};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use store::lines::Held;
+use store::reconciliations::Judged;
 use store::{TenantTx, reconciliations};
 use utoipa::ToSchema;
 use vault::DataKey;
@@ -134,13 +136,26 @@ impl From<&Reconciliation> for EvidenceBody {
 /// # Errors
 /// The database's; also when the consent has been closed meanwhile.
 pub async fn of_account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<Option<ReconciliationBody>, ApiError> {
-    let Some(judged) = reconciliations::of_line(tx, held.consent, held.line.id).await? else { return Ok(None) };
+    let judged = reconciliations::of_line(tx, held.consent, held.line.id).await?;
+    shown(tx.tenant(), judged, key)
+}
+
+/// A verdict that was read, as far as the person agreed to what it rests on.
+///
+/// # Errors
+/// The verdict cannot be opened.
+pub(super) fn shown(
+    tenant: TenantId,
+    judged: Option<Judged>,
+    key: &DataKey,
+) -> Result<Option<ReconciliationBody>, ApiError> {
+    let Some(judged) = judged else { return Ok(None) };
     let may = |cluster: &str| judged.clusters.iter().any(|given| given == cluster);
     let (balances, transactions) = (may("balances"), may("transactions"));
     if !balances && !transactions {
         return Ok(None);
     }
-    let record = judged.open(tx.tenant(), key)?;
+    let record = judged.open(tenant, key)?;
     Ok(Some(ReconciliationBody {
         verdict: record.verdict.as_str().to_owned(),
         undecided: record.undecided.map(|why| why.as_str().to_owned()),

@@ -104,8 +104,8 @@ impl Export {
         let page = filters::page(&mut tx, wanted, &self.filter, &key).await?;
         let rows = page.rows.len();
         let mut part = Vec::new();
-        for (stored, record) in page.rows {
-            let body = TransactionBody::new(&stored, record);
+        for (stored, opened) in page.rows {
+            let body = TransactionBody::new(&stored, opened);
             if self.csv {
                 part.extend_from_slice(line(&body).as_bytes());
             } else {

@@ -119,7 +119,7 @@ async fn open(
     } else {
         let key = match opened.entry(entry.subject) {
             Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(free) => free.insert(keys::of_evidence(app, tx, &app.world(), entry.subject).await?),
+            Slot::Vacant(free) => free.insert(keys::of_evidence(app, tx, &app.world(), entry.subject, None).await?),
         };
         let payload = entry.payload(app.tenant.id, key)?;
         let statement = payload.map(|payload| Statement::read(&payload.statement)).transpose();

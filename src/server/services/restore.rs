@@ -199,7 +199,7 @@ async fn read(app: &App, tx: &mut TenantTx, world: &World<'_>, entries: &[Copied
         if !counts || entry.sealed.is_none() {
             continue;
         }
-        let key = keys::of_evidence(app, tx, world, entry.subject).await?;
+        let key = keys::of_evidence(app, tx, world, entry.subject, None).await?;
         if let Some(payload) = entry.payload(tx.tenant(), &key)? {
             since.note(&Statement::read(&payload.statement).context("an entry of the log")?);
         }
