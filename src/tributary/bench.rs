@@ -17,30 +17,45 @@ mod site;
 mod verify;
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::hint::black_box;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+use domain::world::Clock as _;
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Measures with so many rounds.
-type Measure = fn(usize) -> anyhow::Result<Vec<Figure>>;
+use crate::clock::SystemClock;
+
+/// Measures as far as it is told.
+type Measure = fn(Extent) -> anyhow::Result<Vec<Figure>>;
+
+/// How far a bench goes.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Rounds of a figure.
+    rounds: usize,
+    /// Rows of the largest table.
+    rows_max: usize,
+}
 
 /// Rounds of a figure. Medians of fewer differ from run to run.
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
 const BENCHES: [(&str, Measure); 8] = [
-    ("parse", parse::measure),
-    ("normalize", normalize::measure),
-    ("enrich", enrich::measure),
-    ("login", login::measure),
-    ("verify", verify::measure),
-    ("erase", erase::measure),
-    ("query", query::measure),
-    ("query-growth", query::measure_growth),
+    ("parse", |extent| parse::measure(extent.rounds)),
+    ("normalize", |extent| normalize::measure(extent.rounds)),
+    ("enrich", |extent| enrich::measure(extent.rounds)),
+    ("login", |extent| login::measure(extent.rounds)),
+    ("verify", |extent| verify::measure(extent.rounds)),
+    ("erase", |extent| erase::measure(extent.rounds)),
+    ("query", |extent| query::measure(extent.rounds)),
+    ("query-growth", |extent| query::measure_growth(extent.rounds, extent.rows_max)),
 ];
 
 /// Measures and compares with the goals. Build with --release: a debug build says nothing about speed. Ends well when it
@@ -53,21 +68,36 @@ pub(crate) struct BenchArgs {
     /// JSON, with the machine's name, in place of a table
     #[arg(long)]
     json: bool,
+    /// A file to which the report is added as one line of JSON, so that figures can be followed over time
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// The commit that was measured, for the history
+    #[arg(long, value_name = "ID", requires = "history")]
+    commit: Option<String>,
+    /// Rows of the largest table of query-growth; ten million take some fifteen gigabytes of disk
+    #[arg(long, value_name = "ROWS", default_value_t = 10_000_000)]
+    rows_max: usize,
 }
 
 /// Runs the benches and prints what they found.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let mut figures = Vec::new();
+    let extent = Extent { rounds: ROUNDS, rows_max: args.rows_max };
     for (name, measure) in BENCHES.iter().filter(|(name, _)| args.name.as_deref().is_none_or(|wanted| wanted == *name))
     {
         if std::io::stderr().is_terminal() {
             eprintln!("measuring {name} …");
         }
-        figures.extend(measure(ROUNDS)?);
+        figures.extend(measure(extent)?);
+    }
+    let told: Vec<Value> = figures.iter().map(Figure::to_json).collect();
+    let report = json!({"machine": Machine::here(), "build": build(), "figures": told});
+    if let Some(history) = &args.history {
+        let at = SystemClock.now();
+        let line = json!({"at": at.to_string(), "commit": args.commit, "report": report});
+        remember(history, &line).with_context(|| history.display().to_string())?;
     }
     if args.json {
-        let figures: Vec<Value> = figures.iter().map(Figure::to_json).collect();
-        let report = json!({"machine": Machine::here(), "build": build(), "figures": figures});
         return super::print(&format!("{report:#}\n"));
     }
     let mut table = String::new();
@@ -78,6 +108,12 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         table.push_str("This is a debug build: its figures say nothing. Build with --release.\n");
     }
     super::print(&table)
+}
+
+/// Adds a line to a file, which is made where there is none.
+fn remember(history: &Path, line: &Value) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(history)?;
+    file.write_all(format!("{line}\n").as_bytes())
 }
 
 const fn build() -> &'static str {
@@ -283,6 +319,18 @@ mod tests {
             assert!(figure.value > 0.0 && figure.value.is_finite(), "{}", figure.name);
             assert_eq!(figure.to_json()["met"], figure.goal.is_met_by(figure.value));
         }
+    }
+
+    #[test]
+    fn a_history_grows_by_a_line_a_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.jsonl");
+        for commit in ["a", "b"] {
+            remember(&file, &json!({"commit": commit})).unwrap();
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let commits: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(commits, [json!({"commit": "a"}), json!({"commit": "b"})]);
     }
 
     #[test]

@@ -285,6 +285,13 @@ async fn check_pages(world: &World, product: &Caller, consent: ConsentId, accoun
     assert!(whole.len() > 100, "{}", whole.len());
     let unique: BTreeSet<_> = whole.iter().map(|row| text(row, "id")).collect();
     assert_eq!(unique.len(), whole.len());
+    for origins in whole.iter().map(|row| row["provenance"].as_object().unwrap()) {
+        assert!(origins.contains_key("amount"), "{origins:?}");
+        assert!(
+            origins.values().all(|from| !text(from, "path").is_empty() || from["rule"] == "category.nothing_tells")
+        );
+        assert!(origins.values().all(|from| !text(from, "rule").is_empty()));
+    }
     let days: Vec<_> = whole.iter().filter_map(|row| row["booking_date"].as_str()).collect();
     assert!(days.is_sorted_by(|newer, older| newer >= older), "newest first");
     for limit in [1_usize, 37, whole.len() - 1, whole.len()].into_iter().filter(|limit| *limit <= 500) {
