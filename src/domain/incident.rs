@@ -22,6 +22,10 @@ pub struct Facts {
     pub aware_at: Timestamp,
     /// When it was classified as major; `None` while it is not.
     pub classified_at: Option<Timestamp>,
+    /// When the initial notification was sent, once it was.
+    pub initial_sent_at: Option<Timestamp>,
+    /// When the intermediate report was sent, once it was.
+    pub intermediate_sent_at: Option<Timestamp>,
     /// Whether personal data may have been breached.
     pub personal_data: bool,
 }
@@ -31,7 +35,7 @@ pub struct Facts {
 pub struct Clocks {
     /// Initial notification (DORA).
     pub initial: Option<Timestamp>,
-    /// Intermediate report (DORA), counted from the initial notification when that is given at its last moment.
+    /// Intermediate report (DORA), counted from the moment in which the initial notification was sent; until then from its last one.
     pub intermediate: Option<Timestamp>,
     /// Final report (DORA), counted from the intermediate one likewise.
     pub last: Option<Timestamp>,
@@ -48,12 +52,12 @@ pub fn clocks(facts: &Facts) -> Clocks {
     let initial = facts
         .classified_at
         .map(|classified| hours_after(classified, INITIAL_HOURS).min(hours_after(facts.aware_at, AWARE_HOURS)));
-    let intermediate = initial.map(|at| hours_after(at, REPORT_HOURS));
+    let intermediate = initial.map(|due| hours_after(facts.initial_sent_at.unwrap_or(due), REPORT_HOURS));
     let month = |at: Timestamp| at.to_zoned(TimeZone::UTC).saturating_add(FINAL_MONTHS.months()).timestamp();
     Clocks {
         initial,
         intermediate,
-        last: intermediate.map(month),
+        last: intermediate.map(|due| month(facts.intermediate_sent_at.unwrap_or(due))),
         breach: facts.personal_data.then(|| hours_after(facts.aware_at, REPORT_HOURS)),
     }
 }
@@ -96,7 +100,13 @@ mod tests {
         ];
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         for (aware, classified, personal_data, [initial, intermediate, last, breach]) in table {
-            let facts = Facts { aware_at: at(aware), classified_at: classified.map(at), personal_data };
+            let facts = Facts {
+                aware_at: at(aware),
+                classified_at: classified.map(at),
+                initial_sent_at: None,
+                intermediate_sent_at: None,
+                personal_data,
+            };
             let expected = Clocks {
                 initial: initial.map(at),
                 intermediate: intermediate.map(at),
@@ -104,6 +114,42 @@ mod tests {
                 breach: breach.map(at),
             };
             assert_eq!(clocks(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_starts_the_next_clock() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let facts = |initial: Option<&str>, intermediate: Option<&str>| Facts {
+            aware_at: at("2026-01-10T08:00:00Z"),
+            classified_at: Some(at("2026-01-10T10:00:00Z")),
+            initial_sent_at: initial.map(at),
+            intermediate_sent_at: intermediate.map(at),
+            personal_data: false,
+        };
+        // Sent at: initial, intermediate. Due: initial, intermediate, final.
+        let table = [
+            (None, None, ["2026-01-10T14:00:00Z", "2026-01-13T14:00:00Z", "2026-02-13T14:00:00Z"]),
+            (
+                Some("2026-01-10T11:00:00Z"),
+                None,
+                ["2026-01-10T14:00:00Z", "2026-01-13T11:00:00Z", "2026-02-13T11:00:00Z"],
+            ),
+            (
+                Some("2026-01-10T11:00:00Z"),
+                Some("2026-01-12T09:00:00Z"),
+                ["2026-01-10T14:00:00Z", "2026-01-13T11:00:00Z", "2026-02-12T09:00:00Z"],
+            ),
+            // Late is late: the next clock starts when it was sent.
+            (
+                Some("2026-01-11T00:00:00Z"),
+                None,
+                ["2026-01-10T14:00:00Z", "2026-01-14T00:00:00Z", "2026-02-14T00:00:00Z"],
+            ),
+        ];
+        for (initial, intermediate, due) in table {
+            let seen = clocks(&facts(initial, intermediate));
+            assert_eq!([seen.initial, seen.intermediate, seen.last], due.map(|due| Some(at(due))));
         }
     }
 }

@@ -206,6 +206,7 @@ pub(crate) fn judge(
     let (earlier, stamped) = verifier.earlier(beside.authorities)?;
     let outside = beside.checkpoint.map(|note| verifier.outside(note, &earlier)).transpose()?;
     let lines = entries(&verifier)?;
+    not_after_stamps(&lines, &stamped)?;
     let epochs = verifier.epochs()?;
     let report = Report {
         consent: bundle.consent,
@@ -218,6 +219,18 @@ pub(crate) fn judge(
     };
     report.receipts_hold_together()?;
     Ok(report)
+}
+
+/// What an authority has stamped was there: no entry of it claims a time well after the stamp's.
+pub(crate) fn not_after_stamps(lines: &[Line], stamped: &[(u64, Stamp)]) -> Result<(), Refusal> {
+    for (i, line) in lines.iter().enumerate() {
+        let first = stamped.iter().filter(|(size, _)| line.index < *size).map(|(_, stamp)| stamp.at).min();
+        let Some(first) = first else { continue };
+        if line.statement().is_some_and(|said| said.at.duration_since(first) > TIME_BEFORE_MAX) {
+            return Err(Refusal::at(Place::Entry(i), Check::Time));
+        }
+    }
+    Ok(())
 }
 
 /// Checks a receipt or an addendum that travels alone, as a signed note. It shows who signed it and that no byte was

@@ -111,6 +111,12 @@ pub(crate) struct IncidentArgs {
     /// When it was classified as major, if it was
     #[arg(long, value_name = "TIME")]
     classified: Option<Timestamp>,
+    /// When the initial notification was sent, if it was: the next clock starts there
+    #[arg(long, value_name = "TIME")]
+    notified: Option<Timestamp>,
+    /// When the intermediate report was sent, if it was
+    #[arg(long, value_name = "TIME")]
+    reported: Option<Timestamp>,
     /// Personal data may have been breached
     #[arg(long)]
     personal_data: bool,
@@ -151,8 +157,13 @@ async fn perform(app: &App, command: ComplianceCommand) -> anyhow::Result<String
         }
         ComplianceCommand::Incident(args) => {
             let (from, until) = args.period.of(now)?;
-            let facts =
-                Facts { aware_at: args.aware, classified_at: args.classified, personal_data: args.personal_data };
+            let facts = Facts {
+                aware_at: args.aware,
+                classified_at: args.classified,
+                initial_sent_at: args.notified,
+                intermediate_sent_at: args.reported,
+                personal_data: args.personal_data,
+            };
             let institution = args.bank.as_deref().map(bank).transpose()?;
             format!("{:#}\n", incident::export(app, &About { from, until, institution, facts }).await?)
         }

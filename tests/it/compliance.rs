@@ -150,7 +150,13 @@ async fn a_report_says_how_many_how_long_and_what_is_open_and_an_incident_its_cl
     assert_eq!(acknowledged.deletions.to_product.number, 1);
 
     let aware = world.app.clock.now();
-    let facts = Facts { aware_at: aware, classified_at: Some(aware), personal_data: true };
+    let facts = Facts {
+        aware_at: aware,
+        classified_at: Some(aware),
+        initial_sent_at: None,
+        intermediate_sent_at: None,
+        personal_data: true,
+    };
     let about = About { from, until, institution: None, facts };
     let told = incident::export(&world.app, &about).await.unwrap();
     assert_eq!((&told["affected"]["persons"], &told["affected"]["consents"]), (&json!(2), &json!(2)));

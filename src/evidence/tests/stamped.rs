@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::timestamp::{self, Authorities, StampError};
+use crate::timestamp::{self, Authorities, Stamp, StampError};
+use crate::verify::not_after_stamps;
 
 const TOKEN: &str = include_str!("../vectors/timestamp.txt");
 const AUTHORITY: &[u8] = include_bytes!("../vectors/authority.pem");
@@ -44,6 +45,23 @@ fn an_authority_says_since_when_the_log_stood() {
     assert_eq!(refused(TOKEN, 0), "earlier[0].timestamp", "the stamp of another checkpoint");
     assert_eq!(refused("AAAA", 1), "earlier[1].timestamp");
     assert_eq!(refused("AAA", 1), "earlier[1].form");
+}
+
+#[test]
+fn what_was_stamped_claims_no_time_after_the_stamp() {
+    let log = honest();
+    let report = verify(&log.bundle(consent(1)).to_canonical().unwrap(), &log.keys(), None).unwrap();
+    // Entries of the consent: at minutes 0, 2, 3 and 5 the first four, which a checkpoint of six covers.
+    let judged = |at: Timestamp| {
+        let stamp = Stamp { authority: "CN=Time".to_owned(), at };
+        not_after_stamps(&report.lines, &[(6, stamp)]).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(judged(minute(5)), Ok(()));
+    assert_eq!(judged(minute(5 - 60)), Ok(()), "an hour is for clocks");
+    assert_eq!(judged(minute(4 - 60)), Err("entries[3].time".to_owned()));
+    assert_eq!(judged(minute(-61)), Err("entries[0].time".to_owned()));
+    let none = |at| not_after_stamps(&report.lines, &[(0, Stamp { authority: String::new(), at })]);
+    assert!(none(minute(-1000)).is_ok(), "it covers none of them");
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub async fn export(app: &App, about: &About) -> Result<Value, ServiceError> {
         "clocks": {
             "aware_at": about.facts.aware_at,
             "classified_as_major_at": about.facts.classified_at,
+            "dora_initial_notification_sent_at": about.facts.initial_sent_at,
+            "dora_intermediate_report_sent_at": about.facts.intermediate_sent_at,
             "dora_initial_notification_due": due.initial,
             "dora_intermediate_report_due": due.intermediate,
             "dora_final_report_due": due.last,
