@@ -53,7 +53,7 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("rustls", &["net", "sandbox"]),
     ("sqlx", &["store"]),
     ("josekit", &["fapi", "sandbox"]),
-    ("openidconnect", &["fapi"]),
+    ("openidconnect", &["fapi", "server"]),
     ("askama", &["evidence", "sandbox", "server"]),
     ("cryptoki", &["vault"]),
     ("chrono", &[]),

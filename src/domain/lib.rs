@@ -20,6 +20,7 @@ pub mod reconciliation;
 pub mod records;
 pub mod rotation;
 pub mod rules;
+pub mod staff;
 pub mod warning;
 pub mod webhook;
 pub mod world;

@@ -74,6 +74,9 @@ pub const FETCH_OVERLAP_DAYS: i32 = 14;
 pub const BROWSER_SECONDS: i64 = 180 * 24 * 60 * 60;
 /// Lifetime of a page session, in seconds, counted from the link; it does not grow by use.
 pub const SESSION_SECONDS: i64 = 30 * 60;
+/// Lifetime of a login of the staff, in seconds: from the button to the way back from their identity provider, a second
+/// factor included.
+pub const STAFF_LOGIN_SECONDS: i64 = 10 * 60;
 /// Largest form that a page of ours accepts, in bytes: a few short fields, or what a bank posts to a callback.
 pub const FORM_BYTES_MAX: usize = 16 * 1024;
 /// Banks that one page of the picker lists; the rest is found by typing more of the name.

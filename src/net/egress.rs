@@ -17,6 +17,7 @@ enum Reach {
     Public,
     PublicAndLoopback,
     LoopbackAlone,
+    Inside,
 }
 
 /// The marker by which a refusal is found again inside the errors of the HTTP stack.
@@ -38,6 +39,12 @@ impl Egress {
     /// This machine and nothing else, over plain http as well as https: a program that opens its own pages.
     pub const fn plain_loopback() -> Self {
         Self(Reach::LoopbackAlone)
+    }
+
+    /// Private networks and loopback too, over https alone: a server that the settings name, never one that an outsider's
+    /// answer names.
+    pub const fn inside() -> Self {
+        Self(Reach::Inside)
     }
 
     /// Whether a URL may be asked for at all, as far as it can be told before its host is resolved.
@@ -72,6 +79,8 @@ impl Egress {
         }
         match address {
             _ if self.0 == Reach::LoopbackAlone => false,
+            IpAddr::V4(address) if self.0 == Reach::Inside && address.is_private() => true,
+            IpAddr::V6(address) if self.0 == Reach::Inside && address.is_unique_local() => true,
             IpAddr::V4(address) => is_public_v4(address),
             IpAddr::V6(address) => is_public_v6(address),
         }
@@ -172,6 +181,17 @@ mod tests {
             assert!(!Egress::public().permits(address), "{text}");
             assert!(Egress::loopback_allowed().permits(address), "{text}");
             assert!(Egress::plain_loopback().permits(address), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_the_settings_name_may_be_inside_but_never_without_tls() {
+        let judge = |text: &str| Egress::inside().check(&Url::parse(text).unwrap());
+        for text in ["https://10.0.0.1/", "https://[fd12::1]/", "https://127.0.0.1/", "https://1.1.1.1/"] {
+            assert_eq!(judge(text), Ok(()), "{text}");
+        }
+        for text in ["http://10.0.0.1/", "http://127.0.0.1/", "https://169.254.169.254/", "https://0.0.0.0/"] {
+            assert_eq!(judge(text), Err(Unsent::Egress), "{text}");
         }
     }
 

@@ -18,6 +18,7 @@ use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
 use crate::api::event_stream::Streams;
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::console::provider::Provider;
 use crate::peer;
 use crate::rate::Rates;
 use crate::services::delivery::Receivers;
@@ -47,6 +48,8 @@ pub struct App {
     pub witness: Option<Witness>,
     /// The time-stamp authority of the evidence log, if there is one.
     pub time_authority: Option<Authority>,
+    /// Where staff sign in, if they can.
+    pub staff_provider: Option<Provider>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -79,6 +82,7 @@ impl App {
         let receivers = receivers(&config, net::Limits::NOTIFY, &clock)?;
         let witness = Witness::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
         let time_authority = Authority::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
+        let staff_provider = Provider::of(&config, clock.clone())?;
         let trusted_proxies = peer::networks(&config.listen.trusted_proxies).context("listen.trusted_proxies")?;
         let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
         Ok(Self {
@@ -91,6 +95,7 @@ impl App {
             receivers,
             witness,
             time_authority,
+            staff_provider,
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),

@@ -34,6 +34,8 @@ pub struct Config {
     pub tenant: Tenant,
     /// The evidence log.
     pub evidence: EvidenceLog,
+    /// The staff's console.
+    pub console: Console,
     /// Our own log.
     pub log: Log,
 }
@@ -170,6 +172,34 @@ pub struct EvidenceLog {
     pub timestamp_seconds: u32,
 }
 
+/// `[console]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Issuer of the OpenID provider at which staff sign in; empty = nobody can.
+    pub issuer: String,
+    /// Who we are there.
+    pub client_id: String,
+    /// File with the client's secret; empty = a public client, which PKCE alone protects.
+    pub client_secret_file: PathBuf,
+    /// PEM of the authorities that the provider's server is checked against; empty = those that this machine trusts.
+    pub ca_file: PathBuf,
+    /// Scopes beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim of the ID token that says what somebody may be.
+    pub roles_claim: String,
+    /// Values of that claim that make an operator.
+    pub operator: Vec<String>,
+    /// Values of that claim that make a compliance officer.
+    pub compliance: Vec<String>,
+    /// Values of that claim that make a member of support.
+    pub support: Vec<String>,
+    /// Values of that claim that make an auditor.
+    pub auditor: Vec<String>,
+    /// Lifetime of a session, in seconds.
+    pub session_seconds: u32,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -288,6 +318,7 @@ impl Config {
         if Regime::parse(&self.tenant.regime).is_none() {
             return value("tenant.regime", "must be eu, uk, cdr, us or br");
         }
+        self.console.check()?;
         let origin = &self.evidence.origin;
         if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') {
             return value("evidence.origin", "must be one word without `+`");
@@ -375,9 +406,45 @@ impl Config {
                     ("timestamp_seconds", i64::from(self.evidence.timestamp_seconds).into()),
                 ]),
             ),
+            ("console".to_owned(), self.console.show()),
             ("log".to_owned(), table([("format", format.into()), ("filter", self.log.filter.as_str().into())])),
         ]);
         sections.to_string()
+    }
+}
+
+impl Console {
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, why: &str| Err(ConfigError::Value { key, why: why.to_owned() });
+        if !(60..=12 * 60 * 60).contains(&self.session_seconds) {
+            return value("console.session_seconds", "must be between 60 and 43200");
+        }
+        if self.issuer.is_empty() {
+            return Ok(());
+        }
+        if !Url::parse(&self.issuer).is_ok_and(|url| url.scheme() == "https") {
+            return value("console.issuer", "must be an address with https");
+        }
+        if self.client_id.is_empty() {
+            return value("console.client_id", "must name us at the identity provider");
+        }
+        Ok(())
+    }
+
+    fn show(&self) -> toml::Value {
+        table([
+            ("issuer", self.issuer.as_str().into()),
+            ("client_id", self.client_id.as_str().into()),
+            ("client_secret_file", self.client_secret_file.display().to_string().into()),
+            ("ca_file", self.ca_file.display().to_string().into()),
+            ("scopes", self.scopes.clone().into()),
+            ("roles_claim", self.roles_claim.as_str().into()),
+            ("operator", self.operator.clone().into()),
+            ("compliance", self.compliance.clone().into()),
+            ("support", self.support.clone().into()),
+            ("auditor", self.auditor.clone().into()),
+            ("session_seconds", i64::from(self.session_seconds).into()),
+        ])
     }
 }
 
@@ -442,6 +509,9 @@ mod tests {
             ("[rotation]\noverlap_seconds = 60", "rotation.overlap_seconds"),
             ("[evidence]\ncopy_dir = \"data/postgres/copy\"", "evidence.copy_dir"),
             ("[tenant]\nregime = \"mars\"", "tenant.regime"),
+            ("[console]\nissuer = \"http://id.example\"\nclient_id = \"us\"", "console.issuer"),
+            ("[console]\nissuer = \"https://id.example\"", "console.client_id"),
+            ("[console]\nsession_seconds = 5", "console.session_seconds"),
             ("[evidence]\norigin = \"two words\"", "evidence.origin"),
             ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),
             ("[database]\nconnections_max = \"many\"", "connections_max"),

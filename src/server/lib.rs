@@ -10,6 +10,7 @@ pub mod app;
 pub mod bank_calls;
 pub mod config;
 pub mod connections;
+mod console;
 pub mod database;
 pub mod doctor;
 mod evidence_copy;
@@ -145,6 +146,7 @@ pub fn router(app: Arc<App>) -> Router {
             .merge(api::router())
             .merge(gocardless::router())
             .merge(web::router())
+            .merge(console::router())
             .merge(operations::router())
             .fallback(nowhere),
         app,

@@ -13,7 +13,7 @@ use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
     StoreError, bank_health, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages,
-    tenants, webhooks,
+    staff_sessions, tenants, webhooks,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -345,6 +345,7 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let mut tx = app.store.tenant_tx(tenant).await?;
     raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
     page_sessions::sweep(&mut tx, now).await?;
+    staff_sessions::sweep(&mut tx, now).await?;
     let log_begins = now.saturating_add(SignedDuration::from_hours(-24 * limits::WEBHOOK_LOG_DAYS)).unwrap_or(now);
     webhooks::expire(&mut tx, now, log_begins, i64::from(BATCH)).await?;
     idempotency::expire(&mut tx, now).await?;

@@ -22,6 +22,10 @@ pub enum Kind {
     Staff,
     /// A browser that has been at a bank, in a cookie.
     Browser,
+    /// A session of the console, in a cookie.
+    StaffSession,
+    /// A browser on its way to the staff's identity provider, in a cookie.
+    StaffLogin,
 }
 
 impl Kind {
@@ -32,6 +36,8 @@ impl Kind {
             Self::Session => "trb_ses_",
             Self::Staff => "trb_staff_",
             Self::Browser => "trb_brw_",
+            Self::StaffSession => "trb_desk_",
+            Self::StaffLogin => "trb_dlog_",
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod credentials;
 pub mod data_map;
 pub mod deletions;
 pub mod deliveries;
+pub mod desk;
 mod error;
 pub mod events;
 pub mod evidence_log;
@@ -57,6 +58,7 @@ pub mod replay;
 pub mod requisitions;
 pub mod sealed;
 pub mod staff;
+pub mod staff_sessions;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

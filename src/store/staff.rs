@@ -1,4 +1,4 @@
-//! People who work for the operator. Of their keys only the SHA-256 is stored.
+//! People who work for the operator, with a key of their own or known by an identity provider. Of their keys only the SHA-256 is stored.
 
 use domain::ids::StaffId;
 use jiff::Timestamp;
@@ -68,6 +68,36 @@ pub async fn of_key(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<Option<Staff>,
     Ok(row.map(Staff::from))
 }
 
+/// Whom an identity provider's `iss` and `sub` name, under the name that it gives them now; added where they come for the
+/// first time, which the second value says. Those who were withdrawn stay so.
+pub async fn signed_in(
+    tx: &mut TenantTx,
+    (issuer, subject): (&str, &str),
+    member: &Staff,
+) -> Result<(Staff, bool), StoreError> {
+    let row = query!(
+        r#"insert into staff (tenant_id, staff_id, name, issuer, subject, created_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict (tenant_id, issuer, subject) do update set name = excluded.name
+         returning staff_id, name, created_at, withdrawn_at as "withdrawn_at: jiff_sqlx::Timestamp""#,
+        tx.id(),
+        member.id.uuid(),
+        member.name,
+        issuer,
+        subject,
+        at(member.created_at)
+    )
+    .fetch_one(tx.db())
+    .await?;
+    let known = Staff {
+        id: StaffId::from_uuid(row.staff_id),
+        name: row.name,
+        created_at: row.created_at.to_jiff(),
+        withdrawn_at: read(row.withdrawn_at),
+    };
+    let new = known.id == member.id;
+    Ok((known, new))
+}
+
 /// Everybody, those who left included, in the order in which they came.
 pub async fn all(tx: &mut TenantTx) -> Result<Vec<Staff>, StoreError> {
     let rows = sqlx::query_as!(
@@ -80,7 +110,7 @@ pub async fn all(tx: &mut TenantTx) -> Result<Vec<Staff>, StoreError> {
     Ok(rows.into_iter().map(Staff::from).collect())
 }
 
-/// Withdraws a key. Repeating it changes nothing.
+/// Withdraws somebody: their key and their sessions are over at once. Repeating it changes nothing.
 pub async fn withdraw(tx: &mut TenantTx, id: StaffId, now: Timestamp) -> Result<(), StoreError> {
     let done = query!(
         "update staff set withdrawn_at = coalesce(withdrawn_at, $3) where tenant_id = $1 and staff_id = $2",

@@ -155,6 +155,16 @@ impl Browser {
         overflow
     }
 
+    /// Asks pages for their dark or their light colours, or leaves it to the machine.
+    ///
+    /// # Panics
+    /// When the browser does not do it.
+    pub async fn scheme(&self, dark: Option<bool>) {
+        let scheme = |dark| json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
+        let features: Vec<Value> = dark.map(scheme).into_iter().collect();
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
     /// Switches scripts off, as some people do, or on again. It counts from the next page on.
     ///
     /// # Panics

@@ -7,5 +7,6 @@ pub mod node;
 pub mod receiver;
 pub mod search;
 pub mod site;
+pub mod staff;
 pub mod wire;
 pub mod world;

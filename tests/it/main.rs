@@ -5,6 +5,8 @@
 mod api;
 mod canary;
 mod compliance;
+mod console;
+mod console_pages;
 mod crash;
 mod cut_off;
 mod defence;

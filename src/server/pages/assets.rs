@@ -13,10 +13,11 @@ pub struct Asset {
     pub body: &'static str,
 }
 
-static ASSETS: LazyLock<[Asset; 2]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
     [
         asset("river", "css", "text/css; charset=utf-8", include_str!("river.css")),
         asset("river", "svg", "image/svg+xml", include_str!("river.svg")),
+        asset("console", "css", "text/css; charset=utf-8", include_str!("../console/console.css")),
     ]
 });
 
@@ -36,6 +37,12 @@ pub(super) fn style() -> &'static str {
     &ASSETS[0].path
 }
 
-pub(super) fn icon() -> &'static str {
+/// Where the sign lies.
+pub(crate) fn icon() -> &'static str {
     &ASSETS[1].path
+}
+
+/// Where the console's style lies.
+pub(crate) fn console_style() -> &'static str {
+    &ASSETS[2].path
 }

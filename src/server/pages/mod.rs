@@ -24,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use assets::{Asset, assets};
+pub(crate) use assets::{console_style, icon};
 pub use language::Language;
 pub use statement::{Section, Statement};
 

@@ -32,7 +32,7 @@ fn is_from_us(headers: &HeaderMap, ours: &str) -> bool {
 }
 
 /// A form from a page of ours, before there is a session.
-pub(super) struct FromUs;
+pub(crate) struct FromUs;
 
 impl FromRequestParts<Arc<App>> for FromUs {
     type Rejection = Response;
@@ -44,15 +44,16 @@ impl FromRequestParts<Arc<App>> for FromUs {
 }
 
 /// The fields of a form.
-pub(super) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    fn parse(body: &[u8]) -> Self {
+    /// Reads a form, whatever bytes came.
+    pub(crate) fn parse(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
     /// The first field of that name; empty when there is none.
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
     }
 }

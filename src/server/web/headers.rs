@@ -25,7 +25,7 @@ const GUARDS: [(HeaderName, &str); 6] = [
 const DEFAULTS: [(HeaderName, &str); 2] = [(CONTENT_SECURITY_POLICY, SECURITY_POLICY), (CACHE_CONTROL, "no-store")];
 
 /// Sets what every page carries.
-pub(super) async fn guard(mut response: Response) -> Response {
+pub(crate) async fn guard(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in GUARDS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -45,7 +45,7 @@ pub(super) fn policy_to_bank(allow_loopback: bool) -> String {
 }
 
 /// One segment of the path. What cannot be read as text is empty, so that it meets the page of an unknown one.
-pub(super) struct Segment(pub(super) String);
+pub(crate) struct Segment(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = std::convert::Infallible;

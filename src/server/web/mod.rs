@@ -10,15 +10,15 @@ mod bank;
 mod callback;
 mod consent;
 mod done;
-mod form;
-mod headers;
+pub(crate) mod form;
+pub(crate) mod headers;
 mod language;
 mod link;
 mod my;
 mod renew;
-mod reply;
+pub(crate) mod reply;
 mod scene;
-mod session;
+pub(crate) mod session;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -24,12 +24,12 @@ pub(super) fn own(path: &str) -> Href {
 }
 
 /// 303 to a path of ours.
-pub(super) fn see_other(path: &str) -> Response {
+pub(crate) fn see_other(path: &str) -> Response {
     to(path)
 }
 
 /// 303 to an address; ours, or a bank's page.
-pub(super) fn to(address: &str) -> Response {
+pub(crate) fn to(address: &str) -> Response {
     match HeaderValue::try_from(address) {
         Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
         Err(_) => (StatusCode::SEE_OTHER, [(LOCATION, HERE)]).into_response(),

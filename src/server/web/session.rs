@@ -15,6 +15,10 @@ const SESSION: &str = "__Host-tributary";
 const LOGIN: &str = "__Host-tributary-login";
 /// Name of the cookie by which a browser is known that has been at a bank before.
 const BROWSER: &str = "__Host-tributary-browser";
+/// Name of the cookie of a session at the console.
+const STAFF: &str = "__Host-tributary-console";
+/// Name of the cookie that binds a login of the staff to the browser that began it.
+const STAFF_LOGIN: &str = "__Host-tributary-console-login";
 
 /// A cookie of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub(crate) enum Cookie {
     Login,
     /// The browser, so that its person can be told what a new authorisation does to an earlier one.
     Browser,
+    /// The session of a member of staff.
+    Staff,
+    /// The browser binding of a login of the staff.
+    StaffLogin,
 }
 
 impl Cookie {
@@ -33,6 +41,8 @@ impl Cookie {
             Self::Session => SESSION,
             Self::Login => LOGIN,
             Self::Browser => BROWSER,
+            Self::Staff => STAFF,
+            Self::StaffLogin => STAFF_LOGIN,
         }
     }
 
