@@ -66,6 +66,16 @@ impl BankError {
         }
     }
 
+    /// Whether it is a limit that was reached.
+    pub fn limit(&self) -> Option<Reached> {
+        let Self::Wait { problem, .. } = self else { return None };
+        let code = problem.code.as_ref().map_or("", BankCode::last_part);
+        if code.eq_ignore_ascii_case("ACCESS_EXCEEDED") {
+            return Some(Reached::Consent);
+        }
+        (problem.status == 429).then_some(Reached::Unnamed)
+    }
+
     /// Who can mend it.
     pub const fn who_can_fix(&self) -> WhoCanFix {
         match self {
@@ -74,6 +84,15 @@ impl BankError {
             Self::Wait { .. } | Self::Skip(_) | Self::Refused(_) | Self::Contract(_) => WhoCanFix::Bank,
         }
     }
+}
+
+/// Which limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The reads of a day that a consent allows without the person (`ACCESS_EXCEEDED`, NextGenPSD2 §14.11.2).
+    Consent,
+    /// One that the bank does not name: it may be ours at this bank, for all consents together (RFC 6585 §4).
+    Unnamed,
 }
 
 /// A code that a bank wrote: up to 64 letters, `_`, `.`, `-` and at most four digits, so that no account number passes; or
@@ -249,6 +268,18 @@ pub(crate) fn error(means: Means, problem: BankProblem, until: Option<Timestamp>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_a_consents_only_where_the_bank_says_so() {
+        let wait = |status, code: &str| {
+            let problem = BankProblem { status, code: BankCode::new(code), shape: Shape::Json };
+            BankError::Wait { until: None, problem }.limit()
+        };
+        assert_eq!(wait(429, "ACCESS_EXCEEDED"), Some(Reached::Consent));
+        assert_eq!(wait(429, "TOO_MANY_REQUESTS"), Some(Reached::Unnamed));
+        assert_eq!(wait(429, ""), Some(Reached::Unnamed));
+        assert_eq!(wait(503, ""), None);
+    }
 
     #[test]
     fn only_what_looks_like_a_code_is_kept() {

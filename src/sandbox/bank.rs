@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::Uri;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use domain::world::{Clock, Entropy, World};
@@ -22,10 +23,12 @@ use crate::books::{Books, ConsentStatus};
 use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::{Account, BankData, Row};
 use crate::ecosystem::Ecosystem;
+use crate::generate::Dice;
 use crate::jose::{Keys, SigningKey, base64url};
 use crate::log::{Call, Latest, LogLine};
 use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
 use crate::seal::{self, RegisteredSeal};
+use crate::unrest::{Counting, Mood, Refusal, Spoilt, Unrest, consent_behind, is_about_accounts, is_attended, is_list};
 use crate::{api, dpop, front, oauth, posted, resources};
 
 /// The simulated bank.
@@ -65,6 +68,8 @@ pub(crate) struct Inner {
     planned: Mutex<Vec<Planned>>,
     /// What it does not do at all.
     outage: Mutex<Option<Outage>>,
+    /// What chance spoils, and what it counts.
+    mood: Mutex<Mood>,
     /// Members that the bank states wrongly.
     lies: Mutex<Vec<(Said, String, Value)>>,
     pub(crate) clients: Vec<Client>,
@@ -131,6 +136,11 @@ impl Inner {
     /// The changing part. Handlers take it once, never across an await.
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What chance spoils, and what it counts. Taken apart from the books.
+    pub(crate) fn mood(&self) -> MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An account with the rows that the bank lists now.
@@ -203,6 +213,7 @@ impl Bank {
             losses: Mutex::default(),
             planned: Mutex::default(),
             outage: Mutex::default(),
+            mood: Mutex::default(),
             lies: Mutex::default(),
             seal: Mutex::new(config.seal),
             data: config.data,
@@ -243,11 +254,19 @@ impl Bank {
 /// Notes what comes to the interface before anything looks at it, and breaks the connection where an answer is to be
 /// lost.
 async fn received(State(bank): State<Shared>, request: Request, next: Next) -> Response {
-    bank.calls.push(Call::of(&request, bank.now()));
+    let (request, posted) = read_posted(&bank, request).await;
+    let behind = consent_behind(&bank, request.headers());
+    let attended = is_attended(request.headers(), posted.as_deref());
+    bank.calls.push(Call::of(&request, behind.clone(), attended, bank.now()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let outage = *bank.outage.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(answer) = outage.and_then(|outage| outage.answer(&uri)) {
         return answer;
+    }
+    if let Some(consent) = behind.as_deref().filter(|_| !attended && is_about_accounts(&uri))
+        && let Some(refusal) = bank.mood().count(consent, uri.path(), bank.now())
+    {
+        return refusal;
     }
     let (request, is_lost) = takes_loss(&bank, request).await;
     let answer = next.run(request).await;
@@ -258,12 +277,33 @@ async fn received(State(bank): State<Shared>, request: Request, next: Next) -> R
             (one.how, one.done)
         })
     };
-    if let Some((how, nth)) = planned {
+    if let Some((how, nth)) = planned.or_else(|| by_chance(&bank, &uri, behind)) {
         let (parts, body) = answer.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-        return misbehave(how, &uri, nth, (parts.status, body));
+        return misbehave(how, &bank.ecosystem, &uri, nth, (parts.status, body));
     }
     if is_lost { Response::new(Body::new(Limited::new(answer.into_body(), 0))) } else { answer }
+}
+
+/// How an answer is spoilt by chance, and which of them it is.
+fn by_chance(bank: &Inner, uri: &Uri, consent: Option<String>) -> Option<(Misbehaviour, usize)> {
+    if !is_about_accounts(uri) {
+        return None;
+    }
+    let mut mood = bank.mood();
+    let how = mood.roll(is_list(uri))?;
+    mood.spoilt.push(Spoilt { at: bank.now(), how, consent });
+    Some((how, mood.spoilt.len()))
+}
+
+/// The body of a request to an interface that is asked by POST.
+async fn read_posted(bank: &Inner, request: Request) -> (Request, Option<Bytes>) {
+    if bank.ecosystem.posted.is_none() || !is_about_accounts(request.uri()) {
+        return (request, None);
+    }
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    (Request::from_parts(parts, Body::from(body.clone())), Some(body))
 }
 
 /// An answer that is to be lost.
@@ -381,6 +421,29 @@ impl Running {
     pub fn misbehave(&self, how: Misbehaviour, ending: &str, times: usize) {
         let planned = Planned { how, ending: ending.to_owned(), times, done: 0 };
         self.inner.planned.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
+    }
+
+    /// Spoils answers by chance from now on; `None`: no more.
+    pub fn unsettle(&self, unrest: Option<Unrest>) {
+        self.inner.mood().unrest = unrest.map(|unrest| {
+            let dice = Dice(unrest.seed);
+            (unrest, dice)
+        });
+    }
+
+    /// Counts calls without the PSU from now on, beside the reads of a day; `None`: no more.
+    pub fn count(&self, counting: Option<Counting>) {
+        self.inner.mood().counting = counting;
+    }
+
+    /// Every refusal of that count so far.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.inner.mood().refusals.clone()
+    }
+
+    /// Every answer that chance has spoilt so far.
+    pub fn spoilt(&self) -> Vec<Spoilt> {
+        self.inner.mood().spoilt.clone()
     }
 
     /// Spoils nothing any more.

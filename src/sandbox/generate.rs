@@ -27,6 +27,28 @@ impl BankData {
             psus: vec![employee(first, last, seed), freelancer(first, last, seed.wrapping_add(1))],
         }
     }
+
+    /// So many customers, by turns like the one and the other of [`BankData::generate`]: `mara-0`, `jonas-1`, …, with the
+    /// passwords `sandbox-mara` and `sandbox-jonas`, accounts of their own, and rows of the last `days` days.
+    pub fn crowd(today: Date, seed: u64, customers: usize, days: i32) -> Self {
+        let mut books = Self::generate(today, seed);
+        let (first, last) = (today.saturating_sub(days.days()), today.saturating_add(7.days()));
+        for account in books.psus.iter_mut().flat_map(|psu| &mut psu.accounts) {
+            account.rows.retain(|row| (first..=last).contains(&row.entered));
+        }
+        let types = std::mem::take(&mut books.psus);
+        let numbers = 2_000_000_u64..;
+        let mut numbers = numbers.skip(usize::try_from(seed % 10_000).unwrap_or_default() * 1_000);
+        for (nth, like) in types.iter().cycle().take(customers).enumerate() {
+            let mut psu = like.clone();
+            psu.username = format!("{}-{nth}", psu.username);
+            for (account, number) in psu.accounts.iter_mut().zip(&mut numbers) {
+                account.iban = iban(number);
+            }
+            books.psus.push(psu);
+        }
+        books
+    }
 }
 
 /// Mara Winter: salary, rent, cards; a savings account and one in dollars.
@@ -359,7 +381,8 @@ fn iban(account: u64) -> String {
 }
 
 /// SplitMix64: even enough for shopping, and the same on every machine. Not for secrets.
-struct Dice(u64);
+#[derive(Debug)]
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -371,11 +394,11 @@ impl Dice {
     }
 
     /// Evenly below `bound`, near enough: the bias of a remainder is invisible in a shopping list.
-    fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (self.next() % u64::from(bound.max(1))) as u32
     }
 
-    fn index(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         (self.next() % length.max(1) as u64) as usize
     }
 }

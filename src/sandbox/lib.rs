@@ -12,6 +12,8 @@
 //! | `/login` | `csrf` (hidden), `username`, `password`, `decision` = `sign_in` or `deny` |
 //! | `/consent` | `csrf` (hidden), `account` = a resource id, once per chosen account, `decision` = `approve` or `deny` |
 //!
+//! What banks do wrong is switched on by a test or by chance: [`CLASSES`] says how, class by class.
+//!
 //! The clock and chance are arguments. This crate knows `domain` and `net` and must never know the product's own code:
 //! it is the other side.
 
@@ -27,6 +29,7 @@ mod front;
 mod generate;
 mod jose;
 mod log;
+mod messiness;
 mod misbehaviour;
 mod oauth;
 mod posted;
@@ -34,6 +37,7 @@ mod resources;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod unrest;
 mod visit;
 
 pub use bank::{Bank, Running, Said, StolenToken};
@@ -46,7 +50,9 @@ pub use ecosystem::{
     OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
+pub use messiness::{Area, CLASSES, Class, Switch};
 pub use misbehaviour::{Misbehaviour, Outage};
 pub use posted::Posted;
 pub use seal::{RegisteredSeal, SealForm};
+pub use unrest::{Counting, Per, Refusal, Spoilt, Unrest};
 pub use visit::{Decision, VisitError};

@@ -32,9 +32,9 @@ pub struct Call {
     pub at: Timestamp,
     /// Method and path.
     pub request: String,
-    /// The consent that the request names: in `Consent-ID`, or in its path.
+    /// The consent that the request names: in `Consent-ID`, or in its path, or by its token.
     pub consent: Option<String>,
-    /// Whether it says that the PSU is there (`PSU-IP-Address`).
+    /// Whether it says that the PSU is there, in the way of any standard.
     pub attended: bool,
     /// The first day that it asks transactions of (`dateFrom`).
     pub from: Option<Date>,
@@ -42,7 +42,7 @@ pub struct Call {
 
 impl Call {
     /// What a request says about itself.
-    pub(crate) fn of(request: &Request, at: Timestamp) -> Self {
+    pub(crate) fn of(request: &Request, behind: Option<String>, attended: bool, at: Timestamp) -> Self {
         let path = request.uri().path();
         let named = request.headers().get("consent-id").and_then(|value| value.to_str().ok());
         let in_path = || path.strip_prefix("/v1/consents/").and_then(|rest| rest.split('/').next());
@@ -51,8 +51,8 @@ impl Call {
         Self {
             at,
             request: format!("{} {path}", request.method()),
-            consent: named.or_else(in_path).map(str::to_owned),
-            attended: request.headers().contains_key("psu-ip-address"),
+            consent: named.or_else(in_path).map(str::to_owned).or(behind),
+            attended,
             from: from.and_then(|(_, day)| day.parse().ok()),
         }
     }

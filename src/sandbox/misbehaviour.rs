@@ -7,6 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::Limited;
 use serde_json::{Value, json};
 
+use crate::ecosystem::Ecosystem;
+use crate::unrest::is_about_accounts;
+
 /// A class of misbehaviour of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misbehaviour {
@@ -32,12 +35,40 @@ pub enum Misbehaviour {
     Unauthorised,
     /// 400 `PERIOD_INVALID`.
     PeriodRefused,
+    /// 400: this list or parameter is not offered, whatever the documentation says.
+    NotOffered,
     /// A page that leads to itself.
     SamePage,
     /// The same rows on ever new pages.
     EndlessPages,
     /// A link to another host.
     ForeignLink,
+}
+
+impl Misbehaviour {
+    /// All of them, with usual times.
+    pub const ALL: [Self; 15] = [
+        Self::WebPage,
+        Self::Empty,
+        Self::WrongType,
+        Self::ErrorInside,
+        Self::Damaged,
+        Self::OldEncoding,
+        Self::Unavailable(120),
+        Self::Broken,
+        Self::SlowDown(300),
+        Self::Unauthorised,
+        Self::PeriodRefused,
+        Self::NotOffered,
+        Self::SamePage,
+        Self::EndlessPages,
+        Self::ForeignLink,
+    ];
+
+    /// Whether it is about lists of transactions alone.
+    pub(crate) const fn is_of_lists(self) -> bool {
+        matches!(self, Self::PeriodRefused | Self::SamePage | Self::EndlessPages | Self::ForeignLink)
+    }
 }
 
 /// What an interface does not do at all, for as long as a test wants.
@@ -62,16 +93,27 @@ impl Outage {
     }
 }
 
-/// The answer as a misbehaving bank gives it. `uri` is what was asked for; `nth` counts such answers.
-pub(crate) fn misbehave(how: Misbehaviour, uri: &Uri, nth: usize, right: (StatusCode, Bytes)) -> Response {
+/// The answer as a misbehaving bank gives it, in the form of its standard. `uri` is what was asked for; `nth` counts such
+/// answers.
+pub(crate) fn misbehave(
+    how: Misbehaviour,
+    ecosystem: &Ecosystem,
+    uri: &Uri,
+    nth: usize,
+    right: (StatusCode, Bytes),
+) -> Response {
     let (status, body) = right;
     let plain = |status: u16, body: Vec<u8>, kind: &'static str| {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
     };
     let json = |status: u16, body: &Value| plain(status, body.to_string().into_bytes(), "application/json");
-    let error = |status: u16, code: &str| {
-        json(status, &json!({ "tppMessages": [{ "category": "ERROR", "code": code, "text": "misbehaving" }] }))
+    let error = |status: u16, code: &str| match (&ecosystem.resources, &ecosystem.posted) {
+        (Some(resources), _) => json(status, &(resources.error)(code, "misbehaving")),
+        (None, Some(_)) => json(status, &json!({ "code": code, "message": "misbehaving" })),
+        (None, None) => {
+            json(status, &json!({ "tppMessages": [{ "category": "ERROR", "code": code, "text": "misbehaving" }] }))
+        }
     };
     let waiting = |status: u16, seconds: u32| {
         let mut response = plain(status, Vec::new(), "text/plain");
@@ -79,8 +121,14 @@ pub(crate) fn misbehave(how: Misbehaviour, uri: &Uri, nth: usize, right: (Status
         response
     };
     let linked = |to: String| {
-        let mut report: Value = serde_json::from_slice(&body).unwrap_or_default();
-        report["transactions"]["_links"]["next"] = json!({ "href": to });
+        let Ok(mut report) = serde_json::from_slice::<Value>(&body) else {
+            return (status, body.clone()).into_response();
+        };
+        match (&ecosystem.resources, &ecosystem.posted) {
+            (Some(resources), _) => lay_over(&mut report, (resources.page)(Vec::new(), Some(&to))),
+            (None, Some(_)) => report["pageInfo"]["nextPage"] = json!(nth.to_string()),
+            (None, None) => report["transactions"]["_links"]["next"] = json!({ "href": to }),
+        }
         json(status.as_u16(), &report)
     };
     let here = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -100,9 +148,27 @@ pub(crate) fn misbehave(how: Misbehaviour, uri: &Uri, nth: usize, right: (Status
         Misbehaviour::SlowDown(seconds) => waiting(429, seconds),
         Misbehaviour::Unauthorised => (StatusCode::UNAUTHORIZED, Body::empty()).into_response(),
         Misbehaviour::PeriodRefused => error(400, "PERIOD_INVALID"),
+        Misbehaviour::NotOffered => error(400, "PARAMETER_NOT_SUPPORTED"),
         Misbehaviour::SamePage => linked(here.to_owned()),
-        Misbehaviour::EndlessPages => linked(format!("{}&again={nth}", here.split("&again=").next().unwrap_or(here))),
+        Misbehaviour::EndlessPages => {
+            let first = here.split("again=").next().unwrap_or(here).trim_end_matches(['?', '&']);
+            let mark = if first.contains('?') { '&' } else { '?' };
+            linked(format!("{first}{mark}again={nth}"))
+        }
         Misbehaviour::ForeignLink => linked("https://elsewhere.example/v1/accounts".to_owned()),
+    }
+}
+
+/// Lays the members of an object over another; lists stay.
+fn lay_over(report: &mut Value, over: Value) {
+    match (report, over) {
+        (Value::Object(members), Value::Object(over)) => {
+            for (name, value) in over {
+                lay_over(members.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(_), _) => {}
+        (plain, over) => *plain = over,
     }
 }
 
@@ -121,6 +187,7 @@ pub(crate) struct Planned {
 impl Planned {
     /// Whether an answer is to be spoilt.
     pub(crate) fn takes(&self, method: &Method, uri: &Uri) -> bool {
-        self.times > self.done && method == Method::GET && uri.path().ends_with(&self.ending)
+        let reads = method == Method::GET || is_about_accounts(uri);
+        self.times > self.done && reads && uri.path().ends_with(&self.ending)
     }
 }

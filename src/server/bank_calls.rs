@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use bank_adapters::ask::{CallContext, PsuPresent};
-use bank_adapters::error::BankError;
+use bank_adapters::error::{BankError, Reached};
 use bank_adapters::seal::Sender;
 use bytes::Bytes;
 use domain::breaker::Permit;
@@ -14,11 +14,11 @@ use fapi::Refusal;
 use fapi::call::Call;
 use fapi::token::Tokens;
 use http::{Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use net::TransportError;
 use serde_json::json;
 use store::bank_health::{self, Service};
-use store::{TenantTx, consents};
+use store::{TenantTx, bank_limits, consents};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -198,6 +198,11 @@ pub async fn to_issuer<T>(
     step.conclude(outcome).await
 }
 
+/// What an authorisation server does for us, which counts apart from the account interface.
+const AUTHORISATION: &str = "authorisation";
+/// For how long a bank is left alone that says that we are too fast and not for how long, in seconds. The longest window
+/// that banks are known to count without a word is an hour; nobody waits for what is read without them.
+pub(crate) const SLOW_SECONDS: i64 = 60 * 60;
 /// Length of the windows that calls are counted by, in seconds.
 const WINDOW_SECONDS: i64 = 10 * 60;
 
@@ -206,7 +211,9 @@ const WINDOW_SECONDS: i64 = 10 * 60;
 enum Health {
     /// It works, whatever it thinks of us.
     Well,
-    /// Nothing: we were too fast for it.
+    /// Nothing but that we were too fast for it; it may say until when.
+    Hasty(Option<Timestamp>),
+    /// Nothing: the reads of one consent are used up.
     Unknown,
     /// It does not work; it may say until when.
     Ill(Option<Timestamp>),
@@ -218,6 +225,9 @@ fn health(error: &CallError) -> Option<Health> {
         CallError::Transport(_) | CallError::Bank(BankError::Contract(_)) => Some(Health::Ill(None)),
         CallError::Bank(BankError::Wait { until, problem }) if problem.status == 408 || problem.status >= 500 => {
             Some(Health::Ill(*until))
+        }
+        CallError::Bank(error @ BankError::Wait { until, .. }) if error.limit() == Some(Reached::Unnamed) => {
+            Some(Health::Hasty(*until))
         }
         CallError::Bank(BankError::Wait { .. }) => Some(Health::Unknown),
         CallError::Bank(_) | CallError::Refused(_) => Some(Health::Well),
@@ -292,7 +302,7 @@ impl Step<'_> {
             return Err(CallError::Stopped);
         }
         let permit = match basis {
-            Basis::Unattended => bank_health::permit(&mut tx, &self.service(), self.app.world().now).await?,
+            Basis::Unattended => self.permit(&mut tx).await?,
             Basis::PsuPresent | Basis::Revocation => Permit::Pass,
         };
         tx.commit().await?;
@@ -302,13 +312,24 @@ impl Step<'_> {
         }
     }
 
+    /// Whether the bank may be called without the person: it has not told us to slow down, and it works.
+    async fn permit(&self, tx: &mut TenantTx) -> Result<Permit, CallError> {
+        let (now, service) = (self.app.world().now, self.service());
+        if service.capability != AUTHORISATION
+            && let Some(until) = bank_limits::paused(tx, &service.registration).await?.filter(|until| now < *until)
+        {
+            return Ok(Permit::Rest(until));
+        }
+        Ok(bank_health::permit(tx, &service, now).await?)
+    }
+
     fn service(&self) -> Service {
         let capability = match self.operation {
             "accounts" => "accounts",
             "balances" => "balances",
             "transactions" => "transactions",
             "open_consent" | "read_consent" | "consent_status" | "end_consent" => "consents",
-            _ => "authorisation",
+            _ => AUTHORISATION,
         };
         Service { registration: self.occasion.connection.id.clone(), capability }
     }
@@ -319,6 +340,10 @@ impl Step<'_> {
         match health {
             Health::Well => bank_health::succeeded(tx, &service, world.now).await?,
             Health::Unknown => {}
+            Health::Hasty(asked) => {
+                let silent = world.now.saturating_add(SignedDuration::from_secs(SLOW_SECONDS)).unwrap_or(world.now);
+                bank_limits::pause(tx, &service.registration, asked.unwrap_or(silent), world.now).await?;
+            }
             Health::Ill(asked) => {
                 let [jitter] = world.bytes();
                 let after = bank_health::failed(tx, &service, world.now, jitter, asked, outcome).await?;

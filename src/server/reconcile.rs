@@ -12,8 +12,8 @@ use jiff::{SignedDuration, ToSpan as _};
 use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
-    StoreError, bank_health, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions, raw_pages,
-    staff_sessions, tenants, webhooks,
+    StoreError, bank_health, bank_limits, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions,
+    raw_pages, staff_sessions, tenants, webhooks,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -351,6 +351,7 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     idempotency::expire(&mut tx, now).await?;
     let measured = now.saturating_add(SignedDuration::from_hours(-24 * limits::BANK_HEALTH_DAYS)).unwrap_or(now);
     bank_health::expire(&mut tx, measured).await?;
+    bank_limits::expire(&mut tx, now, measured).await?;
     tx.commit().await?;
     Ok(())
 }

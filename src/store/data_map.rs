@@ -12,8 +12,16 @@ use uuid::Uuid;
 use crate::{StoreError, TenantTx};
 
 /// Tables that belong to no tenant and hold no bank data. Every other table is a tenant table.
-pub const REFERENCE_TABLES: [&str; 6] =
-    ["bank_breaker", "bank_budget", "bank_health", "bank_incident", "data_map", "registration"];
+pub const REFERENCE_TABLES: [&str; 8] = [
+    "bank_breaker",
+    "bank_budget",
+    "bank_health",
+    "bank_incident",
+    "bank_learned",
+    "bank_pause",
+    "data_map",
+    "registration",
+];
 
 /// What is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -128,6 +128,21 @@ pub async fn finish(
     if done.rows_affected() == 0 { Err(StoreError::Raced) } else { Ok(()) }
 }
 
+/// Notes on the latest run of a consent why it is not fresher, whatever has become of it: the next one that ends says itself.
+pub async fn note(tx: &mut TenantTx, consent: ConsentId, error_code: &str) -> Result<(), StoreError> {
+    query!(
+        "update fetch_run set error_code = $3 where tenant_id = $1 and consent_id = $2 and fetch_id = (
+            select fetch_id from fetch_run where tenant_id = $1 and consent_id = $2
+            order by started_at desc, fetch_id desc limit 1)",
+        tx.id(),
+        consent.uuid(),
+        error_code
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
 /// The latest run of a consent: finished, failed or under way.
 pub async fn latest(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<Run>, StoreError> {
     let row = query!(
@@ -236,35 +251,33 @@ impl LineWriter<'_> {
 
     /// Notes that a line was read to its end, and what that did to its rows.
     pub async fn done(&mut self, fetch: Uuid, stored: &Stored) -> Result<(), StoreError> {
-        self.end(fetch, "done", None, stored).await
-    }
-
-    /// Notes that a line could not be read on, with the stable code of why.
-    pub async fn failed(&mut self, fetch: Uuid, error_code: &str) -> Result<(), StoreError> {
-        self.end(fetch, "failed", Some(error_code), &Stored::default()).await
-    }
-
-    async fn end(
-        &mut self,
-        fetch: Uuid,
-        state: &str,
-        error_code: Option<&str>,
-        stored: &Stored,
-    ) -> Result<(), StoreError> {
         let done = query!(
-            "update fetch_line set state = $4, error_code = $5, rows_new = $6, rows_changed = $7, rows_settled = $8,
-                rows_withdrawn = $9, rows_doubtful = $10
+            "update fetch_line set state = 'done', error_code = null, rows_new = $4, rows_changed = $5, rows_settled = $6,
+                rows_withdrawn = $7, rows_doubtful = $8
              where tenant_id = $1 and fetch_id = $2 and line_id = $3",
             self.tx.id(),
             fetch,
             self.line.uuid(),
-            state,
-            error_code,
             count(stored.new),
             count(stored.changed),
             count(stored.settled),
             count(stored.withdrawn),
             count(stored.doubtful)
+        )
+        .execute(self.tx.db())
+        .await?;
+        begun(done.rows_affected())
+    }
+
+    /// Notes that something of a line could not be read, with the stable code of why. What was read of it stays counted.
+    pub async fn failed(&mut self, fetch: Uuid, error_code: &str) -> Result<(), StoreError> {
+        let done = query!(
+            "update fetch_line set state = 'failed', error_code = $4
+             where tenant_id = $1 and fetch_id = $2 and line_id = $3",
+            self.tx.id(),
+            fetch,
+            self.line.uuid(),
+            error_code
         )
         .execute(self.tx.db())
         .await?;

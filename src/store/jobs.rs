@@ -78,7 +78,8 @@ pub struct Job {
     claim: Uuid,
 }
 
-/// Claims due work, the most overdue first, within the cap of each lane. Commit before working.
+/// Claims due work, the most overdue first, within the cap of each lane. Commit before working. A lane whose bank has told us
+/// within a day to slow down is worked on by one at a time: whoever comes next then knows what the one before was told.
 pub async fn claim(tx: &mut SystemTx, offer: Offer<'_>) -> Result<Vec<Job>, StoreError> {
     // Two statements on purpose. Leases that are counted in the statement that takes the lock are counted in a snapshot
     // from before it, and the cap is exceeded. A lane that somebody else is claiming from is left to them.
@@ -101,9 +102,10 @@ pub async fn claim(tx: &mut SystemTx, offer: Offer<'_>) -> Result<Vec<Job>, Stor
     let lanes: Vec<String> = lanes.into_iter().map(|row| row.lane).collect();
     let rows = query!(
         "with free as (
-            select l.lane, greatest(0, $4 - (select count(*) from job j
-                where j.lane = l.lane and j.leased_by is not null and j.lease_until >= clock_timestamp())) as room
-            from unnest($1::text[]) as l(lane)),
+            select l.lane, greatest(0, case when p.slowed_at + interval '1 day' > $3 then 1::bigint else $4 end
+                - (select count(*) from job j
+                   where j.lane = l.lane and j.leased_by is not null and j.lease_until >= clock_timestamp())) as room
+            from unnest($1::text[]) as l(lane) left join bank_pause p on p.registration_id = l.lane),
          picked as (
             select p.tenant_id, p.job_id from free cross join lateral (
                 select j.tenant_id, j.job_id from job j

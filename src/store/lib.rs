@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod backup;
 pub mod balances;
 pub mod bank_health;
+pub mod bank_limits;
 mod bench;
 pub mod browsers;
 pub mod budgets;

@@ -161,7 +161,9 @@ macro_rules! select {
             "select l.line_id, l.psu_id, l.institution_id, l.key_epoch, l.wrapped_key, l.sealed, l.balances_as_of, \
              l.transactions_as_of, l.complete_from, l.complete_until, l.created_at, c.consent_id, c.state, \
              c.state_reason, c.purposes, c.clusters, cl.sealed_resource_id, \
-             (select f.error_code from fetch_run f where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id \
+             (select case when fl.state = 'done' and f.state = 'running' then null else coalesce(fl.error_code, f.error_code) end \
+              from fetch_run f left join fetch_line fl on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id \
+              and fl.line_id = l.line_id where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id \
               order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\" \
              from consent c \
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \

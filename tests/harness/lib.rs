@@ -3,7 +3,9 @@
 //! It must never hold an assertion about the product: those belong to the tests.
 
 pub mod browser;
+pub mod fleet;
 pub mod node;
+pub mod places;
 pub mod receiver;
 pub mod search;
 pub mod site;

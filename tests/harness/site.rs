@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::ids::ConsentId;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
+use net::pki::Pki;
 use net::serve::{ServeConfig, Serving, Transport, serve};
 use net::{ClientConfig, Egress, Limits, Roots};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +17,7 @@ use server::services::fetch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{BANK, CUSTOMER, World};
+use crate::world::{BANK, CUSTOMER, TestClock, World};
 
 /// Every route, and no background work: nothing happens but what a request does.
 pub struct Site {
@@ -45,6 +46,11 @@ impl Site {
         Caller::new(world, &self.base, key)
     }
 
+    /// The same with a time and an authority of its own.
+    pub fn caller_at(&self, clock: &Arc<TestClock>, pki: &Pki, key: Option<&SecretString>) -> Caller {
+        Caller::made(clock, pki, &self.base, key)
+    }
+
     /// Stops it.
     pub async fn end(self) {
         self.stop.cancel();
@@ -62,14 +68,18 @@ pub struct Caller {
 impl Caller {
     /// A program that calls an application of this world under `base`, with a key or without.
     pub fn new(world: &World, base: &str, key: Option<&SecretString>) -> Self {
+        Self::made(&world.clock, &world.pki, base, key)
+    }
+
+    fn made(clock: &Arc<TestClock>, pki: &Pki, base: &str, key: Option<&SecretString>) -> Self {
         let config = ClientConfig {
             identity: None,
-            roots: Roots::from_pem(world.pki.ca_pem.as_bytes()).expect("roots"),
+            roots: Roots::from_pem(pki.ca_pem.as_bytes()).expect("roots"),
             egress: Egress::plain_loopback(),
             limits: Limits::BANK,
             post_quantum: false,
             resumption: false,
-            clock: world.clock.clone(),
+            clock: clock.clone(),
         };
         let http = net::Client::new(config).expect("a client");
         Self { http, base: base.to_owned(), key: key.cloned() }

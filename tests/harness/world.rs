@@ -98,13 +98,32 @@ impl Options {
         self.place.map_or(BANK, |place| place.bank)
     }
 
-    /// Whether the bank encrypts to us.
-    fn encrypts(self) -> bool {
+    /// The bank's habits.
+    fn policy(self) -> Policy {
         let mut policy = Policy::default();
         if let Some(change) = self.habits {
             change(&mut policy);
         }
-        self.place.is_some() || policy.encrypted_responses
+        if let Some(form) = self.form {
+            policy.list_form = form;
+        }
+        policy
+    }
+
+    /// Whether the bank's profile is not the usual one.
+    fn changes_profile(self) -> bool {
+        !self.security.is_empty()
+            || !self.renewal.is_empty()
+            || self.sca_days.is_some()
+            || self.place.and_then(|place| place.version).is_some()
+            || self.seal.is_some()
+            || self.form.is_some()
+            || self.nameless
+    }
+
+    /// Whether the bank encrypts to us.
+    fn encrypts(self) -> bool {
+        self.place.is_some() || self.policy().encrypted_responses
     }
 
     /// What signs our requests: elsewhere RSA is the custom.
@@ -253,13 +272,13 @@ impl World {
         }
         plant(&mut data);
         pki.write_to(&dir.path().join("registrations")).expect("files");
-        let (key, alg) = options.signing();
-        let key = std::fs::read(dir.path().join("registrations").join(key)).expect("a file");
-        let signer = PemSigner::from_pem(alg, "it", &key).expect("a key");
         let redirect = format!("{}/callback/{REGISTRATION}", options.public_url());
-        let bank = start_bank(&clock, &pki, data, &signer, &redirect, options).await;
-        write_registration(dir.path(), &bank, &redirect, options);
-        write_settings(dir.path(), options);
+        let bank = start_bank(&clock, &pki, data, &redirect, options, options.policy()).await;
+        write_registration(dir.path(), &bank, (REGISTRATION, options.bank()), &redirect, options);
+        if options.changes_profile() {
+            write_profile(&dir.path().join("profiles"), options);
+        }
+        write_settings(dir.path(), options, options.changes_profile());
         let private = start_database(dir.path()).await;
         let (app, product, api_key) =
             application(dir.path(), &clock, &private, options.regime.unwrap_or(Regime::Eu)).await;
@@ -276,93 +295,35 @@ impl World {
         Moment { now: self.clock.now(), entropy: &SystemEntropy }
     }
 
+    /// The bank as persons come to it.
+    pub fn door(&self) -> Door<'_> {
+        let (app, product) = (&self.app, self.product);
+        Door { app, product, institution: self.institution, registration: REGISTRATION }
+    }
+
     /// A consent that waits for its person, as a product asks for it.
     pub async fn ask(&self, person: &str) -> ConsentId {
-        let today = self.clock.now().to_zoned(TimeZone::UTC).date();
-        self.ask_until(person, today.saturating_add(Span::new().days(180))).await
+        self.door().ask(person).await
     }
 
     /// The same, up to a last day.
     pub async fn ask_until(&self, person: &str, asked_until: Date) -> ConsentId {
-        let moment = self.moment();
-        let tenant = self.app.tenant.id;
-        let mut tx = self.app.store.tenant_tx(tenant).await.expect("a transaction");
-        let id = PsuId::new(&moment);
-        let psu = psus::Psu {
-            id,
-            product: self.product,
-            ref_tag: tokens::hash(person.as_bytes()),
-            sealed_ref: Vec::new(),
-            created_at: moment.now,
-        };
-        let psu = psus::find_or_create(&mut tx, &psu).await.expect("a person");
-        let institution = InstitutionId::new(self.institution).expect("an id");
-        let registration = RegistrationId::new(REGISTRATION).expect("an id");
-        let authorise_by = moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment");
-        let consent = Consent {
-            id: ConsentId::new(&moment),
-            product: self.product,
-            psu,
-            bank: Some((institution, registration)),
-            purposes: vec!["budgeting".to_owned()],
-            clusters: ["accounts", "balances", "transactions"].map(str::to_owned).to_vec(),
-            language: "en".to_owned(),
-            return_url: String::new(),
-            text_hash: None,
-            machine: consent::Consent::new(authorise_by),
-            seq: 0,
-            grant: None,
-            asked_until,
-            created_at: moment.now,
-            accepted_at: None,
-            authorized_at: None,
-            sca_at: None,
-            confirmed_at: None,
-            ended_at: None,
-        };
-        let cause = Cause { event: "created", actor: "product", at: moment.now };
-        consents::insert(&mut tx, &consent, cause).await.expect("a consent");
-        let link = links::Link {
-            id: LinkId::new(&moment),
-            consent: consent.id,
-            created_at: moment.now,
-            expires_at: authorise_by,
-            used_at: None,
-        };
-        links::insert(&mut tx, &link, &moment.bytes()).await.expect("a link");
-        tx.commit().await.expect("a commit");
-        consent.id
+        self.door().ask_until(person, asked_until).await
     }
 
     /// Accepts the text and goes to the bank: the address of the bank's page, and the browser's binding.
     pub async fn depart(&self, consent: ConsentId) -> logins::Departure {
-        self.depart_in(consent, None).await
+        self.door().depart_in(consent, None).await
     }
 
     /// The same in a browser that is known again by that hash.
     pub async fn depart_in(&self, consent: ConsentId, browser: Option<[u8; 32]>) -> logins::Departure {
-        let moment = self.moment();
-        let mut tx = self.app.store.tenant_tx(self.app.tenant.id).await.expect("a transaction");
-        let session = PageSession {
-            id: moment.uuid(),
-            consent,
-            login: None,
-            created_at: moment.now,
-            expires_at: moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment"),
-        };
-        page_sessions::insert(&mut tx, &session, &moment.bytes()).await.expect("a session");
-        tx.commit().await.expect("a commit");
-        let body = "A text for tests.".to_owned();
-        let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
-        let acceptance = Acceptance { session: session.id, consent, text, beside: None, browser, psu: person() };
-        logins::begin(&self.app, self.about(consent), &acceptance).await.expect("a departure")
+        self.door().depart_in(consent, browser).await
     }
 
     /// Comes back from the bank with an address, in the browser that began.
     pub async fn arrive(&self, callback: &url::Url, browser: &SecretString) -> Arrival {
-        let registration = RegistrationId::new(REGISTRATION).expect("an id");
-        let query = callback.query().unwrap_or_default();
-        logins::arrive(&self.app, &registration, query, Some(browser), &person()).await.expect("an arrival")
+        self.door().arrive(callback, browser).await
     }
 
     /// The whole way of a customer who approves everything.
@@ -408,6 +369,105 @@ impl World {
     }
 }
 
+/// A bank as persons come to it through the application.
+pub struct Door<'a> {
+    /// The application.
+    pub app: &'a Arc<App>,
+    /// The product that asks.
+    pub product: ProductId,
+    /// The bank.
+    pub institution: &'a str,
+    /// Our registration there.
+    pub registration: &'a str,
+}
+
+impl Door<'_> {
+    /// A consent that waits for its person, as a product asks for it.
+    pub async fn ask(&self, person: &str) -> ConsentId {
+        let today = self.app.clock.now().to_zoned(TimeZone::UTC).date();
+        self.ask_until(person, today.saturating_add(Span::new().days(180))).await
+    }
+
+    /// The same, up to a last day.
+    pub async fn ask_until(&self, person: &str, asked_until: Date) -> ConsentId {
+        let moment = self.app.world();
+        let tenant = self.app.tenant.id;
+        let mut tx = self.app.store.tenant_tx(tenant).await.expect("a transaction");
+        let id = PsuId::new(&moment);
+        let psu = psus::Psu {
+            id,
+            product: self.product,
+            ref_tag: tokens::hash(person.as_bytes()),
+            sealed_ref: Vec::new(),
+            created_at: moment.now,
+        };
+        let psu = psus::find_or_create(&mut tx, &psu).await.expect("a person");
+        let institution = InstitutionId::new(self.institution).expect("an id");
+        let registration = RegistrationId::new(self.registration).expect("an id");
+        let authorise_by = moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment");
+        let consent = Consent {
+            id: ConsentId::new(&moment),
+            product: self.product,
+            psu,
+            bank: Some((institution, registration)),
+            purposes: vec!["budgeting".to_owned()],
+            clusters: ["accounts", "balances", "transactions"].map(str::to_owned).to_vec(),
+            language: "en".to_owned(),
+            return_url: String::new(),
+            text_hash: None,
+            machine: consent::Consent::new(authorise_by),
+            seq: 0,
+            grant: None,
+            asked_until,
+            created_at: moment.now,
+            accepted_at: None,
+            authorized_at: None,
+            sca_at: None,
+            confirmed_at: None,
+            ended_at: None,
+        };
+        let cause = Cause { event: "created", actor: "product", at: moment.now };
+        consents::insert(&mut tx, &consent, cause).await.expect("a consent");
+        let link = links::Link {
+            id: LinkId::new(&moment),
+            consent: consent.id,
+            created_at: moment.now,
+            expires_at: authorise_by,
+            used_at: None,
+        };
+        links::insert(&mut tx, &link, &moment.bytes()).await.expect("a link");
+        tx.commit().await.expect("a commit");
+        consent.id
+    }
+
+    /// Accepts the text and goes to the bank: the address of the bank's page, and the browser's binding. `browser`: one that
+    /// is known again by that hash.
+    pub async fn depart_in(&self, consent: ConsentId, browser: Option<[u8; 32]>) -> logins::Departure {
+        let moment = self.app.world();
+        let mut tx = self.app.store.tenant_tx(self.app.tenant.id).await.expect("a transaction");
+        let session = PageSession {
+            id: moment.uuid(),
+            consent,
+            login: None,
+            created_at: moment.now,
+            expires_at: moment.now.saturating_add(SignedDuration::from_hours(1)).expect("a moment"),
+        };
+        page_sessions::insert(&mut tx, &session, &moment.bytes()).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        let body = "A text for tests.".to_owned();
+        let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
+        let acceptance = Acceptance { session: session.id, consent, text, beside: None, browser, psu: person() };
+        logins::begin(self.app, About { tenant: self.app.tenant.id, consent }, &acceptance).await.expect("a departure")
+    }
+
+    /// Comes back from the bank with an address, in the browser that began.
+    pub async fn arrive(&self, callback: &url::Url, browser: &SecretString) -> Arrival {
+        let registration = RegistrationId::new(self.registration).expect("an id");
+        let query = callback.query().unwrap_or_default();
+        logins::arrive(self.app, &registration, query, Some(browser), &person()).await.expect("an arrival")
+    }
+}
+
 /// How a consent stands, and what became of its data.
 ///
 /// # Panics
@@ -439,24 +499,22 @@ pub fn pki(now: Timestamp) -> Pki {
     .expect("certificates")
 }
 
-async fn start_bank(
+pub(crate) async fn start_bank(
     clock: &Arc<TestClock>,
     pki: &Pki,
     data: BankData,
-    signer: &PemSigner,
     redirect: &str,
     options: Options,
+    policy: Policy,
 ) -> Running {
+    let (key, alg) = options.signing();
+    let key = if key == "qsealc.key" { &pki.qsealc.key_pem } else { &pki.signing_key_pem };
+    let signer = PemSigner::from_pem(alg, "it", key.expose_secret().as_bytes()).expect("a key");
     let roots = pki.roots().expect("roots");
     let identity = pki.server.identity().expect("an identity");
     let mut config = BankConfig::new(clock.clone(), Arc::new(SystemEntropy), identity, roots, data);
-    if let Some(change) = options.habits {
-        change(&mut config.policy);
-    }
-    if let Some(form) = options.form {
-        config.policy.list_form = form;
-    }
-    let mut jwks = fapi::keys::public_jwks([signer as &dyn Signer]);
+    config.policy = policy;
+    let mut jwks = fapi::keys::public_jwks([&signer as &dyn Signer]);
     if let Some(place) = options.place {
         config.ecosystem = place.ecosystem;
     }
@@ -483,9 +541,15 @@ async fn start_bank(
     Bank::start(config).await.expect("a bank")
 }
 
-fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Options) {
+pub(crate) fn write_registration(
+    dir: &Path,
+    bank: &Running,
+    (registration, institution): (&str, &str),
+    redirect: &str,
+    options: Options,
+) {
     let folder = dir.join("registrations");
-    let (issuer, institution, (key, alg)) = (&bank.issuer, options.bank(), options.signing());
+    let (issuer, (key, alg)) = (&bank.issuer, options.signing());
     let api = format!("{}{}", bank.api_base, options.place.map_or("", |place| place.base));
     let encryption = match options.encrypts() {
         true => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
@@ -504,30 +568,19 @@ fn write_registration(dir: &Path, bank: &Running, redirect: &str, options: Optio
          [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
          [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}{seal}"
     );
-    std::fs::write(folder.join(format!("{REGISTRATION}.toml")), text).expect("a registration");
+    std::fs::write(folder.join(format!("{registration}.toml")), text).expect("a registration");
 }
 
-async fn start_database(dir: &Path) -> Private {
+pub(crate) async fn start_database(dir: &Path) -> Private {
     let settings =
         [("fsync", "off"), ("synchronous_commit", "off")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = PrivateConfig { settings: settings.to_vec(), ..PrivateConfig::new(dir.join("postgres")) };
     Private::start(config).await.expect("PostgreSQL; run .ci/setup --tests")
 }
 
-fn write_settings(dir: &Path, options: Options) {
+pub(crate) fn write_settings(dir: &Path, options: Options, has_profiles: bool) {
     let path = |name: &str| dir.join(name).display().to_string();
-    let version = options.place.and_then(|place| place.version);
-    let usual = options.security.is_empty()
-        && options.renewal.is_empty()
-        && options.sca_days.is_none()
-        && version.is_none()
-        && options.seal.is_none()
-        && options.form.is_none()
-        && !options.nameless;
-    let profiles = if usual { String::new() } else { path("profiles") };
-    if !usual {
-        write_profile(&dir.join("profiles"), options);
-    }
+    let profiles = if has_profiles { path("profiles") } else { String::new() };
     let text = format!(
         "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
          [database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
@@ -543,18 +596,22 @@ fn write_settings(dir: &Path, options: Options) {
     std::fs::write(dir.join("config.toml"), text).expect("settings");
 }
 
-/// The bank's profile, but for what it says about its version, its security profile, the form of authorisation responses
-/// and renewals.
-fn write_profile(folder: &Path, options: Options) {
+/// The bank's profile in the version that it has there.
+pub(crate) fn profile(options: Options) -> String {
     let bank = options.bank();
     let source =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/{}/{bank}.toml", &bank[..2]));
     let plain = std::fs::read_to_string(source).expect("the bank's profile");
-    let mut changed = plain;
-    if let Some(version) = options.place.and_then(|place| place.version) {
-        let usual = changed.lines().find(|line| line.starts_with("version = ")).map(str::to_owned);
-        changed = changed.replacen(&usual.expect("a version"), &format!("version = \"{version}\""), 1);
-    }
+    let Some(version) = options.place.and_then(|place| place.version) else { return plain };
+    let usual = plain.lines().find(|line| line.starts_with("version = ")).map(str::to_owned);
+    plain.replacen(&usual.expect("a version"), &format!("version = \"{version}\""), 1)
+}
+
+/// The bank's profile, but for what it says about its version, its security profile, the form of authorisation responses
+/// and renewals.
+fn write_profile(folder: &Path, options: Options) {
+    let bank = options.bank();
+    let mut changed = profile(options);
     if !options.security.is_empty() {
         changed = changed.replacen("profile = \"fapi2-message-signing\"", options.security, 1);
         let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
@@ -590,7 +647,7 @@ fn write_profile(folder: &Path, options: Options) {
     std::fs::write(folder.join(format!("{bank}.toml")), changed).expect("a profile");
 }
 
-async fn application(
+pub(crate) async fn application(
     dir: &Path,
     clock: &Arc<TestClock>,
     private: &Private,

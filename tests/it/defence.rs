@@ -4,12 +4,13 @@
 use domain::consent::State;
 use domain::ids::ConsentId;
 use jiff::{SignedDuration, Timestamp};
-use sandbox::Misbehaviour;
+use sandbox::{Counting, Misbehaviour, Per};
 use serde_json::{Value, json};
 use server::services::fetch::{self, Verdict};
 use store::{consents, lines, transactions};
+use tests::places;
 use tests::site::{Caller, Site};
-use tests::world::{BANK, CUSTOMER, World};
+use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, World};
 
 /// What a fetch comes to while the bank misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ enum Comes {
     Marked,
 }
 
-const CASES: [(Misbehaviour, Comes); 14] = [
+const CASES: [(Misbehaviour, Comes); 15] = [
     (Misbehaviour::WebPage, Comes::Marked),
     (Misbehaviour::Empty, Comes::Marked),
     (Misbehaviour::WrongType, Comes::Whole),
@@ -34,6 +35,7 @@ const CASES: [(Misbehaviour, Comes); 14] = [
     (Misbehaviour::SlowDown(300), Comes::Later(300)),
     (Misbehaviour::Unauthorised, Comes::Later(60)),
     (Misbehaviour::PeriodRefused, Comes::Marked),
+    (Misbehaviour::NotOffered, Comes::Marked),
     (Misbehaviour::SamePage, Comes::Marked),
     (Misbehaviour::EndlessPages, Comes::Marked),
     (Misbehaviour::ForeignLink, Comes::Marked),
@@ -97,7 +99,7 @@ async fn a_bank_that_fails_again_and_again_is_left_alone_and_comes_back() {
     let asked: Vec<_> = world.bank.requests().split_off(before);
     assert!(!asked.iter().any(|request| request.ends_with("/v1/accounts")), "{asked:?}");
     let rest = until.duration_since(now(&world)).as_secs();
-    assert!((20..=45).contains(&rest), "{rest}");
+    assert!((20..=51).contains(&rest), "{rest}");
 
     // Then one call is let through; it is well, and so is everything.
     world.clock.advance(SignedDuration::from_secs(rest + 1));
@@ -109,6 +111,106 @@ async fn a_bank_that_fails_again_and_again_is_left_alone_and_comes_back() {
     assert_eq!(accounts["errors"]["bank.unavailable"], 5, "{told}");
     site.end().await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bank_that_says_slow_down_is_left_alone_by_everybody_but_who_is_there() {
+    let world = World::start().await;
+    let (one, other) = (world.connect(CUSTOMER).await, world.connect(NEIGHBOUR).await);
+    world.clock.advance(SignedDuration::from_mins(20));
+    world.bank.count(Some(Counting { per: Per::Client, calls: 3, seconds: 3600, tells: true }));
+    let Verdict::Again(until) = run(&world, one).await else { panic!("the bank has not counted") };
+    assert!(until > now(&world));
+    let before = reads(&world);
+    let Verdict::Again(_) = run(&world, other).await else { panic!("the bank is not left alone") };
+    assert_eq!((reads(&world), world.bank.refusals().len()), (before, 1), "the bank was asked again");
+    assert!(matches!(present(&world, other).await, Verdict::Next(_)), "a person waits for no schedule");
+    // Then everybody is read again.
+    world.clock.advance(until.duration_since(now(&world)) + SignedDuration::from_secs(1));
+    world.bank.count(None);
+    assert!(matches!(run(&world, one).await, Verdict::Next(_)));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bank_counts_otherwise_than_its_profile_says_one_customer_finds_out_for_all() {
+    let options = Options { habits: Some(|policy| policy.reads_per_day = 2), ..Options::default() };
+    let world = World::made(options, |_| {}).await;
+    let (one, other) = (world.connect(CUSTOMER).await, world.connect(NEIGHBOUR).await);
+    world.clock.advance(SignedDuration::from_mins(20));
+    for consent in [one, other] {
+        for _ in 0..2 {
+            assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
+        }
+        let Verdict::Again(until) = run(&world, consent).await else { panic!("a third read of the day") };
+        let berlin = until.to_zoned(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
+        assert_eq!((berlin.hour(), berlin.minute()), (0, 0), "not before the bank's next day");
+    }
+    let exceeded = world.bank.log().iter().filter(|line| line.code == "consent.frequency.exceeded").count();
+    assert_eq!(exceeded, 1, "the second customer need not run into it");
+    world.clock.advance(SignedDuration::from_hours(24));
+    assert!(matches!(run(&world, other).await, Verdict::Next(_)), "a new day, new reads");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_shorter_than_the_profile_says_is_found_step_by_step_and_then_known() {
+    let options = Options { habits: Some(|policy| policy.history_days = 60), ..Options::default() };
+    let world = World::made(options, |_| {}).await;
+    let consent = world.connect(CUSTOMER).await;
+    // The long history right after the sign-in is over, and the profile says 90 days.
+    world.clock.advance(SignedDuration::from_mins(61));
+    assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
+    let today = now(&world).to_zoned(jiff::tz::TimeZone::get("Europe/Berlin").unwrap()).date();
+    let asked = world.bank.calls().into_iter().filter_map(|call| call.from);
+    let days: Vec<_> = asked.map(|from| today.since(from).unwrap().get_days() + 1).collect();
+    assert_eq!(days, [90, 89, 60, 60, 60], "the first account finds out for the others");
+    assert!(rows(&world, consent).await.iter().all(|rows| *rows > 0));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_scope_lacks_costs_no_other() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let consent = world.connect(CUSTOMER).await;
+    world.bank.misbehave(Misbehaviour::WebPage, "/balances", 50);
+    assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
+    assert_eq!(state(&world, consent).await, State::Active);
+    assert!(rows(&world, consent).await.iter().all(|rows| *rows > 0));
+    let told = async || product.get(&format!("/v1/accounts?consent_id={consent}")).await.json();
+    let listed = told().await;
+    for account in listed["data"].as_array().unwrap() {
+        assert_eq!(account["freshness"]["stale_because"], "bank.contract_broken", "{listed}");
+        assert!(account["freshness"]["as_of"].is_string(), "{listed}");
+    }
+    world.bank.behave();
+    assert!(matches!(present(&world, consent).await, Verdict::Next(_)));
+    let listed = told().await;
+    assert!(
+        listed["data"].as_array().unwrap().iter().all(|one| one["freshness"]["stale_because"].is_null()),
+        "{listed}"
+    );
+    site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_pending_rows_that_is_not_offered_costs_no_booked_row() {
+    let options = Options { place: Some(places::POLAND), ..Options::default() };
+    let world = World::made(options, |_| {}).await;
+    let consent = world.connect(CUSTOMER).await;
+    world.bank.misbehave(Misbehaviour::NotOffered, "/getTransactionsPending", 50);
+    assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
+    assert_eq!(state(&world, consent).await, State::Active);
+    assert!(rows(&world, consent).await.iter().all(|rows| *rows > 0));
+    world.end().await;
+}
+
+/// Requests for the list of accounts so far.
+fn reads(world: &World) -> usize {
+    world.bank.requests().iter().filter(|request| request.ends_with("/v1/accounts")).count()
 }
 
 async fn health(product: &Caller) -> Value {

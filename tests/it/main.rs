@@ -4,6 +4,7 @@
 
 mod api;
 mod canary;
+mod chaos;
 mod compliance;
 mod console;
 mod console_pages;

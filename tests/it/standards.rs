@@ -7,13 +7,11 @@ use domain::consent::RevokedBy;
 use domain::ids::ConsentId;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span};
-use sandbox::{
-    Account, BERLIN_GROUP, BankData, CONSUMER_DATA_RIGHT, FINANCIAL_DATA_EXCHANGE, ListForm, OPEN_BANKING_UK,
-    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, STET,
-};
+use sandbox::{Account, BankData, ListForm};
 use serde_json::Value;
 use server::services::{consents as service, fetch, revocation};
 use store::capsules;
+use tests::places;
 use tests::site::{Caller, Site};
 use tests::world::{CUSTOMER, Options, Place, World};
 
@@ -27,115 +25,40 @@ struct Case {
     form: Option<ListForm>,
 }
 
-const UK: Place = Place {
-    bank: "gb_musterbank",
-    ecosystem: OPEN_BANKING_UK,
-    version: None,
-    base: "",
-    currency: "GBP",
-    zone: "Europe/London",
-};
-
-/// A bank of the Berlin Group that gives statements and nothing else.
-const GERMANY: Place = Place {
-    bank: "de_musterbank",
-    ecosystem: BERLIN_GROUP,
-    version: None,
-    base: "",
-    currency: "EUR",
-    zone: "Europe/Berlin",
-};
-
-/// A bank that keeps no consents and ends them by an id of ours.
-pub(crate) const POLAND: Place = Place {
-    bank: "pl_musterbank",
-    ecosystem: POLISH_API,
-    version: None,
-    base: "",
-    currency: "PLN",
-    zone: "Europe/Warsaw",
-};
-
 const CASES: [Case; 9] = [
     Case {
         name: "Berlin Group, camt.052",
-        place: GERMANY,
+        place: places::GERMANY,
         days: 730,
         ended: "consent.terminated",
         form: Some(ListForm::Camt),
     },
     Case {
         name: "Berlin Group, MT940",
-        place: GERMANY,
+        place: places::GERMANY,
         days: 730,
         ended: "consent.terminated",
         form: Some(ListForm::Mt940),
     },
-    Case { name: "UK Open Banking 3.1", place: UK, days: 730, ended: "consent.terminated", form: None },
+    Case {
+        name: "UK Open Banking 3.1",
+        place: places::UNITED_KINGDOM,
+        days: 730,
+        ended: "consent.terminated",
+        form: None,
+    },
     Case {
         name: "UK Open Banking 4.0",
-        place: Place { ecosystem: OPEN_BANKING_UK_4, version: Some("4.0.1"), ..UK },
+        place: places::UNITED_KINGDOM_4,
         days: 730,
         ended: "consent.terminated",
         form: None,
     },
-    Case {
-        name: "Consumer Data Right",
-        place: Place {
-            bank: "au_musterbank",
-            ecosystem: CONSUMER_DATA_RIGHT,
-            version: None,
-            base: "",
-            currency: "AUD",
-            zone: "Australia/Sydney",
-        },
-        days: 730,
-        ended: "consent.terminated",
-        form: None,
-    },
-    Case {
-        name: "Open Finance Brasil",
-        place: Place {
-            bank: "br_musterbanco",
-            ecosystem: OPEN_FINANCE_BRASIL,
-            version: None,
-            base: "",
-            currency: "BRL",
-            zone: "America/Sao_Paulo",
-        },
-        days: 365,
-        ended: "consent.terminated",
-        form: None,
-    },
-    Case {
-        name: "STET",
-        place: Place {
-            bank: "fr_banqueexemple",
-            ecosystem: STET,
-            version: None,
-            base: "",
-            currency: "EUR",
-            zone: "Europe/Paris",
-        },
-        days: 90,
-        ended: "token.revoked",
-        form: None,
-    },
-    Case {
-        name: "FDX",
-        place: Place {
-            bank: "us_musterbank",
-            ecosystem: FINANCIAL_DATA_EXCHANGE,
-            version: None,
-            base: "/fdx/v6",
-            currency: "USD",
-            zone: "America/New_York",
-        },
-        days: 730,
-        ended: "token.revoked",
-        form: None,
-    },
-    Case { name: "Polish API", place: POLAND, days: 730, ended: "consent.terminated", form: None },
+    Case { name: "Consumer Data Right", place: places::AUSTRALIA, days: 730, ended: "consent.terminated", form: None },
+    Case { name: "Open Finance Brasil", place: places::BRAZIL, days: 365, ended: "consent.terminated", form: None },
+    Case { name: "STET", place: places::FRANCE, days: 90, ended: "token.revoked", form: None },
+    Case { name: "FDX", place: places::NORTH_AMERICA, days: 730, ended: "token.revoked", form: None },
+    Case { name: "Polish API", place: places::POLAND, days: 730, ended: "consent.terminated", form: None },
 ];
 
 #[tokio::test(flavor = "multi_thread")]

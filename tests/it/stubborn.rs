@@ -16,7 +16,7 @@ use store::{capsules, consents, grants};
 use tests::site::{Caller, Site};
 use tests::world::{CUSTOMER, Options, World};
 
-use crate::standards::POLAND;
+use tests::places::POLAND;
 
 /// The latest rows of every account, no more than is needed to see them go.
 fn few(data: &mut BankData) {

@@ -86,7 +86,7 @@ pub(crate) fn freshness(held: &Held) -> FreshnessBody {
     let stored = held.line.freshness;
     let because = match held.state {
         ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
-        ConsentState::Authorized => Some("first_fetch_running".to_owned()),
+        ConsentState::Authorized => Some(held.last_error.clone().unwrap_or_else(|| "first_fetch_running".to_owned())),
         ConsentState::Active
         | ConsentState::Initiated
         | ConsentState::Expired(_)

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bank_adapters::answer::{AccountRow, Continuation};
 use bank_adapters::ask::{BankConsentId, NextLink, PsuPresent, ResourceId};
-use bank_adapters::error::{BankError, Breach};
+use bank_adapters::error::{BankError, Breach, Reached};
 use domain::consent::Event;
-use domain::ids::{ConsentId, JobId, LineId};
+use domain::ids::{ConsentId, JobId, LineId, RegistrationId};
 use domain::limits;
 use domain::policy::end_of_day;
 use domain::records::{NormalizedBalance, ParsedAccount};
@@ -21,13 +21,14 @@ use fapi::token::Tokens;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use store::bank_limits::{self, Limit};
 use store::budgets::Budget;
 use store::consents::Consent;
 use store::fetches::{Run, RunState};
 use store::grants::Grant;
 use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::raw_pages::Answer;
-use store::{StoreError, budgets, consents, fetches, grants, jobs, lines};
+use store::{StoreError, TenantTx, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -46,6 +47,10 @@ use crate::services::{ServiceError, consents as moves, events as telling, logins
 const MOVED_PAUSE_SECONDS: i64 = 30;
 /// How long we wait where a bank asks us to and does not say how long.
 const PAUSE_SECONDS: i64 = 15 * 60;
+/// A run that began longer ago is not gone on with but begun anew, in seconds: what it had read is old by now.
+const RESUME_SECONDS: i64 = 60 * 60;
+/// How long after a bank's rest we begin to come back, in seconds.
+const SPREAD_SECONDS: i64 = 4;
 
 /// The pages that were read of one list. No honest list comes back to a page, and a bank that does would be read for ever.
 #[derive(Default)]
@@ -133,7 +138,10 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let tokens = match refresh::live(app, &occasion, &grant, &key, worker).await {
         Ok(Live::Tokens(tokens)) => *tokens,
         Ok(Live::Later(at)) => return Ok(Verdict::Again(at)),
-        Err(ServiceError::Call(error)) => return settle(app, &occasion, &grant, &bank_consent, error).await,
+        Err(ServiceError::Call(error)) => {
+            note(app, about, &error).await?;
+            return settle(app, &occasion, &grant, &bank_consent, error).await;
+        }
         // Closed, or moved by somebody else, while the token was renewed.
         Err(ServiceError::Store(StoreError::NotAllowed)) => return Ok(Verdict::Done),
         Err(error) => return Err(error),
@@ -153,6 +161,13 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
+            note(app, about, &error).await?;
+            if let Some(until) = match (&error, day) {
+                (CallError::Bank(error), Some(day)) => used_up(app, &fetch.occasion, &grant, day, error).await?,
+                _ => None,
+            } {
+                return Ok(Verdict::Again(until));
+            }
             let counted = fetch.is_read.load(Ordering::Relaxed) || !error.is_no_read();
             if let Some(day) = day.filter(|_| !counted) {
                 give_back(app, about, &grant, day).await?;
@@ -162,6 +177,61 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         Err(ServiceError::Store(StoreError::NotAllowed)) => stopped(app, about, run).await,
         Err(error) => Err(error),
     }
+}
+
+/// Notes why a fetch came to no end, for whoever reads what is stored meanwhile.
+async fn note(app: &App, about: About, error: &CallError) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    fetches::note(&mut tx, about.consent, error.code()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What a refused read of a day says: the bank counts fewer than we have made of this grant. Its limit holds for every grant,
+/// so that no other one has to run into it. Gives when the bank may be asked again: on its next day where it means the day
+/// for certain, since it says so or has refused twice without a word. `None` where it was no limit, or the bank says until
+/// when.
+async fn used_up(
+    app: &App,
+    occasion: &Occasion<'_>,
+    grant: &Grant,
+    day: Date,
+    error: &BankError,
+) -> Result<Option<Timestamp>, ServiceError> {
+    let reached = match (error.limit(), error) {
+        (Some(Reached::Unnamed), BankError::Wait { until: Some(_), .. }) | (None, _) => return Ok(None),
+        (Some(reached), _) => reached,
+    };
+    let (now, zone) = (app.clock.now(), &occasion.connection.zone);
+    let mut tx = app.store.tenant_tx(occasion.about.tenant).await?;
+    let refused = Budget { operation: "refused", ..reads(grant, day) };
+    let times = budgets::take(&mut tx, refused, i32::MAX).await?.unwrap_or_default();
+    let mut again = later(now, app, bank_calls::SLOW_SECONDS);
+    if reached == Reached::Consent || times > 1 {
+        // Refused reads were taken from the budget like all others.
+        let made = budgets::used(&mut tx, reads(grant, day)).await? - times;
+        let made = u16::try_from(made).unwrap_or_default();
+        if made < u16::from(unattended_reads(app, occasion.connection)) {
+            bank_limits::learn(&mut tx, &grant.registration, Limit::UnattendedPerDay, made, now).await?;
+        }
+        again = end_of_day(day, zone).max(now);
+        telling::deferred(&mut tx, &app.world(), occasion.about.consent, again).await?;
+    }
+    tx.commit().await?;
+    Ok(Some(again))
+}
+
+/// A limit that the bank has shown lately, where it is narrower than what its profile says.
+async fn narrowed(
+    tx: &mut TenantTx,
+    app: &App,
+    registration: &RegistrationId,
+    limit: Limit,
+    said: u16,
+) -> Result<u16, StoreError> {
+    let now = app.clock.now();
+    let since = now.saturating_add(SignedDuration::from_hours(-24 * limits::BANK_HEALTH_DAYS)).unwrap_or(now);
+    let learned = bank_limits::learned(tx, registration, limit, since).await?;
+    Ok(learned.map_or(said, |learned| learned.min(said)))
 }
 
 /// The lines that are under a consent already.
@@ -216,7 +286,8 @@ async fn begin(
         let zone = &occasion.connection.zone;
         let day = world.now.to_zoned(zone.clone()).date();
         let budget = reads(grant, day);
-        let allowed = i32::from(unattended_reads(app, occasion.connection));
+        let said = u16::from(unattended_reads(app, occasion.connection));
+        let allowed = i32::from(narrowed(&mut tx, app, &grant.registration, Limit::UnattendedPerDay, said).await?);
         let used = budgets::take(&mut tx, budget, allowed).await?;
         taken = used.map(|used| json!({ "day": day.to_string(), "limit": allowed, "before": used - 1, "after": used }));
         if used.is_none() {
@@ -229,8 +300,11 @@ async fn begin(
     }
     let latest = fetches::latest(&mut tx, about.consent).await?;
     if let Some(open) = latest.filter(|run| run.state == RunState::Running && run.grant == grant.id) {
-        tx.commit().await?;
-        return Ok(Ok(Begun { run: open.id, day: counted_on }));
+        if world.now.duration_since(open.started_at).as_secs() < RESUME_SECONDS {
+            tx.commit().await?;
+            return Ok(Ok(Begun { run: open.id, day: counted_on }));
+        }
+        fetches::finish(&mut tx, open.id, RunState::Partial, open.error_code.as_deref(), world.now).await?;
     }
     let run = Run {
         id: world.uuid(),
@@ -282,7 +356,7 @@ impl Fetch<'_> {
         }
         fault::point("fetch.accounts_stored");
         let (resources, done) = self.open_lines().await?;
-        let (mut whole, mut broken) = (0, 0);
+        let (mut whole, mut partial, mut broken) = (0, 0, 0);
         // What the bank no longer lists keeps its data and is not asked for: its id at the bank may be another's by now.
         for resource in resources.iter().filter(|resource| listed.contains(&resource.line.id)) {
             if done.contains(&resource.line.id) {
@@ -290,7 +364,11 @@ impl Fetch<'_> {
                 continue;
             }
             match self.line(resource).await {
-                Ok(()) => whole += 1,
+                Ok(None) => whole += 1,
+                Ok(Some(error)) => {
+                    partial += 1;
+                    self.line_failed(resource.line.id, error.code()).await?;
+                }
                 Err(ServiceError::Call(CallError::Bank(error))) if is_about_one_account(&error) => {
                     broken += 1;
                     self.line_failed(resource.line.id, error.code()).await?;
@@ -300,9 +378,9 @@ impl Fetch<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let state = match (whole, broken) {
-            (_, 0) => RunState::Done,
-            (0, _) => RunState::Failed,
+        let state = match (whole, partial, broken) {
+            (_, 0, 0) => RunState::Done,
+            (0, 0, _) => RunState::Failed,
             _ => RunState::Partial,
         };
         Ok((state, listed))
@@ -380,8 +458,9 @@ impl Fetch<'_> {
         Ok(self.consent.grant.ok_or(StoreError::NotAllowed)?)
     }
 
-    /// Balances, then transactions, newest first as the bank orders them.
-    async fn line(&self, resource: &Resource) -> Result<(), ServiceError> {
+    /// Balances, then transactions, newest first as the bank orders them. Gives why the balances are not to be had, where
+    /// that is about this account alone: its transactions are read all the same.
+    async fn line(&self, resource: &Resource) -> Result<Option<BankError>, ServiceError> {
         let tenant = self.occasion.about.tenant;
         let key = self.app.vault.open_key(tenant, &resource.line.key)?;
         let opened = resource.resource_id(tenant, &key)?;
@@ -391,13 +470,21 @@ impl Fetch<'_> {
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         writer.line(resource.line.id).await?.begin(self.run, self.consent.id).await?;
         tx.commit().await?;
+        let mut lacking = None;
         if self.has("balances") {
-            self.balances(resource, &key, &id).await?;
+            match self.balances(resource, &key, &id).await {
+                Err(ServiceError::Call(CallError::Bank(error)))
+                    if self.has("transactions") && is_about_one_account(&error) =>
+                {
+                    lacking = Some(error);
+                }
+                other => other?,
+            }
         }
         if self.has("transactions") {
             self.transactions(resource, &key, &id).await?;
         }
-        Ok(())
+        Ok(lacking)
     }
 
     /// Rows as they came, to be kept until their retention ends.
@@ -493,7 +580,7 @@ pub(crate) async fn settle(
     error: CallError,
 ) -> Result<Verdict, ServiceError> {
     let now = app.clock.now();
-    let pause = now.saturating_add(SignedDuration::from_secs(PAUSE_SECONDS)).unwrap_or(now);
+    let pause = later(now, app, PAUSE_SECONDS);
     let meanwhile = renewals::meanwhile(app, occasion.about.tenant, occasion.about.consent, Some(grant.id)).await?;
     if let Some(at) = meanwhile.again(now) {
         return Ok(Verdict::Again(at));
@@ -510,7 +597,7 @@ pub(crate) async fn settle(
     tracing::warn!(bank.id = %occasion.connection.institution, code = error.code(), "a fetch stopped");
     match &error {
         CallError::Bank(BankError::Wait { until, .. }) => Ok(Verdict::Again(until.unwrap_or(pause).max(now))),
-        CallError::Resting { until } => Ok(Verdict::Again((*until).max(now))),
+        CallError::Resting { until } => Ok(Verdict::Again(later((*until).max(now), app, SPREAD_SECONDS))),
         CallError::Transport(_) => Ok(Verdict::Again(pause)),
         CallError::Refused(refusal)
             if refusal.error.as_deref() == Some("invalid_grant") || refusal.code == "token.refresh_token.missing" =>
@@ -538,6 +625,12 @@ pub(crate) async fn settle(
         ) => Ok(Verdict::Again(pause)),
         CallError::Stopped | CallError::Ours(_) => Err(error.into()),
     }
+}
+
+/// So many seconds after a moment, and up to half as many again: those who wait for one bank do not come back at once.
+fn later(from: Timestamp, app: &App, seconds: i64) -> Timestamp {
+    let [jitter] = app.world().bytes();
+    from.saturating_add(SignedDuration::from_secs(seconds + seconds * i64::from(jitter) / 510)).unwrap_or(from)
 }
 
 /// Whether an error says something about one account alone.

@@ -17,6 +17,7 @@ use jiff::civil::Date;
 use normalize::identity::{self, Alignment, Coverage, Outcome, Sketch, Trust, Twin};
 use store::StoreError;
 use store::aligned::{Aligned, Known, Listed, Source, Standing};
+use store::bank_limits::{self, Limit};
 use store::lines::{Details, LineWriter, Resource, Writer};
 use store::sealed::Opened;
 use vault::DataKey;
@@ -33,6 +34,15 @@ const EMPTY_PAGES_MAX: u32 = 3;
 /// So many days of history every bank gives; of earlier ones it is believed as far as it lists rows of them. Many banks
 /// cut a long history without a word, and what lies before the cut is not gone.
 const HISTORY_DAYS_CERTAIN: i32 = 89;
+
+/// Days that are asked for, one after the other, where a bank refuses a period: many say 90 and mean 89.
+const NARROWER_DAYS: [u16; 5] = [365, 180, 89, 60, 30];
+
+/// How far back a bank lets us read.
+struct History {
+    limit: Limit,
+    days: u16,
+}
 
 /// What a bank has listed of one account so far.
 #[derive(Default)]
@@ -56,58 +66,116 @@ impl Fetch<'_> {
     ) -> Result<(), ServiceError> {
         let profile = self.occasion.connection.bank.profile();
         let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
-        let from = self.first_day(resource, today);
-        let holder = self.holder(resource, key)?;
-        let mut reading = Reading::default();
+        let history = self.history().await?;
+        let mut from = self.first_day(resource, today, history.days);
+        let (first, holder, mut reading) = (from, self.holder(resource, key)?, Reading::default());
+        let mut pending = false;
         for status in &profile.transactions.booking_status {
-            let mut ask = PageAsk::First(Window { from, to: None, status: *status });
-            let (mut trail, mut before, mut repeated) = (Trail::default(), None, 0);
-            let mut next;
-            for page in 0.. {
-                if page >= limits::PAGES_PER_FETCH_MAX {
-                    return Err(too_long("_links.next"));
+            let read = reading.pages;
+            loop {
+                let window = Window { from, to: None, status: *status };
+                match self.list(resource, key, id, window, &holder, &mut reading).await {
+                    Ok(()) => {
+                        pending |= matches!(status, BookingStatus::Pending | BookingStatus::Both);
+                        break;
+                    }
+                    // What is booked was read, and is worth having without.
+                    Err(error)
+                        if *status == BookingStatus::Pending
+                            && (1..=read).contains(&reading.pages)
+                            && is_no(&error) =>
+                    {
+                        tracing::info!(bank.id = %profile.bank.id, "the bank offers no list of pending rows");
+                        break;
+                    }
+                    Err(error) => {
+                        let narrower = narrower(from, today).filter(|_| reading.pages == read && is_period(&error));
+                        from = narrower.ok_or(error)?;
+                    }
                 }
-                let context = self.context(Some(resource.line.id));
-                let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
-                let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
-                let raw = (!answer.rows.is_empty()).then(|| raw_rows::pack(&answer.rows));
-                repeated = if page > 0 && raw == before { repeated + 1 } else { 0 };
-                if repeated > if raw.is_some() { 0 } else { EMPTY_PAGES_MAX } {
-                    // New links to the same rows, or to none, for ever.
-                    return Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))).into());
-                }
-                before = raw;
-                for issue in &answer.issues {
-                    tracing::warn!(bank.id = %self.occasion.connection.institution, code = issue.code, "a doubtful page");
-                }
-                let kept = self.keep_page(resource, key, &answer.rows).await?;
-                self.read_page(&mut reading, &holder, kept, &answer.rows)?;
-                match answer.next {
-                    Continuation::End => break,
-                    Continuation::Next(link) => next = trail.follow(link)?,
-                    Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
-                }
-                ask = PageAsk::Next(&next);
             }
+        }
+        if from > first {
+            self.learn_history(history.limit, from, today).await?;
         }
         if reading.refused > 0 {
             // The raw rows stay, sealed, so that a better rule can read them later.
             let refused = reading.refused;
             tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
         }
-        let asked = &profile.transactions.booking_status;
-        let pending = asked.iter().any(|status| matches!(status, BookingStatus::Pending | BookingStatus::Both));
         let coverage = Coverage { from: believed_from(&reading.listed, from, today), pending };
         self.line_done(resource, key, reading, coverage, (from, today)).await
     }
 
-    /// The first day to ask for: the long history right after authentication, else a window that overlaps what is there.
-    fn first_day(&self, resource: &Resource, today: Date) -> Date {
+    /// Every page of one list.
+    async fn list(
+        &self,
+        resource: &Resource,
+        key: &DataKey,
+        id: &ResourceId,
+        window: Window,
+        holder: &Holder,
+        reading: &mut Reading,
+    ) -> Result<(), ServiceError> {
+        let mut ask = PageAsk::First(window);
+        let (mut trail, mut before, mut repeated) = (Trail::default(), None, 0);
+        let mut next;
+        for page in 0..limits::PAGES_PER_FETCH_MAX {
+            let context = self.context(Some(resource.line.id));
+            let call = self.occasion.connection.bank.transactions(&self.bank_consent, id, ask, &context);
+            let answer = bank_calls::to_bank(self.app, &self.occasion, "transactions", &context, call).await?;
+            let raw = (!answer.rows.is_empty()).then(|| raw_rows::pack(&answer.rows));
+            repeated = if page > 0 && raw == before { repeated + 1 } else { 0 };
+            if repeated > if raw.is_some() { 0 } else { EMPTY_PAGES_MAX } {
+                // New links to the same rows, or to none, for ever.
+                return Err(CallError::Bank(BankError::Contract(Breach::LoopingLink("next"))).into());
+            }
+            before = raw;
+            for issue in &answer.issues {
+                tracing::warn!(bank.id = %self.occasion.connection.institution, code = issue.code, "a doubtful page");
+            }
+            let kept = self.keep_page(resource, key, &answer.rows).await?;
+            self.read_page(reading, holder, kept, &answer.rows)?;
+            match answer.next {
+                Continuation::End => return Ok(()),
+                Continuation::Next(link) => next = trail.follow(link)?,
+                Continuation::Broken(breach) => return Err(CallError::Bank(BankError::Contract(breach)).into()),
+            }
+            ask = PageAsk::Next(&next);
+        }
+        Err(too_long("_links.next"))
+    }
+
+    /// How far back the bank lets us read at this moment: what its profile says, or less where the bank has shown less.
+    async fn history(&self) -> Result<History, ServiceError> {
         let section = &self.occasion.connection.bank.profile().transactions;
-        let back = |days: u16| today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))));
         let minutes = section.history_minutes_after_sca.map_or(i64::MAX, i64::from);
         let fresh = self.consent.sca_at.is_some_and(|at| self.app.clock.now().duration_since(at).as_mins() < minutes);
-        let reachable = back(section.history_days_after_sca.filter(|_| fresh).unwrap_or(section.history_days));
+        let (limit, said) = match section.history_days_after_sca.filter(|_| fresh) {
+            Some(days) => (Limit::HistoryDaysAfterSca, days),
+            None => (Limit::HistoryDays, section.history_days),
+        };
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let days = super::narrowed(&mut tx, self.app, &self.occasion.connection.id, limit, said).await?;
+        tx.commit().await?;
+        Ok(History { limit, days })
+    }
+
+    /// Keeps what the bank has shown by refusing more.
+    async fn learn_history(&self, limit: Limit, from: Date, today: Date) -> Result<(), ServiceError> {
+        let days = today.since(from).map_or(0, |span| span.get_days()).saturating_add(1);
+        let registration = &self.occasion.connection.id;
+        let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
+        let days = u16::try_from(days).unwrap_or(u16::MAX);
+        bank_limits::learn(&mut tx, registration, limit, days, self.app.clock.now()).await?;
+        tx.commit().await?;
+        tracing::info!(bank.id = %self.occasion.connection.institution, days, "the bank gives a shorter history");
+        Ok(())
+    }
+
+    /// The first day to ask for: as far back as the bank lets us, or a window that overlaps what is there.
+    fn first_day(&self, resource: &Resource, today: Date, days: u16) -> Date {
+        let reachable = back(today, days);
         let overlap = resource
             .line
             .freshness
@@ -218,6 +286,25 @@ pub(in crate::services) fn holder(details: Details) -> Holder {
         currency: details.currency.and_then(|code| code.parse().ok()),
         other_accounts: Vec::new(),
     }
+}
+
+/// The first of so many days up to today.
+fn back(today: Date, days: u16) -> Date {
+    today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))))
+}
+
+/// The next shorter period, by its first day.
+fn narrower(from: Date, today: Date) -> Option<Date> {
+    NARROWER_DAYS.into_iter().map(|days| back(today, days)).find(|first| *first > from)
+}
+
+const fn is_period(error: &ServiceError) -> bool {
+    matches!(error, ServiceError::Call(CallError::Bank(BankError::Narrow(_))))
+}
+
+/// Whether the bank has said no to the question itself.
+const fn is_no(error: &ServiceError) -> bool {
+    matches!(error, ServiceError::Call(CallError::Bank(BankError::Skip(_) | BankError::Refused(_))))
 }
 
 fn too_long(what: &'static str) -> ServiceError {
@@ -396,6 +483,20 @@ mod tests {
         };
         let sketches = days.iter().map(|day| Sketch::of(&Parsed::default(), &record(day)));
         sketches.map(|sketch| identity::Listed { sketch, page: 0 }).collect()
+    }
+
+    #[test]
+    fn a_refused_period_is_made_shorter_until_there_is_nothing_left_of_it() {
+        let today = "2026-04-01".parse::<Date>().unwrap();
+        let (mut from, mut days) = (back(today, 730), Vec::new());
+        while let Some(shorter) = narrower(from, today) {
+            assert!(shorter > from);
+            from = shorter;
+            days.push(today.since(from).unwrap().get_days() + 1);
+        }
+        assert_eq!(days, [365, 180, 89, 60, 30]);
+        assert_eq!(narrower(back(today, 90), today), Some(back(today, 89)));
+        assert_eq!(narrower(back(today, 15), today), None, "an overlap is asked for as it is");
     }
 
     #[test]
