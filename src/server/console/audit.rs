@@ -51,7 +51,7 @@ pub(super) async fn find(State(app): State<Arc<App>>, order: Order) -> Answer {
         many => format!("{many} entries."),
     };
     let sections =
-        vec![Section::new("", vec![Block::Form(asking(member))]), Section::new("Found", vec![table(&found)])];
+        vec![Section::new("", vec![Block::Form(asking(member))]), Section::new("Found", vec![table(&found, true)])];
     Ok(page(member, AUDIT, "Evidence log", &lead, sections))
 }
 
@@ -83,22 +83,25 @@ fn end(begin: Timestamp) -> Timestamp {
 pub(super) async fn of_consent(app: &App, member: &Member, id: ConsentId) -> Result<Block, Response> {
     let search = Search { consent: Some(id), ..Search::default() };
     let found = compliance::search(app, &search).await.map_err(fail(member))?;
-    Ok(table(&found))
+    Ok(table(&found, false))
 }
 
-/// Entries, the newest first.
-fn table(found: &[Found]) -> Block {
+/// Entries, the newest first, each with whom it is about unless that is known.
+fn table(found: &[Found], with_subject: bool) -> Block {
     let rows = found.iter().rev().take(SHOWN).map(|one| {
         let subject = match one.subject.starts_with("cns_") {
             true => Cell::code(&one.subject).to(format!("{CONSENTS}/{}", one.subject)),
             false => Cell::code(&one.subject),
         };
         let body = one.body.as_ref().map_or_else(|| Cell::text("its retention has ended"), Cell::code);
-        vec![Cell::text(one.index), Cell::text(moment(one.at)), Cell::text(&one.kind), subject, body]
+        let about = with_subject.then_some(subject);
+        let cells = [Cell::text(one.index), Cell::text(moment(one.at)), Cell::text(&one.kind)];
+        cells.into_iter().chain(about).chain([body]).collect()
     });
+    let about = with_subject.then_some("About");
     Block::Table {
         caption: "Evidence".to_owned(),
-        head: vec!["Place", "When", "What", "About", "What it says"],
+        head: ["Place", "When", "What"].into_iter().chain(about).chain(["What it says"]).collect(),
         rows: rows.collect(),
         none: "Nothing was found.",
     }
