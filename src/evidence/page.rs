@@ -108,6 +108,9 @@ fn in_words(statement: &Statement) -> String {
         "consent.accepted" => "The person read the text and agreed.".to_owned(),
         "consent.moved" => format!("The consent went from {} to {} ({}).", word("from"), word("to"), word("event")),
         "consent.renewed" => "The consent was renewed.".to_owned(),
+        "data.shown_to_staff" => {
+            format!("Somebody who works for the operator saw {} rows, because: {}", number("rows"), word("reason"))
+        }
         "account.removed" => format!("The account {} was taken out.", word("account")),
         "bank.call" => format!("The bank was called: {}, {}: {}.", word("operation"), word("basis"), word("outcome")),
         "bank.outcome_unknown" => "A call to the bank had no answer; what it did is not known.".to_owned(),

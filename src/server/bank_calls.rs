@@ -342,7 +342,9 @@ impl Step<'_> {
             Health::Unknown => {}
             Health::Hasty(asked) => {
                 let silent = world.now.saturating_add(SignedDuration::from_secs(SLOW_SECONDS)).unwrap_or(world.now);
-                bank_limits::pause(tx, &service.registration, asked.unwrap_or(silent), world.now).await?;
+                // It may be the limit of one consent: nobody else waits longer for it than for a word that is not there.
+                let until = asked.map_or(silent, |asked| asked.min(silent));
+                bank_limits::pause(tx, &service.registration, until, world.now).await?;
             }
             Health::Ill(asked) => {
                 let [jitter] = world.bytes();

@@ -146,7 +146,7 @@ pub fn router(app: Arc<App>) -> Router {
             .merge(api::router())
             .merge(gocardless::router())
             .merge(web::router())
-            .merge(console::router())
+            .merge(if app.staff_provider.is_some() { console::router() } else { Router::new() })
             .merge(operations::router())
             .fallback(nowhere),
         app,

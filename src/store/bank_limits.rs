@@ -78,7 +78,7 @@ pub async fn learned(
     Ok(row.and_then(|row| u16::try_from(row.value).ok()))
 }
 
-/// Learns a limit. What was learned before and is narrower stays, and is as fresh as this.
+/// Learns a limit. What was learned before and is narrower stays, and is forgotten in its time.
 pub async fn learn(
     tx: &mut TenantTx,
     registration: &RegistrationId,
@@ -89,7 +89,7 @@ pub async fn learn(
     query!(
         "insert into bank_learned as l (registration_id, limit_name, value, learned_at) values ($1, $2, $3, $4)
          on conflict (registration_id, limit_name) do update set value = least(l.value, excluded.value),
-            learned_at = excluded.learned_at",
+            learned_at = case when excluded.value <= l.value then excluded.learned_at else l.learned_at end",
         registration.as_str(),
         limit.word(),
         i32::from(value.max(1)),

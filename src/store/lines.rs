@@ -579,7 +579,8 @@ impl LineWriter<'_> {
         Ok(())
     }
 
-    /// Notes that transactions were fetched to the end, and for which days. Days that were complete stay so.
+    /// Notes that transactions were fetched to the end, and for which days. Days that were complete stay so where no gap lies
+    /// between.
     pub async fn transactions_complete(
         &mut self,
         as_of: Timestamp,
@@ -587,7 +588,9 @@ impl LineWriter<'_> {
         until: Option<Date>,
     ) -> Result<(), StoreError> {
         query!(
-            "update line set transactions_as_of = $3, complete_from = least(complete_from, $4),
+            "update line set transactions_as_of = $3, 
+                complete_from = case when $4::date is null then complete_from
+                    when complete_until >= $4::date - 1 then least(complete_from, $4) else $4 end,
                 complete_until = greatest(complete_until, $5)
              where tenant_id = $1 and line_id = $2",
             self.tx.id(),

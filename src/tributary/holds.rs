@@ -83,7 +83,8 @@ async fn perform(app: &App, command: HoldsCommand) -> anyhow::Result<String> {
         HoldsCommand::TakeBack(args) => (args, Event::TakeBack),
     };
     let by = args.who.known(app).await?;
-    let hold = holds::act(app, &by, args.hold, event).await.with_context(|| format!("{} is as it was", args.hold))?;
+    let hold =
+        holds::act(app, &by, args.hold, event, None).await.with_context(|| format!("{} is as it was", args.hold))?;
     Ok(shown(&hold))
 }
 

@@ -253,6 +253,11 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// A world that shares its time with those who look at the machine's: a database, a program of somebody else.
+    pub async fn of_this_moment() -> Self {
+        Self::made(Options { begins: Some(TestClock::default().now()), ..Options::default() }, |_| {}).await
+    }
+
     /// A world whose bank's data were changed first, to plant what a test looks for.
     pub async fn with(plant: impl FnOnce(&mut BankData)) -> Self {
         Self::made(Options::default(), plant).await

@@ -85,7 +85,7 @@ const DOORS: [(Method, &str, Action); 20] = [
     (Method::GET, "/console/consents/{consent}", Action::SeeConsents),
     (Method::POST, "/console/consents/{consent}/data", Action::ShowBankData),
     (Method::GET, "/console/deletions", Action::SeeDeletions),
-    (Method::GET, "/console/deletions/{deletion}/receipt", Action::SeeDeletions),
+    (Method::GET, "/console/deletions/{deletion}/receipt", Action::ReadEvidence),
     (Method::GET, "/console/webhooks", Action::SeeDeliveries),
     (Method::GET, "/console/webhooks/{endpoint}", Action::SeeDeliveries),
     (Method::POST, "/console/webhooks/{endpoint}/replay", Action::ReplayDeliveries),
@@ -254,13 +254,19 @@ async fn what_cannot_be_undone_takes_four_eyes() {
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text());
     let hold = ground.recorded("hold.asked").await.remove(0).body.unwrap()["hold"].as_str().unwrap().to_owned();
     let path = format!("/console/holds/{hold}");
-    let own = carl.order(&path, &[("deed", "confirm")]).await;
+    let own = carl.order(&path, &[("deed", "confirm"), ("seen", "asked")]).await;
     assert_eq!(own.status, StatusCode::CONFLICT, "{}", own.text());
     assert!(!carl.get("/console/holds").await.text().contains(">Confirm<"), "nor is it offered");
     assert!(cora.get("/console/holds").await.text().contains(">Confirm<"));
-    assert_eq!(cora.order(&path, &[("deed", "confirm")]).await.status, StatusCode::SEE_OTHER);
+    // The button of a page that showed another state confirms nothing.
+    let late = cora.order(&path, &[("deed", "confirm"), ("seen", "lift_asked")]).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "{}", late.text());
+    assert_eq!(cora.order(&path, &[("deed", "confirm"), ("seen", "asked")]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(ground.recorded("hold.placed").await.len(), 1);
-    assert_eq!(carl.order(&path, &[("deed", "nonsense")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        carl.order(&path, &[("deed", "nonsense"), ("seen", "placed")]).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
     ground.end().await;
 }
 

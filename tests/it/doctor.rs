@@ -9,12 +9,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use server::config::{Config, ListenTls};
 use server::doctor::{Finding, Health, examine};
-use tests::world::{self, CUSTOMER, Options, REGISTRATION, TestClock, World};
-
-/// A world that shares its clock with the database, which is compared.
-async fn of_this_moment() -> World {
-    World::made(Options { begins: Some(TestClock::default().now()), ..Options::default() }, |_| {}).await
-}
+use tests::world::{self, CUSTOMER, REGISTRATION, TestClock, World};
 
 async fn look(config: &Config, clock: &Arc<TestClock>) -> Vec<Finding> {
     let clock: Arc<dyn Clock> = clock.clone();
@@ -44,7 +39,7 @@ fn about(what: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_installation_has_nothing_wrong() {
-    let world = of_this_moment().await;
+    let world = World::of_this_moment().await;
     world.connect(CUSTOMER).await;
     let found = look(&world.app.config, &world.clock).await;
     assert_eq!(wrong(&found), [], "{found:#?}");
@@ -59,7 +54,7 @@ async fn a_sound_installation_has_nothing_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_settings_are_found() {
-    let world = of_this_moment().await;
+    let world = World::of_this_moment().await;
     world.connect(CUSTOMER).await;
     let sound = &world.app.config;
     let check = async |changed: Config, expected: &[(&str, Health)]| {
@@ -113,7 +108,7 @@ async fn wrong_settings_are_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_files_are_found() {
-    let world = of_this_moment().await;
+    let world = World::of_this_moment().await;
     let folder = world.dir.path().join("registrations");
     let file = folder.join(format!("{REGISTRATION}.toml"));
     let text = std::fs::read_to_string(&file).unwrap();
@@ -148,7 +143,7 @@ async fn wrong_files_are_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_clocks_and_old_certificates_are_found() {
-    let world = of_this_moment().await;
+    let world = World::of_this_moment().await;
     for (minutes, is_wrong) in [(0, false), (5, true), (-5, true)] {
         let clock = Arc::new(TestClock::default());
         clock.advance(SignedDuration::from_mins(minutes));

@@ -65,11 +65,11 @@ async fn a_hold_takes_four_eyes_keeps_everything_and_its_end_erases_what_was_owe
     let hold = holds::ask(app, &ada, &whom, "2026/17").await.unwrap();
     assert_eq!(hold.consents, [consent]);
     assert_eq!(product.get(&rows).await.json()["data"], before);
-    let own = holds::act(app, &ada, hold.id, Event::Confirm).await;
+    let own = holds::act(app, &ada, hold.id, Event::Confirm, None).await;
     assert!(matches!(own, Err(ServiceError::HoldRefused(Refused::SameEyes))), "{own:?}");
 
     // Confirmed, nobody reads.
-    let placed = holds::act(app, &grace, hold.id, Event::Confirm).await.unwrap();
+    let placed = holds::act(app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     assert_eq!(placed.machine.state, HoldState::Placed);
     assert_eq!(stands(app, consent).await, (State::Active, DataState::Held));
     assert_eq!(product.get(&rows).await.status.as_u16(), 404);
@@ -103,11 +103,11 @@ async fn a_hold_takes_four_eyes_keeps_everything_and_its_end_erases_what_was_owe
     drop(tx);
 
     // It ends the same way, and in that moment the erasure runs.
-    assert!(holds::act(app, &ada, hold.id, Event::Confirm).await.is_err(), "nobody has asked for its end");
-    holds::act(app, &grace, hold.id, Event::AskLift).await.unwrap();
-    assert!(holds::act(app, &grace, hold.id, Event::Confirm).await.is_err());
+    assert!(holds::act(app, &ada, hold.id, Event::Confirm, None).await.is_err(), "nobody has asked for its end");
+    holds::act(app, &grace, hold.id, Event::AskLift, None).await.unwrap();
+    assert!(holds::act(app, &grace, hold.id, Event::Confirm, None).await.is_err());
     assert_eq!(progress(app, erasure).await, Progress::Blocked, "still");
-    holds::act(app, &ada, hold.id, Event::Confirm).await.unwrap();
+    holds::act(app, &ada, hold.id, Event::Confirm, None).await.unwrap();
     assert_eq!(progress(app, erasure).await, Progress::Stopped);
     erase(app, erasure).await;
     assert_eq!(stands(app, consent).await.1, DataState::Erased);
@@ -145,15 +145,15 @@ async fn the_last_of_several_holds_gives_the_data_back_and_a_late_one_is_refused
     let mut placed = Vec::new();
     for matter in ["2026/17", "2026/18"] {
         let hold = holds::ask(app, &ada, &whom, matter).await.unwrap();
-        placed.push(holds::act(app, &grace, hold.id, Event::Confirm).await.unwrap().id);
+        placed.push(holds::act(app, &grace, hold.id, Event::Confirm, None).await.unwrap().id);
     }
     let dropped = holds::ask(app, &ada, &whom, "2026/19").await.unwrap();
-    let dropped = holds::act(app, &ada, dropped.id, Event::TakeBack).await.unwrap();
+    let dropped = holds::act(app, &ada, dropped.id, Event::TakeBack, None).await.unwrap();
     assert_eq!(dropped.machine.state, HoldState::TakenBack, "whoever asked may think again");
 
     for (hold, after) in placed.into_iter().zip([DataState::Held, DataState::Present]) {
-        holds::act(app, &ada, hold, Event::AskLift).await.unwrap();
-        holds::act(app, &grace, hold, Event::Confirm).await.unwrap();
+        holds::act(app, &ada, hold, Event::AskLift, None).await.unwrap();
+        holds::act(app, &grace, hold, Event::Confirm, None).await.unwrap();
         assert_eq!(stands(app, consent).await, (State::Active, after));
     }
     assert_eq!(product.get(&rows).await.json()["data"], before, "all is as it was");
@@ -162,7 +162,7 @@ async fn the_last_of_several_holds_gives_the_data_back_and_a_late_one_is_refused
     // An erasure that has begun is not stopped half-way.
     let asked = holds::ask(app, &ada, &whom, "2026/20").await.unwrap();
     product.delete(&format!("/v1/consents/{consent}")).await;
-    assert!(holds::act(app, &grace, asked.id, Event::Confirm).await.is_err());
+    assert!(holds::act(app, &grace, asked.id, Event::Confirm, None).await.is_err());
     assert!(holds::ask(app, &ada, &whom, "2026/21").await.is_err());
     // Nor does somebody count who does not work here any more.
     let (gone, key) = staff::add(app, "Joan").await.unwrap();
@@ -184,13 +184,13 @@ async fn what_a_hold_in_the_backup_covered_and_keys_that_it_knows_stay_withdrawn
     let account: LineId = listed[0]["id"].as_str().unwrap().parse().unwrap();
     let (ada, grace) = two(&world.app).await;
     let hold = holds::ask(&world.app, &ada, &Whom::Consent(consent), "2026/17").await.unwrap();
-    holds::act(&world.app, &grace, hold.id, Event::Confirm).await.unwrap();
+    holds::act(&world.app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     let folder = world.dir.path().join("backup");
     backup::make(&world.app, &Target::private(&world.private), &folder).await.unwrap();
 
     // The hold ends, and then an account is taken out; somebody leaves, and a product withdraws its key.
-    holds::act(&world.app, &ada, hold.id, Event::AskLift).await.unwrap();
-    holds::act(&world.app, &grace, hold.id, Event::Confirm).await.unwrap();
+    holds::act(&world.app, &ada, hold.id, Event::AskLift, None).await.unwrap();
+    holds::act(&world.app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     let removed = product.delete(&format!("/v1/consents/{consent}/accounts/{account}")).await;
     assert!(removed.status.is_success(), "{}", removed.status);
     staff::withdraw(&world.app, grace.id).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_hold_that_is_younger_than_the_backup_stands_after_the_restore() {
     backup::make(&world.app, &Target::private(&world.private), &folder).await.unwrap();
 
     let hold = holds::ask(&world.app, &ada, &Whom::Consent(consent), "2026/17").await.unwrap();
-    holds::act(&world.app, &grace, hold.id, Event::Confirm).await.unwrap();
+    holds::act(&world.app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     moves::revoke(&world.app, world.app.tenant.id, consent, RevokedBy::Psu, "psu").await.unwrap();
     while evidence_log::sequence(&world.app, world.app.tenant.id).await.unwrap() > 0 {}
 
@@ -254,8 +254,8 @@ async fn a_hold_that_is_younger_than_the_backup_stands_after_the_restore() {
     assert_eq!(stands(&app, consent).await, (State::Revoked(RevokedBy::Psu), DataState::Blocked));
     let [stood] = <[_; 1]>::try_from(holds::list(&app).await.unwrap()).unwrap();
     assert_eq!((stood.id, stood.machine.state, &stood.consents[..]), (hold.id, HoldState::Placed, &[consent][..]));
-    holds::act(&app, &ada, hold.id, Event::AskLift).await.unwrap();
-    holds::act(&app, &grace, hold.id, Event::Confirm).await.unwrap();
+    holds::act(&app, &ada, hold.id, Event::AskLift, None).await.unwrap();
+    holds::act(&app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
     let owed = deletions::unfinished(&mut tx).await.unwrap();
     drop(tx);

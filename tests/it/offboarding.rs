@@ -81,7 +81,7 @@ async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() 
     asked(&product, "user-3").await;
     let [ada, grace] = two(app).await;
     let hold = holds::ask(app, &ada, &Whom::Consent(held), "2026/17").await.unwrap();
-    holds::act(app, &grace, hold.id, Event::Confirm).await.unwrap();
+    holds::act(app, &grace, hold.id, Event::Confirm, None).await.unwrap();
     let mut owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();
     let theirs = rows(&mut owner, other).await;
     assert!(theirs["transaction"].0 > 0 && theirs["line"].0 == 3, "{theirs:?}");
@@ -98,8 +98,8 @@ async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() 
         "again: nothing anew"
     );
 
-    holds::act(app, &grace, hold.id, Event::AskLift).await.unwrap();
-    holds::act(app, &ada, hold.id, Event::Confirm).await.unwrap();
+    holds::act(app, &grace, hold.id, Event::AskLift, None).await.unwrap();
+    holds::act(app, &ada, hold.id, Event::Confirm, None).await.unwrap();
     let second = offboarding::run(app, &folder).await.unwrap();
     assert_eq!((second.receipts, second.rows_left.len()), (3, 0), "{second:?}");
     assert!(!second.is_complete() && second.epochs_left.len() == 1, "today's key is in use: {second:?}");

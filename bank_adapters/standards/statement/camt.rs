@@ -151,10 +151,14 @@ fn keep(statement: &mut Statement, entry: Value) -> Result<(), Breach> {
     let payments: Vec<Value> = several(details.as_ref())
         .flat_map(|details| several(details.get("TxDtls")).cloned().map(as_listed).collect::<Vec<_>>())
         .collect();
+    // A batch says how many payments it has, though it may not list them all.
+    let said = several(details.as_ref())
+        .filter_map(|details| details.pointer("/Btch/NbOfTxs")?.as_str()?.parse::<usize>().ok());
+    let is_cut = said.sum::<usize>() > payments.len();
     let whole = Value::Object(entry);
     match payments.as_slice() {
-        [] => statement.push(&json!({ "Ntry": whole }), list),
-        [payment] => statement.push(&json!({ "Ntry": whole, "TxDtls": payment }), list),
+        [] if details.is_none() => statement.push(&json!({ "Ntry": whole }), list),
+        [payment] if !is_cut => statement.push(&json!({ "Ntry": whole, "TxDtls": payment }), list),
         several if come_to(several, &whole) => several.iter().try_for_each(|payment| {
             statement.push(&json!({ "Batch": several.len(), "Ntry": whole, "TxDtls": payment }), list)
         }),

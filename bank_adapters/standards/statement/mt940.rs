@@ -51,11 +51,13 @@ fn fields(text: &str) -> impl Iterator<Item = Result<Field<'_>, Breach>> {
                 return Some(Err(Breach::Damaged { line: number + 1, column: 1 }));
             };
             let (mut field, mut bytes) = (Field { tag, lines: vec![first] }, first.len());
-            while let Some((_, line)) =
-                lines.next_if(|(_, line)| tagged(line).is_none() && (line.trim().is_empty() || !is_between(line)))
-            {
+            // What people wrote may look like what stands between messages, as long as more of the field follows.
+            while let Some((_, line)) = lines.next_if(|(_, line)| tagged(line).is_none()) {
                 bytes += line.len();
                 field.lines.push(line);
+            }
+            while field.lines.len() > 1 && field.lines.last().is_some_and(|line| is_between(line)) {
+                field.lines.pop();
             }
             let too_long = bytes > FIELD_BYTES_MAX;
             return Some(if too_long { Err(Breach::TooLong("86")) } else { Ok(field) });
@@ -95,6 +97,8 @@ pub(super) fn read(text: &str) -> Result<Statement, Breach> {
         let first = lines.first().copied().unwrap_or_default();
         match (tag, &mut message) {
             ("20", None) => message = Some(Message { sum: Some(Decimal::ZERO), ..Message::default() }),
+            // What will be available stands behind the closing balance.
+            ("64" | "65", None) => {}
             ("20", Some(_)) | (_, None) if tag != "86" => return Err(Breach::Field("62F")),
             ("25", Some(_)) => account.is(first.trim(), "25")?,
             ("60F" | "60M", Some(open)) => {

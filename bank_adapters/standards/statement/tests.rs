@@ -27,7 +27,9 @@ fn entry(amount: &str, side: &str, more: &str) -> String {
 }
 
 fn message(fields: &str) -> String {
-    format!(":20:S\n:25:50010517/1\n:28C:1\n:60F:C260101EUR10,00\n{fields}\n:62F:C260131EUR10,00\n-")
+    format!(
+        ":20:S\n:25:50010517/1\n:28C:1\n:60F:C260101EUR10,00\n{fields}\n:62F:C260131EUR10,00\n:64:C260131EUR9,00\n:65:C260201EUR9,00\n-"
+    )
 }
 
 fn statement(text: &str) -> Statement {
@@ -232,6 +234,8 @@ fn field_86_is_read_with_and_without_structure() {
 
 #[test]
 fn messages_come_with_the_network_around_them_and_what_is_about_a_statement_is_about_no_row() {
+    let written = one(":61:260105C1,00NMSCNONREF\n:86:Rechnung\n-\n{7}\nDanke");
+    assert!(written.remittance.iter().any(|line| line.value.contains("Danke")), "a payer writes what he likes");
     let inner = message(":61:260105C1,00NMSCNONREF").replace("\n-", "\n:86:Ihr Kontostand\n-}").replace('\n', "\r\n");
     let framed = format!("{{1:F01BANKDEFFAXXX}}{{2:O940}}{{4:\r\n{inner}");
     assert_eq!(statement(&framed).rows.len(), 1);

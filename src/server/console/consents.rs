@@ -244,7 +244,7 @@ async fn whole(app: &App, member: &Member, id: ConsentId) -> Answer {
         Section::new("How it came there", vec![life.course()]),
         Section::new("Accounts", vec![life.accounts()]),
         Section::new("Notices", vec![sent(&life.notices)]),
-        Section::new("Erasures", vec![erasures::table("Erasures", &life.deletions, "None.")]),
+        Section::new("Erasures", vec![erasures::table(member, "Erasures", &life.deletions, "None.")]),
     ];
     if member.may(Action::ShowBankData) && life.consent.machine.data == DataState::Present {
         sections.push(Section::new("Bank data", vec![data::ask(member, id)]));

@@ -58,7 +58,10 @@ async fn read(app: &App, member: &Member, id: ConsentId, reason: &str) -> Result
         let wanted =
             Query { consent: id, line: Some(held.line.id), from: None, until: None, after: None, limit: SHOWN };
         let mut shown = Vec::new();
-        for row in transactions::page(&mut tx, wanted).await?.rows {
+        // Under this consent nothing is seen that it is not about, though another one may have brought it.
+        let agreed = held.clusters.iter().any(|given| given == "transactions");
+        let found = if agreed { transactions::page(&mut tx, wanted).await?.rows } else { Vec::new() };
+        for row in found {
             let one = row.open(tx.tenant(), &key)?;
             let other = one.merchant.or(one.counterparty.name);
             let cells = [Cell::text(row.booking_date), Cell::text(money(&one.money)), Cell::maybe(other)];

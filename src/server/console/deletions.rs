@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::IntoResponse as _;
 use domain::ids::DeletionId;
+use domain::staff::Action;
 use store::deletions::{self, Bank, Deletion, State as Progress};
 
 use super::access::Member;
@@ -29,9 +30,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, member: Member) -> Answer 
     let sections = vec![
         Section::new(
             "Something is owed",
-            vec![table("Erasures on which something is owed", &open, "Nothing is owed.")],
+            vec![table(&member, "Erasures on which something is owed", &open, "Nothing is owed.")],
         ),
-        Section::new("Done", vec![table("Erasures that are done", &done, "None yet.")]),
+        Section::new("Done", vec![table(&member, "Erasures that are done", &done, "None yet.")]),
     ];
     Ok(page(
         &member,
@@ -53,12 +54,16 @@ fn is_owed(one: &Deletion) -> bool {
     one.state != Progress::Receipted || matches!(one.bank, Bank::Pending | Bank::Unconfirmed)
 }
 
-/// Erasures as a table.
-pub(super) fn table(caption: &str, found: &[Deletion], none: &'static str) -> Block {
+/// Erasures as a table, with the receipt for those who may read evidence.
+pub(super) fn table(member: &Member, caption: &str, found: &[Deletion], none: &'static str) -> Block {
     let rows = found.iter().map(|one| {
         let receipt = match one.state {
-            Progress::Receipted => Cell::text("receipt").to(format!("{DELETIONS}/{}/receipt", one.id)),
-            Progress::Blocked | Progress::Stopped | Progress::Erased | Progress::Shredded => Cell::none(),
+            Progress::Receipted if member.may(Action::ReadEvidence) => {
+                Cell::text("receipt").to(format!("{DELETIONS}/{}/receipt", one.id))
+            }
+            Progress::Receipted | Progress::Blocked | Progress::Stopped | Progress::Erased | Progress::Shredded => {
+                Cell::none()
+            }
         };
         vec![
             Cell::code(one.id),

@@ -58,7 +58,7 @@ fn rows(member: &Member, hold: &Hold) -> Vec<Vec<Cell>> {
         | (HoldState::Lifted | HoldState::TakenBack, _) => &[],
     };
     let button = |(word, label): &(&str, &str)| {
-        let fields = vec![Field::hidden("deed", word)];
+        let fields = vec![Field::hidden("deed", word), Field::hidden("seen", hold.machine.state.word())];
         Cell::form(form(member, format!("{}-{word}", hold.id), format!("{HOLDS}/{}", hold.id), label, fields))
     };
     let mut deeds = deeds.iter().map(button);
@@ -107,6 +107,10 @@ pub(super) async fn act(State(app): State<Arc<App>>, Segment(id): Segment, order
         "take_back" => Event::TakeBack,
         _ => return Err(unfit(member, "That cannot be done with a hold.")),
     };
-    holds::act(&app, &member.staff, id, event).await.map_err(fail(member))?;
+    // A confirmation is of what was seen: meanwhile the same button may have come to mean the end of the hold.
+    let Some(seen) = HoldState::parse(order.fields.get("seen")) else {
+        return Err(unfit(member, "The page was not from here. Look at it again."));
+    };
+    holds::act(&app, &member.staff, id, event, Some(seen)).await.map_err(fail(member))?;
     Ok(see_other(HOLDS))
 }

@@ -11,7 +11,7 @@ use domain::limits;
 use domain::world::World;
 use evidence::Subject;
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use store::TenantTx;
 use store::staff::{self, Staff};
@@ -54,7 +54,10 @@ pub(super) async fn begin(State(app): State<Arc<App>>, from_us: Result<FromUs, R
 
 /// Back from it.
 pub(super) async fn callback(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let (Some(provider), Some(browser)) = (&app.staff_provider, Cookie::StaffLogin.read(&headers)) else {
+    let browser = Cookie::StaffLogin
+        .read(&headers)
+        .filter(|secret| tokens::read(Kind::StaffLogin, secret.expose_secret()).is_some());
+    let (Some(provider), Some(browser)) = (&app.staff_provider, browser) else {
         return see_other(LOGIN);
     };
     let mut response = match arrive(&app, provider, &query.unwrap_or_default(), &browser).await {

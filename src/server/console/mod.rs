@@ -87,7 +87,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(&below(CONSENTS, "{consent}"), gate(Action::SeeConsents, get(consents::show)))
         .route(&below(CONSENTS, "{consent}/data"), gate(Action::ShowBankData, post(data::show).get(consents::back)))
         .route(DELETIONS, gate(Action::SeeDeletions, get(deletions::list)))
-        .route(&below(DELETIONS, "{deletion}/receipt"), gate(Action::SeeDeletions, get(deletions::receipt)))
+        .route(&below(DELETIONS, "{deletion}/receipt"), gate(Action::ReadEvidence, get(deletions::receipt)))
         .route(DELIVERIES, gate(Action::SeeDeliveries, get(deliveries::list)))
         .route(&below(DELIVERIES, "{endpoint}"), gate(Action::SeeDeliveries, get(deliveries::show)))
         .route(&below(DELIVERIES, "{endpoint}/replay"), gate(Action::ReplayDeliveries, post(deliveries::replay)))

@@ -210,7 +210,8 @@ async fn used_up(
         // Refused reads were taken from the budget like all others.
         let made = budgets::used(&mut tx, reads(grant, day)).await? - times;
         let made = u16::try_from(made).unwrap_or_default();
-        if made < u16::from(unattended_reads(app, occasion.connection)) {
+        // None made says that the bank's day is not ours, and nothing about how many it allows.
+        if (1..u16::from(unattended_reads(app, occasion.connection))).contains(&made) {
             bank_limits::learn(&mut tx, &grant.registration, Limit::UnattendedPerDay, made, now).await?;
         }
         again = end_of_day(day, zone).max(now);
@@ -407,7 +408,9 @@ impl Fetch<'_> {
 
     async fn open_lines(&self) -> Result<(Vec<Resource>, Vec<LineId>), ServiceError> {
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
-        let resources = lines::resources(&mut tx, self.consent.id).await?;
+        let mut resources = lines::resources(&mut tx, self.consent.id).await?;
+        // Whoever was read longest ago comes first: no limit of a bank keeps the same ones waiting.
+        resources.sort_by_key(|resource| resource.line.freshness.transactions_as_of);
         let progress = fetches::progress(&mut tx, self.run).await?;
         tx.commit().await?;
         let done = progress.into_iter().filter(|line| line.done).map(|line| line.line).collect();

@@ -4,7 +4,7 @@
 //! bank is told at once, and the erasure is noted as blocked and runs in the moment in which the last hold is lifted.
 
 use domain::consent::{Event as ConsentEvent, step as consent_step};
-use domain::hold::{Event, Hold as Machine, State, step};
+use domain::hold::{Event, Hold as Machine, Refused, State, step};
 use domain::ids::{ConsentId, HoldId, ProductId, StaffId};
 use domain::world::World;
 use evidence::Statement;
@@ -80,14 +80,17 @@ async fn of(app: &App, tx: &mut TenantTx, world: &World<'_>, whom: &Whom) -> Res
 }
 
 /// Does with a hold what a member of staff wants. With the confirmation of somebody else it begins to hold, or is lifted
-/// and every erasure that it alone had blocked runs.
+/// and every erasure that it alone had blocked runs. `seen` is the state in which they saw it, where they looked before.
 ///
 /// # Errors
-/// The state or the four eyes do not allow it; nothing is left to be held; or the database's.
-pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event) -> Result<Hold, ServiceError> {
+/// The state, which may be another than they saw, or the four eyes do not allow it; nothing is left to be held; or the database's.
+pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event, seen: Option<State>) -> Result<Hold, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let before = holds::lock(&mut tx, id).await?;
+    if seen.is_some_and(|seen| seen != before.machine.state) {
+        return Err(Refused::State(before.machine.state).into());
+    }
     let machine = step(before.machine, event, by.id)?;
     let mut after = Hold { machine, ..before.clone() };
     let kind = match (machine.state, event) {

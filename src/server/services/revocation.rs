@@ -193,8 +193,9 @@ async fn fill(
     capsules::insert(tx, &capsule).await?;
     let quiet = SignedDuration::from_secs(if grant.sealed_tokens.is_none() { QUIET_SECONDS } else { 0 });
     let due_at = world.now.saturating_add(quiet).unwrap_or(world.now);
-    let (job, work, lane) = (JobId::new(world), Work::EndAtBank.word(), grant.registration.as_str());
-    Ok(jobs::request(tx, job, work, id, lane, due_at).await?)
+    // A lane of its own: the end of a consent waits behind no fetch, however few of them a bank allows at once.
+    let lane = format!("ends {}", grant.registration.as_str());
+    Ok(jobs::request(tx, JobId::new(world), Work::EndAtBank.word(), id, &lane, due_at).await?)
 }
 
 /// Tells the bank. The consent first, then the tokens.

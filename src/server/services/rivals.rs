@@ -108,7 +108,7 @@ pub(crate) async fn announce(
     acceptance: &Acceptance,
 ) -> Result<Vec<Consent>, ServiceError> {
     let others = of(app, tx, consent, acceptance.browser.as_ref()).await?;
-    if let Some(text) = acceptance.beside.as_ref().filter(|_| !others.is_empty()) {
+    if let Some(text) = &acceptance.beside {
         consent_texts::keep(tx, text, world.now).await?;
     }
     proven(tx, consent, others, None).await

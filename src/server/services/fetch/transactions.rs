@@ -18,7 +18,7 @@ use normalize::identity::{self, Alignment, Coverage, Outcome, Sketch, Trust, Twi
 use store::StoreError;
 use store::aligned::{Aligned, Known, Listed, Source, Standing};
 use store::bank_limits::{self, Limit};
-use store::lines::{Details, LineWriter, Resource, Writer};
+use store::lines::{Details, Freshness, LineWriter, Resource, Writer};
 use store::sealed::Opened;
 use vault::DataKey;
 
@@ -95,7 +95,8 @@ impl Fetch<'_> {
                 }
             }
         }
-        if from > first {
+        // Only a refusal of the whole depth speaks of the bank: how long a sign-in counts is one person's.
+        if from > first && history.limit == Limit::HistoryDays && first == back(today, history.days) {
             self.learn_history(history.limit, from, today).await?;
         }
         if reading.refused > 0 {
@@ -252,7 +253,7 @@ impl Fetch<'_> {
         let mut stored = align(&mut line, key, &self.rule_set, reading, coverage, &world).await?;
         stored.withdrawn += retired;
         let judged = if self.has("balances") {
-            let known_from = resource.line.freshness.complete_from.map_or(asked.0, |from| from.min(asked.0));
+            let known_from = known_from(&resource.line.freshness, asked.0);
             let complete = Complete {
                 fetch: self.run,
                 currency: self.holder(resource, key)?.currency,
@@ -291,6 +292,12 @@ pub(in crate::services) fn holder(details: Details) -> Holder {
 /// The first of so many days up to today.
 fn back(today: Date, days: u16) -> Date {
     today.saturating_sub(Span::new().days(i64::from(days.saturating_sub(1))))
+}
+
+/// From when on a line is complete after a reading from a day on: further back only where no gap lies between.
+fn known_from(before: &Freshness, asked: Date) -> Date {
+    let joins = before.complete_until.and_then(|until| until.tomorrow().ok()).is_some_and(|next| next >= asked);
+    before.complete_from.filter(|_| joins).map_or(asked, |from| from.min(asked))
 }
 
 /// The next shorter period, by its first day.
