@@ -4,8 +4,8 @@ use domain::consent::{DataState, RevokedBy, State};
 use domain::ids::{ConsentId, InstitutionId};
 use serde_json::{Value, json};
 use server::services::withdrawal::{self, Authority};
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use store::{capsules, events};
 use tests::site::Site;
 use tests::world::{BANK, CUSTOMER, NEIGHBOUR, World, stands};
@@ -72,19 +72,19 @@ async fn a_consent_that_cannot_be_withdrawn_keeps_none_of_the_others() {
     let world = World::start().await;
     let ids = [world.ask("one").await, world.connect(CUSTOMER).await, world.connect(NEIGHBOUR).await];
     let mut owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();
-    let spoilt = "update bank_grant set wrapped_key = set_byte(wrapped_key, 0, 255 - get_byte(wrapped_key, 0))
-         where grant_id = (select grant_id from consent where consent_id = $1)";
-    let spoils = async |owner: &mut PgConnection| {
-        assert_eq!(sqlx::query(spoilt).bind(ids[1].uuid()).execute(owner).await.unwrap().rows_affected(), 1);
-    };
-    spoils(&mut owner).await;
+    let spoilt = format!(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'spoilt'; end $$;
+         create trigger refuse before update on consent for each row when (old.consent_id = '{}') execute function refuse()",
+        ids[1].uuid()
+    );
+    owner.execute(AssertSqlSafe(spoilt)).await.unwrap();
     assert!(withdrawal::of_register(&world.app, None, "entry 18").await.is_err(), "it is said");
     let revoked = State::Revoked(RevokedBy::Register);
     for (id, ended) in ids.into_iter().zip([true, false, true]) {
         assert_eq!(stands(&world.app, id).await.0 == revoked, ended, "{id}");
     }
     // Said again once the trouble is over, it ends what is left.
-    spoils(&mut owner).await;
+    owner.execute("drop trigger refuse on consent").await.unwrap();
     assert_eq!(withdrawal::of_register(&world.app, None, "entry 18").await.unwrap(), 1);
     assert_eq!(stands(&world.app, ids[1]).await.0, revoked);
     world.end().await;

@@ -130,6 +130,14 @@ fn a_batch_is_taken_apart_only_where_its_payments_come_to_it() {
             read.iter().any(|row| row.parsed.issues.iter().any(|issue| issue.code == "entry.batch_kept_whole"));
         assert_eq!(doubted, payments.len() > 1 && rows.len() == 1);
     }
+    let cut = ["<Btch><NbOfTxs>3</NbOfTxs></Btch>".to_owned(), payment("10", "EUR", "")];
+    for listed in [&cut[..], &cut[..1]] {
+        let read = batch(listed);
+        assert_eq!(read.len(), 1);
+        assert_eq!(value(read[0].parsed.amount.as_ref()), Some("30.00"), "of three payments one is listed, or none");
+        assert!(read[0].parsed.issues.iter().any(|issue| issue.code == "entry.batch_kept_whole"));
+        assert!(read[0].parsed.remittance.is_empty(), "nobody's text stands for all");
+    }
 }
 
 #[test]

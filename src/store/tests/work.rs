@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, NOW};
+use crate::bank_limits::{self, Limit};
 use crate::budgets::Budget;
 use crate::events::Event;
 use crate::idempotency::{Request, Seen};
@@ -52,6 +53,21 @@ async fn no_lane_ever_exceeds_its_cap() {
     jobs::finish(&mut tx, &claimed[0]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(claim(&fixture, 3, 60, NOW).await.len(), 1, "what ended makes room");
+}
+
+#[tokio::test]
+async fn a_limit_is_forgotten_unless_the_bank_shows_it_again() {
+    let fixture = Fixture::new().await;
+    let (bank, days) = (Fixture::registration(), Limit::HistoryDays);
+    let later = fixture.later(60).now;
+    let mut tx = fixture.tx().await;
+    bank_limits::learn(&mut tx, &bank, days, 30, NOW).await.unwrap();
+    bank_limits::learn(&mut tx, &bank, days, 89, later).await.unwrap();
+    assert_eq!(bank_limits::learned(&mut tx, &bank, days, NOW).await.unwrap(), Some(30));
+    assert_eq!(bank_limits::learned(&mut tx, &bank, days, later).await.unwrap(), None, "89 is no sign of 30");
+    bank_limits::learn(&mut tx, &bank, days, 30, later).await.unwrap();
+    assert_eq!(bank_limits::learned(&mut tx, &bank, days, later).await.unwrap(), Some(30));
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test]

@@ -51,6 +51,29 @@ async fn a_fetch_that_is_repeated_changes_nothing() {
 }
 
 #[tokio::test]
+async fn days_are_known_back_to_a_gap_and_no_further() {
+    let fixture = Fixture::new().await;
+    let consent = fixture.active().await;
+    let account = fixture.line(&consent, 1).await;
+    for (from, until, known) in [
+        ("2026-01-10", "2026-01-20", "2026-01-10"),
+        ("2026-01-01", "2026-01-22", "2026-01-01"),
+        ("2026-01-15", "2026-01-25", "2026-01-01"),
+        ("2026-01-26", "2026-01-30", "2026-01-01"),
+        ("2026-02-10", "2026-02-20", "2026-02-10"),
+    ] {
+        let mut tx = fixture.tx().await;
+        let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
+        let mut line = writer.line(account.id).await.unwrap();
+        line.transactions_complete(NOW, Some(day(from)), Some(day(until))).await.unwrap();
+        let resources = lines::resources(&mut tx, consent.id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(resources[0].line.freshness.complete_from, Some(day(known)), "{from}");
+        assert_eq!(resources[0].line.freshness.complete_until, Some(day(until)));
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_is_booked_keeps_its_id_and_its_number() {
     let fixture = Fixture::new().await;
     let consent = fixture.active().await;

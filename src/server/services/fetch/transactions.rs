@@ -507,6 +507,25 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_complete_back_to_a_gap_and_no_further() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let before = Freshness {
+            complete_from: Some(day("2026-01-01")),
+            complete_until: Some(day("2026-01-31")),
+            ..Freshness::default()
+        };
+        for (asked, known) in [
+            ("2025-12-01", "2025-12-01"),
+            ("2026-01-17", "2026-01-01"),
+            ("2026-02-01", "2026-01-01"),
+            ("2026-02-02", "2026-02-02"),
+        ] {
+            assert_eq!(known_from(&before, day(asked)), day(known));
+            assert_eq!(known_from(&Freshness::default(), day(asked)), day(asked));
+        }
+    }
+
+    #[test]
     fn a_history_that_the_bank_cut_short_is_not_taken_for_withdrawn() {
         let day = |text: &str| text.parse::<Date>().unwrap();
         let today = day("2026-04-01");
