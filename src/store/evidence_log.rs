@@ -53,20 +53,7 @@ pub async fn append(
     entropy: &dyn Entropy,
 ) -> Result<(), StoreError> {
     let sealed = Place::evidence(tx.tenant(), entry.subject, entry.id).seal(key, &encode(entry.payload), entropy);
-    query!(
-        "insert into evidence_entry (tenant_id, entry_id, subject, kind, recorded_at, commitment, sealed)
-         values ($1, $2, $3, $4, $5, $6, $7)",
-        tx.id(),
-        entry.id.uuid(),
-        entry.subject,
-        entry.kind,
-        at(entry.recorded_at),
-        entry.commitment.as_slice(),
-        sealed
-    )
-    .execute(tx.db())
-    .await?;
-    Ok(())
+    insert(tx, entry, Some(&sealed), None).await
 }
 
 /// Writes an entry whose subject's key cannot be had. What it says waits, unsealed, for [`seal`].
@@ -74,15 +61,25 @@ pub async fn append_pending(tx: &mut TenantTx, entry: NewEntry<'_>) -> Result<()
     let payload = encode(entry.payload);
     let corrupt = StoreError::Corrupt { table: "evidence_entry", column: "pending" };
     let pending = std::str::from_utf8(&payload).map_err(|_| corrupt)?;
+    insert(tx, entry, None, Some(pending)).await
+}
+
+async fn insert(
+    tx: &mut TenantTx,
+    entry: NewEntry<'_>,
+    sealed: Option<&[u8]>,
+    pending: Option<&str>,
+) -> Result<(), StoreError> {
     query!(
-        "insert into evidence_entry (tenant_id, entry_id, subject, kind, recorded_at, commitment, pending)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into evidence_entry (tenant_id, entry_id, subject, kind, recorded_at, commitment, sealed, pending)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         tx.id(),
         entry.id.uuid(),
         entry.subject,
         entry.kind,
         at(entry.recorded_at),
         entry.commitment.as_slice(),
+        sealed,
         pending
     )
     .execute(tx.db())
