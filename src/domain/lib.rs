@@ -4,6 +4,7 @@
 //! time or a random source: the present moment and chance are arguments ([`world`]). Its types have no serde: each edge
 //! (bank, database, wire) owns its own shapes and converts.
 
+pub mod alert;
 pub mod breaker;
 pub mod consent;
 pub mod error;

@@ -100,5 +100,7 @@ pub const WEBHOOK_LOG_DAYS: i64 = 90;
 pub const WEBHOOK_OVERLAP_HOURS: i64 = 24;
 /// The longest such overlap, in hours.
 pub const WEBHOOK_OVERLAP_HOURS_MAX: i64 = 7 * 24;
+/// Days for which alerts are kept.
+pub const ALERT_DAYS: i64 = 90;
 /// Days for which it is kept how banks behaved.
 pub const BANK_HEALTH_DAYS: i64 = 30;

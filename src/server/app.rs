@@ -24,6 +24,7 @@ use crate::rate::Rates;
 use crate::services::delivery::Receivers;
 use crate::services::timestamp::Authority;
 use crate::services::witness::Witness;
+use crate::watch::Watch;
 
 /// How long a person counts as present after the request that they made, in seconds.
 const PRESENT_SECONDS: i64 = 10 * 60;
@@ -58,6 +59,8 @@ pub struct App {
     pub work: Notify,
     /// Requests of keys and tenants.
     pub rates: Rates,
+    /// Bursts and unusual reads.
+    pub watch: Watch,
     /// Streams of events that are open here.
     pub streams: Streams,
     /// Proxies that pass on who asked them.
@@ -100,6 +103,7 @@ impl App {
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
             rates: Rates::default(),
+            watch: Watch::default(),
             streams: Streams::default(),
             trusted_proxies,
             present: Mutex::default(),

@@ -30,6 +30,7 @@ pub mod services;
 pub mod setup;
 pub mod tokens;
 mod trace;
+pub mod watch;
 mod web;
 
 use std::net::SocketAddr;
@@ -165,6 +166,7 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn(rate::told))
         .layer(from_fn_with_state(app.clone(), worded))
+        .layer(from_fn_with_state(app.clone(), watch::seen))
         .layer(from_fn_with_state(app.clone(), operations::answered))
         .layer(from_fn_with_state(app.clone(), trace::named))
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, ToSpan as _};
 use store::grants::IntentKind;
 use store::jobs::{Job, Offer};
 use store::{
-    StoreError, bank_health, bank_limits, consents, deletions, events, grants, idempotency, jobs, keys, page_sessions,
-    raw_pages, staff_sessions, tenants, webhooks,
+    StoreError, alerts, bank_health, bank_limits, consents, deletions, events, grants, idempotency, jobs, keys,
+    page_sessions, raw_pages, staff_sessions, tenants, webhooks,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -346,6 +346,8 @@ async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     raw_pages::expire(&mut tx, now, i64::from(BATCH)).await?;
     page_sessions::sweep(&mut tx, now).await?;
     staff_sessions::sweep(&mut tx, now).await?;
+    let noticed = now.saturating_add(SignedDuration::from_hours(-24 * limits::ALERT_DAYS)).unwrap_or(now);
+    alerts::expire(&mut tx, noticed).await?;
     let log_begins = now.saturating_add(SignedDuration::from_hours(-24 * limits::WEBHOOK_LOG_DAYS)).unwrap_or(now);
     webhooks::expire(&mut tx, now, log_begins, i64::from(BATCH)).await?;
     idempotency::expire(&mut tx, now).await?;

@@ -12,6 +12,7 @@
 //! This crate must never know HTTP, a bank or a rule of business: states come in as values of `domain`, moments and ids
 //! as arguments. It never puts the content of a row into an error or a log line.
 
+pub mod alerts;
 pub mod aligned;
 pub mod api_keys;
 pub mod backup;

@@ -17,6 +17,7 @@ mod probe;
 mod provider;
 mod proxy;
 mod sandbox;
+mod staff;
 mod webhooks;
 
 use combination::{Combination, combinations};

@@ -75,8 +75,9 @@ impl Ground {
 }
 
 /// Every address of the console with what it is.
-const DOORS: [(Method, &str, Action); 20] = [
+const DOORS: [(Method, &str, Action); 21] = [
     (Method::GET, "/console", Action::SeeOverview),
+    (Method::GET, "/console/alerts", Action::SeeAlerts),
     (Method::GET, "/console/banks", Action::SeeBanks),
     (Method::GET, "/console/banks/{registration}", Action::SeeBanks),
     (Method::GET, "/console/consents", Action::SeeConsents),

@@ -103,10 +103,10 @@ async fn each_role_sees_its_pages_by_day_and_by_night() {
     browser.see_heading("Sign in to the console").await;
     inspect(&browser, "console-login").await;
     for (name, role, places) in [
-        ("olga", Role::Operator, 7),
-        ("carl", Role::Compliance, 7),
+        ("olga", Role::Operator, 8),
+        ("carl", Role::Compliance, 8),
         ("sam", Role::Support, 5),
-        ("ada", Role::Auditor, 9),
+        ("ada", Role::Auditor, 10),
     ] {
         sign_in(&browser, &base, name).await;
         let seen = walk(&browser, role).await;

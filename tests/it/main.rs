@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there, in its helpers as well")]
 
+mod alerts;
 mod api;
 mod canary;
 mod chaos;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use domain::alert::Kind;
 use domain::consent::State as ConsentState;
 use domain::ids::{ConsentId, LineId};
 use domain::world::World;
@@ -23,9 +24,9 @@ use super::filters::{self, Filter, TransactionQuery};
 use super::query::Query;
 use super::reconciliation;
 use crate::app::App;
-use crate::evidence_log;
 use crate::keys::TenantKeys;
 use crate::problem::{ApiError, Problem};
+use crate::{evidence_log, watch};
 
 /// Which accounts.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -183,6 +184,7 @@ async fn disclose_under(
         "rows": rows,
     });
     evidence_log::record_under(app, tx, world, (held.consent, key), "data.disclosed", &body).await?;
+    watch::count_in(app, tx, world, (Kind::UnusualReads, &caller.key.to_string()), rows).await?;
     Ok(())
 }
 

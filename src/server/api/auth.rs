@@ -12,7 +12,7 @@ use store::api_keys::{self, ApiKey};
 use crate::access::{self, Presented, Use};
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{peer, rate, tokens};
+use crate::{peer, rate, tokens, watch};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,7 @@ pub(crate) fn admit(app: &App, parts: &Parts, key: &ApiKey) -> Result<(), ApiErr
             return Err(ApiError::Network);
         }
     }
+    watch::note(parts, key.id);
     match app.rates.count(key.id, key.tenant) {
         Ok(standing) => rate::note(parts, standing),
         Err(standing) => {

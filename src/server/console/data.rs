@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use domain::alert::Kind;
 use domain::ids::ConsentId;
 use domain::money::Money;
 use domain::world::World;
@@ -16,9 +17,9 @@ use super::access::{Member, Order};
 use super::page::{Answer, fail, form, missing, page, unfit};
 use super::view::{Block, Cell, Field, Section};
 use crate::app::App;
-use crate::evidence_log;
 use crate::services::ServiceError;
 use crate::web::headers::Segment;
+use crate::{evidence_log, watch};
 
 /// A reason is a sentence: between so many characters.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=300;
@@ -95,7 +96,8 @@ async fn note(
     let body = json!({
         "staff": member.staff.id.to_string(), "reason": reason, "accounts": accounts, "rows": rows,
     });
-    evidence_log::record(app, tx, world, id, "data.shown_to_staff", &body).await
+    evidence_log::record(app, tx, world, id, "data.shown_to_staff", &body).await?;
+    watch::count_in(app, tx, world, (Kind::StaffReads, &member.staff.id.to_string()), 1).await
 }
 
 fn facts(details: &Details) -> Block {

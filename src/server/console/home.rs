@@ -6,15 +6,17 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::staff::Action;
 use jiff::Timestamp;
+use store::jobs;
 use store::overview::{self, Count};
-use store::{StoreError, jobs};
 
 use super::HOME;
 use super::access::Member;
+use super::alerts;
 use super::keys::SOON_DAYS;
 use super::page::{Answer, fail, page};
 use super::view::{Block, Section, Tile, Tone};
 use crate::app::App;
+use crate::services::ServiceError;
 
 /// A checkpoint older than so many seconds says that the log stands still.
 const CHECKPOINT_SECONDS: i64 = 15 * 60;
@@ -38,9 +40,10 @@ fn shown(app: &App, member: &Member, sections: Vec<Section>) -> Response {
 }
 
 /// What the database says, as figures.
-async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, StoreError> {
+async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     let now = app.clock.now();
     let mut tiles = Vec::new();
+    let alerts = alerts::since(app, 24).await?.len();
     let mut system = app.store.system_tx().await?;
     let jobs = jobs::backlog(&mut system, now).await?;
     system.commit().await?;
@@ -64,6 +67,8 @@ async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, StoreError> {
     };
     let bad = |number: i64| if number == 0 { Tone::Good } else { Tone::Bad };
     let wait = |number: i64| if number == 0 { Tone::Good } else { Tone::Wait };
+    let alerts = i64::try_from(alerts).unwrap_or(i64::MAX);
+    add(Action::SeeAlerts, bad(alerts), alerts, "alerts in the last 24 hours");
     let open = i64::try_from(breakers.len()).unwrap_or(i64::MAX);
     add(Action::SeeBanks, bad(open), open, "services of banks that are left alone");
     let asked = of(&consents, "reauth_pending");

@@ -5,6 +5,7 @@
 //! Its `GUIDE.md` says how to set it up.
 
 mod access;
+mod alerts;
 mod audit;
 mod banks;
 mod consents;
@@ -37,6 +38,8 @@ use access::gate;
 const HOME: &str = "/console";
 /// Where people sign in.
 const LOGIN: &str = "/console/login";
+/// Alerts.
+const ALERTS: &str = "/console/alerts";
 /// Banks.
 const BANKS: &str = "/console/banks";
 /// Consents.
@@ -55,8 +58,9 @@ const AUDIT: &str = "/console/evidence";
 const HOLDS: &str = "/console/holds";
 
 /// The navigation: where, what it is called, and who sees it.
-const PLACES: [(&str, &str, Action); 9] = [
+const PLACES: [(&str, &str, Action); 10] = [
     (HOME, "Now", Action::SeeOverview),
+    (ALERTS, "Alerts", Action::SeeAlerts),
     (BANKS, "Banks", Action::SeeBanks),
     (CONSENTS, "Consents", Action::SeeConsents),
     (DELETIONS, "Erasures", Action::SeeDeletions),
@@ -80,6 +84,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(provider::CALLBACK, get(login::callback))
         .route("/console/logout", gate(Action::SeeOverview, post(login::leave)))
         .route(HOME, gate(Action::SeeOverview, get(home::show)))
+        .route(ALERTS, gate(Action::SeeAlerts, get(alerts::list)))
         .route(BANKS, gate(Action::SeeBanks, get(banks::list)))
         .route(&below(BANKS, "{registration}"), gate(Action::SeeBanks, get(banks::show)))
         .route(CONSENTS, gate(Action::SeeConsents, get(consents::list)))
