@@ -70,8 +70,7 @@ impl Reply {
 
     /// The account statement that the body is; `None` where it is JSON, or nothing.
     pub(crate) fn statement(&self) -> Result<Option<Statement>, BankError> {
-        let text = std::str::from_utf8(&self.body).unwrap_or_default();
-        match (statement::read(text), shape(&self.body)) {
+        match (statement::read(self.text()), shape(&self.body)) {
             (Some(read), _) => read.map(Some).map_err(BankError::Contract),
             (None, Shape::Json) => Ok(None),
             (None, shape) => Err(BankError::Contract(Breach::NotJson { status: self.status.as_u16(), shape })),
@@ -93,9 +92,14 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The body, which is text since it was opened.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+
     /// The body as a wire type. What `serde_json` complains of may quote the body, so only the place is kept.
     pub(crate) fn read<'b, T: Deserialize<'b> + Answer>(&'b self) -> Result<T, BankError> {
-        let answer: T = serde_json::from_slice(&self.body).map_err(|error| {
+        let answer: T = serde_json::from_str(self.text()).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             self.broken(if error.is_data() { Breach::Form { line, column } } else { Breach::Damaged { line, column } })
         })?;
@@ -112,8 +116,8 @@ impl Reply {
     }
 
     /// A part of the body as bytes of its own, without a copy.
-    pub(crate) fn raw(&self, part: &RawValue) -> RawRow {
-        RawRow(self.body.slice_ref(part.get().as_bytes()))
+    pub(crate) fn raw(&self, part: &str) -> RawRow {
+        RawRow(self.body.slice_ref(part.as_bytes()))
     }
 
     /// Doubts about the answer as a whole.

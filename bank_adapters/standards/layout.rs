@@ -11,23 +11,45 @@ pub(crate) struct Path<'p> {
     /// Bytes of the first name, and its mark.
     pub(crate) head: usize,
     pub(crate) mark: u64,
+    /// The second name, where a dot and no bracket is before it.
+    pub(crate) second: Option<Second>,
+}
+
+/// A second name of a path.
+#[derive(Clone, Copy)]
+pub(crate) struct Second {
+    /// The byte of the path behind it.
+    pub(crate) end: usize,
+    pub(crate) mark: u64,
 }
 
 impl<'p> Path<'p> {
     pub(crate) const fn new(text: &'p str) -> Self {
         let bytes = text.as_bytes();
-        let mut head = 0;
-        while head < bytes.len() && bytes[head] != b'.' && bytes[head] != b'[' {
-            head += 1;
-        }
-        Self { text, head, mark: mark(bytes, head) }
+        let head = end_of_name(bytes, 0);
+        let second = if head < bytes.len() && bytes[head] == b'.' {
+            let end = end_of_name(bytes, head + 1);
+            Some(Second { end, mark: mark(bytes, head + 1, end) })
+        } else {
+            None
+        };
+        Self { text, head, mark: mark(bytes, 0, head), second }
     }
 }
 
-/// One bit for a name of so many bytes, by its length and its last letter.
-pub(crate) const fn mark(bytes: &[u8], len: usize) -> u64 {
-    let last = if len == 0 { 0 } else { bytes[len - 1] };
-    1 << ((len * 11 + last as usize) % 64)
+const fn end_of_name(path: &[u8], from: usize) -> usize {
+    let mut end = from;
+    while end < path.len() && path[end] != b'.' && path[end] != b'[' {
+        end += 1;
+    }
+    end
+}
+
+/// One bit for the name between two bytes, by its length and its first and last letter. The factors tell the names of the
+/// standards best from one another.
+pub(crate) const fn mark(bytes: &[u8], from: usize, to: usize) -> u64 {
+    let (first, last) = if from < to { (bytes[from], bytes[to - 1]) } else { (0, 0) };
+    1 << (((to - from) * 6 + first as usize * 29 + last as usize * 7) % 64)
 }
 
 /// Paths of a layout, written as texts.

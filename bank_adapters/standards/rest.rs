@@ -102,7 +102,7 @@ impl Rest {
             let row = |raw: &RawValue| {
                 let parsed = read(raw);
                 let resource = parsed.resource_id.as_ref().and_then(|id| ResourceId::new(&id.value).ok());
-                AccountRow { resource, offers: None, row: Row { parsed, raw: reply.raw(raw) } }
+                AccountRow { resource, offers: None, row: Row { parsed, raw: reply.raw(raw.get()) } }
             };
             let rows = raws.into_iter().map(row).collect();
             Ok(Accounts { rows, next: body.next(paging, &base, &here), issues: reply.issues() })
@@ -122,7 +122,7 @@ impl Rest {
             }
             let body: Whole<'_> = reply.read()?;
             let raws = bounded(body.list(reply, items)?, ROWS_PER_BANK_PAGE_MAX, items)?;
-            let told = |raw| read(raw).into_iter().map(move |parsed| Row { parsed, raw: reply.raw(raw) });
+            let told = |raw| read(raw).into_iter().map(move |parsed| Row { parsed, raw: reply.raw(raw.get()) });
             Ok(Balances { rows: raws.into_iter().flat_map(told).collect(), issues: reply.issues() })
         })
     }
@@ -141,7 +141,7 @@ impl Rest {
             }
             let body: Whole<'_> = reply.read()?;
             let raws = bounded(body.list(reply, items)?, ROWS_PER_BANK_PAGE_MAX, items)?;
-            let row = |raw: &RawValue| Row { parsed: read(raw, List::Unstated), raw: reply.raw(raw) };
+            let row = |raw: &RawValue| Row { parsed: read(raw, List::Unstated), raw: reply.raw(raw.get()) };
             let rows = raws.into_iter().map(row).collect();
             Ok(Transactions { rows, next: body.next(paging, &base, &here), issues: reply.issues() })
         })

@@ -17,24 +17,26 @@ use super::layout::{Path, Paths, mark};
 /// Levels of nesting that are read. The standards use four; anything deeper is somebody's attack or accident.
 const DEPTH_MAX: usize = 8;
 
-/// Members that a row has, as a rule. An allocator is quicker with a kilobyte than with more.
-const ROW_MEMBERS: usize = 18;
+/// Members that an object has, as a rule: a row's own, and those of what stands inside. An allocator is quicker with less
+/// than a kilobyte.
+const MEMBERS: [usize; 2] = [20, 2];
 
-/// A JSON value whose numbers are still text.
+/// A JSON value whose numbers are still text. A page has thousands of them, so they are small.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 enum Node<'a> {
     Null,
     Bool(bool),
     Number(&'a str),
-    Text(Cow<'a, str>),
+    Text(&'a str),
+    /// A text with escapes.
+    Unescaped(Box<str>),
     List(Vec<Self>),
-    Object(Members<'a>),
+    Object(Box<Members<'a>>),
     /// A string with half a surrogate pair, or a value nested too deep.
     Unreadable,
 }
 
 /// The members of an object in order, with a mark of their names: most paths of a layout lead nowhere in most rows.
-#[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 struct Members<'a> {
     entries: Vec<(Cow<'a, str>, Node<'a>)>,
@@ -49,20 +51,27 @@ impl<'a> Members<'a> {
     }
 
     fn push(&mut self, key: Cow<'a, str>, value: Node<'a>) {
-        let mark = mark(key.as_bytes(), key.len());
+        let mark = mark(key.as_bytes(), 0, key.len());
         let again = self.marks & mark != 0 && self.entries.iter().any(|(known, _)| *known == key);
         self.repeats |= again || value.repeats();
         self.marks |= mark;
         self.entries.push((key, value));
     }
 
-    /// The value of the last member that a path begins with.
-    fn get(&self, path: &Path<'_>) -> Option<&Node<'a>> {
-        if self.marks & path.mark == 0 {
+    /// The value of the last member with a name, as in every common JSON reader.
+    fn get(&self, name: &str, mark: u64) -> Option<&Node<'a>> {
+        if self.marks & mark == 0 {
             return None;
         }
-        let name = &path.text[..path.head];
         self.entries.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The value that a path leads to.
+    fn at(&self, path: &Path<'_>) -> Option<&Node<'a>> {
+        let value = self.get(&path.text[..path.head], path.mark)?;
+        let Some(second) = path.second else { return value.behind(&path.text[path.head..]) };
+        let Node::Object(inner) = value else { return None };
+        inner.get(&path.text[path.head + 1..second.end], second.mark)?.behind(&path.text[second.end..])
     }
 }
 
@@ -82,20 +91,27 @@ impl<'a> Node<'a> {
                 let Ok(Entries(entries)) = serde_json::from_str(token) else { return Self::Unreadable };
                 let mut members = Members::with_capacity(entries.len());
                 entries.into_iter().for_each(|(key, raw)| members.push(key.0, Self::read(raw, depth + 1)));
-                Self::Object(members)
+                Self::Object(Box::new(members))
             }
             Some(b'[') if depth < DEPTH_MAX => {
                 let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(token) else { return Self::Unreadable };
                 Self::List(items.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())
             }
-            Some(b'"') => {
-                serde_json::from_str::<Borrowed<'_>>(token).map_or(Self::Unreadable, |text| Self::Text(text.0))
-            }
+            Some(b'"') => serde_json::from_str::<Borrowed<'_>>(token).map_or(Self::Unreadable, |text| text.0.into()),
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'-' | b'0'..=b'9') => Self::Number(token),
             Some(b'n') => Self::Null,
             _ => Self::Unreadable,
+        }
+    }
+
+    /// The text that it is.
+    fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Unescaped(text) => Some(text),
+            _ => None,
         }
     }
 
@@ -108,16 +124,16 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The member at a dotted path. Of repeated keys the last counts, as in every common JSON reader.
     fn at(&self, path: &Path<'_>) -> Option<&Self> {
         let Self::Object(members) = self else { return None };
-        let value = members.get(path)?;
-        let rest = &path.text[path.head..];
-        if rest.is_empty() { Some(value) } else { value.behind(rest) }
+        members.at(path)
     }
 
     /// What stands behind a name in a path: a further member, or an element and what may follow it.
     fn behind(&self, rest: &str) -> Option<&Self> {
+        if rest.is_empty() {
+            return Some(self);
+        }
         if let Some(path) = rest.strip_prefix('.') {
             return self.at(&Path::new(path));
         }
@@ -130,15 +146,23 @@ impl<'a> Node<'a> {
             }
             None => items.get(selector.parse::<usize>().ok()?)?,
         };
-        if rest.is_empty() { Some(item) } else { item.behind(rest) }
+        item.behind(rest)
     }
 
     /// Whether it is this text, or this truth value.
     fn says(&self, wanted: &str) -> bool {
         match self {
-            Self::Text(text) => text.eq_ignore_ascii_case(wanted),
             Self::Bool(truth) => wanted == if *truth { "true" } else { "false" },
-            _ => false,
+            _ => self.as_text().is_some_and(|text| text.eq_ignore_ascii_case(wanted)),
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Node<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Text(text),
+            Cow::Owned(text) => Self::Unescaped(text.into_boxed_str()),
         }
     }
 }
@@ -173,11 +197,11 @@ impl<'de> Visitor<'de> for OnePass {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Borrowed(text)))
+        Ok(Node::Text(text))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(text.to_owned())))
+        Ok(Node::Unescaped(text.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
@@ -197,12 +221,13 @@ impl<'de> Visitor<'de> for OnePass {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Node::Unreadable);
         }
-        let mut members = Members::with_capacity(if self.depth == 0 { ROW_MEMBERS } else { 4 });
+        let [of_a_row, inside] = MEMBERS;
+        let mut members = Members::with_capacity(if self.depth == 0 { of_a_row } else { inside });
         while let Some(key) = map.next_key::<Borrowed<'de>>()? {
             let value = map.next_value_seed(Self { depth: self.depth + 1 })?;
             members.push(key.0, value);
         }
-        Ok(Node::Object(members))
+        Ok(Node::Object(Box::new(members)))
     }
 }
 
@@ -284,7 +309,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(raw: &'a RawValue) -> Self {
-        let root = Node::of(raw);
+        Self::at(Node::of(raw))
+    }
+
+    fn at(root: Node<'a>) -> Self {
         let mut issues = Vec::new();
         if !matches!(root, Node::Object(_)) {
             issues.push(Issue::new("row.malformed", "the row is not a JSON object"));
@@ -315,6 +343,7 @@ impl<'a> Reader<'a> {
             let (text, is_number) = match self.root.at(path) {
                 None | Some(Node::Null) => continue,
                 Some(Node::Text(text)) => (text.trim(), false),
+                Some(Node::Unescaped(text)) => (text.trim(), false),
                 Some(Node::Number(token)) => (*token, true),
                 Some(Node::List(items)) => match first_text(items) {
                     Some(text) => (text, false),
@@ -421,11 +450,9 @@ fn first_text<'n>(items: &'n [Node<'_>]) -> Option<&'n str> {
 fn line_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     let text = match node {
         Node::Text(text) => text.trim(),
+        Node::Unescaped(text) => text.trim(),
         Node::Number(token) => token,
-        Node::Object(_) => match node.at(&REFERENCE) {
-            Some(Node::Text(text)) => text.trim(),
-            _ => return None,
-        },
+        Node::Object(members) => members.at(&REFERENCE)?.as_text()?.trim(),
         Node::Null | Node::Bool(_) | Node::List(_) | Node::Unreadable => return None,
     };
     (!is_filler(text)).then_some(text)
@@ -435,9 +462,8 @@ fn exchange(node: &Node<'_>, at: &str, layout: &ExchangeLayout) -> ParsedExchang
     let text = |paths: Paths| {
         paths.iter().find_map(|path| {
             let text = match node.at(path)? {
-                Node::Text(text) => text.trim(),
                 Node::Number(token) => token,
-                _ => return None,
+                other => other.as_text()?.trim(),
             };
             (!is_filler(text)).then(|| Text::new(text.to_owned(), format!("{at}.{}", path.text)))
         })
@@ -454,7 +480,10 @@ fn exchange(node: &Node<'_>, at: &str, layout: &ExchangeLayout) -> ParsedExchang
 
 /// A transaction. Whatever the row is, an answer comes: what could not be read is absent and stands in `issues`.
 pub(crate) fn transaction(raw: &RawValue, list: List, layout: &Layout) -> Parsed {
-    let mut row = Reader::new(raw);
+    read(Reader::new(raw), list, layout)
+}
+
+fn read(mut row: Reader<'_>, list: List, layout: &Layout) -> Parsed {
     let (amount, amount_is_number) = row.token(layout.amount).map_or((None, false), |(text, n)| (Some(text), n));
     Parsed {
         list,
@@ -548,5 +577,6 @@ fn balance_of(mut row: Reader<'_>, layout: &BalanceLayout) -> ParsedBalance {
     }
 }
 
+pub(crate) mod on_the_way;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Accounts, balances and transactions (Implementation Guidelines §6.5).
 
 use domain::limits::{ACCOUNTS_PER_CONSENT_MAX, ROWS_PER_BANK_PAGE_MAX};
-use domain::records::List;
+use domain::records::{List, Parsed};
 use http::Uri;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -55,7 +55,7 @@ pub(super) fn accounts(reply: &Reply, base: &Base, here: &Uri) -> Result<Account
                 balances: href(Some(links), "balances").is_some(),
                 transactions: href(Some(links), "transactions").is_some(),
             }),
-            row: Row { parsed, raw: reply.raw(raw) },
+            row: Row { parsed, raw: reply.raw(raw.get()) },
         }
     });
     Ok(Accounts { rows: rows.collect(), next, issues: reply.issues() })
@@ -92,35 +92,33 @@ pub(super) fn balances(reply: &Reply) -> Result<Balances, BankError> {
     let wire: WireBalances<'_> = reply.read()?;
     let raws = wire.balances.ok_or_else(|| reply.broken(Breach::Field("balances")))?;
     let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "balances")?;
-    let rows = raws.into_iter().map(|raw| Row { parsed: rows::balance(raw), raw: reply.raw(raw) });
+    let rows = raws.into_iter().map(|raw| Row { parsed: rows::balance(raw), raw: reply.raw(raw.get()) });
     Ok(Balances { rows: rows.collect(), issues: reply.issues() })
 }
 
+/// A transaction report, with lists of one kind or another.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireReport<'a> {
-    #[serde(borrow)]
-    transactions: Option<WireTransactions<'a>>,
+#[serde(rename_all = "camelCase", bound(deserialize = "L: Deserialize<'de>"))]
+struct WireReport<'a, L> {
+    transactions: Option<WireTransactions<'a, L>>,
     #[serde(borrow, rename = "_links")]
     links: Option<&'a RawValue>,
     #[serde(borrow)]
     tpp_messages: Option<&'a RawValue>,
 }
 
-impl Answer for WireReport<'_> {
+impl<L> Answer for WireReport<'_, L> {
     fn messages(&self) -> Option<&RawValue> {
         self.tpp_messages
     }
 }
 
 #[derive(Deserialize)]
-struct WireTransactions<'a> {
-    #[serde(borrow)]
-    booked: Option<Vec<&'a RawValue>>,
-    #[serde(borrow)]
-    pending: Option<Vec<&'a RawValue>>,
-    #[serde(borrow)]
-    information: Option<Vec<&'a RawValue>>,
+#[serde(bound(deserialize = "L: Deserialize<'de>"))]
+struct WireTransactions<'a, L> {
+    booked: Option<L>,
+    pending: Option<L>,
+    information: Option<L>,
     #[serde(borrow, rename = "_links")]
     links: Option<&'a RawValue>,
 }
@@ -137,27 +135,38 @@ pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Tra
         let issues = reply.issues().into_iter().chain(statement.issues).collect();
         return Ok(Transactions { rows: statement.rows, next, issues });
     }
-    let wire: WireReport<'_> = reply.read()?;
-    let page = |links, name| page(links, name, base, here);
-    let (rows, next) = match wire.transactions {
-        Some(lists) => {
-            let next = page(lists.links, "next").or_else(|| page(wire.links, "next"));
-            (rows_of(reply, lists)?, next.unwrap_or(Continuation::End))
-        }
-        None => match page(wire.links, "download") {
-            Some(download) => (Vec::new(), download),
-            None => return Err(reply.broken(Breach::Field("transactions"))),
-        },
-    };
-    Ok(Transactions { rows, next, issues: reply.issues() })
+    if let Ok(wire) = reply.read::<WireReport<'_, rows::Rows<'_>>>() {
+        let missing = || reply.broken(Breach::Field("transactions"));
+        return report(wire, reply, base, here, |list, rows| rows.of(list, reply).ok_or_else(missing));
+    }
+    report(reply.read()?, reply, base, here, |list, raws: Vec<&RawValue>| {
+        let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "transactions")?;
+        let row = |raw: &RawValue| Row { parsed: rows::transaction(raw, list), raw: reply.raw(raw.get()) };
+        Ok(raws.into_iter().map(row).collect())
+    })
 }
 
-fn rows_of(reply: &Reply, lists: WireTransactions<'_>) -> Result<Vec<Row<domain::records::Parsed>>, BankError> {
+/// What a report says, whose lists somebody can read.
+fn report<L>(
+    wire: WireReport<'_, L>,
+    reply: &Reply,
+    base: &Base,
+    here: &Uri,
+    read: impl Fn(List, L) -> Result<Vec<Row<Parsed>>, BankError>,
+) -> Result<Transactions, BankError> {
+    let page = |links, name| page(links, name, base, here);
+    let Some(lists) = wire.transactions else {
+        let next = page(wire.links, "download").ok_or_else(|| reply.broken(Breach::Field("transactions")))?;
+        return Ok(Transactions { rows: Vec::new(), next, issues: reply.issues() });
+    };
+    let next = page(lists.links, "next").or_else(|| page(wire.links, "next")).unwrap_or(Continuation::End);
     let lists = [(List::Booked, lists.booked), (List::Pending, lists.pending), (List::Information, lists.information)];
-    let raws: Vec<_> = lists
-        .into_iter()
-        .flat_map(|(list, raws)| raws.unwrap_or_default().into_iter().map(move |raw| (list, raw)))
-        .collect();
-    let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "transactions")?;
-    Ok(raws.into_iter().map(|(list, raw)| Row { parsed: rows::transaction(raw, list), raw: reply.raw(raw) }).collect())
+    let mut rows = Vec::new();
+    for (list, found) in lists {
+        let Some(found) = found else { continue };
+        let mut read = read(list, found)?;
+        if rows.is_empty() { rows = read } else { rows.append(&mut read) }
+    }
+    let rows = bounded(rows, ROWS_PER_BANK_PAGE_MAX, "transactions")?;
+    Ok(Transactions { rows, next, issues: reply.issues() })
 }

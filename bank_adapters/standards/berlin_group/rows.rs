@@ -2,10 +2,14 @@
 //! between 1.3.8, 1.3.9 and 1.3.11).
 
 use domain::records::{List, Parsed, ParsedAccount, ParsedBalance};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::answer::Row;
+use crate::standards::row::on_the_way::{self, OnTheWay};
 use crate::standards::row::{self, AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, paths};
 use crate::standards::statement;
+use crate::wire::Reply;
 
 pub(crate) const LAYOUT: Layout = Layout {
     status: paths!["bookingStatus", "status"],
@@ -98,6 +102,28 @@ pub(crate) const ACCOUNT: AccountLayout = AccountLayout {
 /// not be read stands in `issues`.
 pub fn transaction(row: &RawValue, list: List) -> Parsed {
     statement::transaction(row, list).unwrap_or_else(|| row::transaction(row, list, &LAYOUT))
+}
+
+/// A list of them that is read while it is found.
+pub(super) struct Rows<'a>(OnTheWay<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Rows<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        on_the_way::read(deserializer, &LAYOUT).map(Self)
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// The rows with the bytes that they were read from.
+    pub(super) fn of(self, list: List, reply: &'a Reply) -> Option<Vec<Row<Parsed>>> {
+        self.0.finish(list, reply.text(), |row, text| {
+            if statement::is_entry(text) {
+                row.parsed = transaction(serde_json::from_str(text).ok()?, list);
+            }
+            row.raw = reply.raw(text);
+            Some(())
+        })
+    }
 }
 
 /// One element of `accounts`.

@@ -47,11 +47,16 @@ pub(crate) fn read(body: &str) -> Option<Result<Statement, Breach>> {
 
 /// Reads a kept entry of a statement again; `None` for a row of another form.
 pub(crate) fn transaction(row: &RawValue, list: List) -> Option<Parsed> {
-    let json = row.get();
-    if json.starts_with(camt::MARK) || json.starts_with(camt::MARK_OF_A_PART) {
-        return Some(camt::transaction(row, list));
+    match row.get() {
+        json if !is_entry(json) => None,
+        json if json.starts_with(mt940::MARK) => Some(mt940::transaction(row, list)),
+        _ => Some(camt::transaction(row, list)),
     }
-    json.starts_with(mt940::MARK).then(|| mt940::transaction(row, list))
+}
+
+/// Whether a row is an entry of a statement as it is kept.
+pub(crate) fn is_entry(row: &str) -> bool {
+    [camt::MARK, camt::MARK_OF_A_PART, mt940::MARK].iter().any(|mark| row.starts_with(mark))
 }
 
 impl Statement {
