@@ -4,6 +4,8 @@
 //! either does not compile until somebody has decided what it means. Effects are returned as data; they are written in
 //! the transaction of the step and happen after its commit.
 
+mod words;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::EventType;
@@ -90,6 +92,8 @@ pub enum FailureReason {
 pub enum DataState {
     /// There may be some.
     Present,
+    /// Their consent ended by itself, and products go on reading them until their retention is over.
+    Readable,
     /// Kept and not used, as the person asked (Article 18 GDPR): nothing is read, served or fetched, and no retention ends.
     Restricted,
     /// Kept and not used, because the law wants them kept (a legal hold).
@@ -108,7 +112,7 @@ impl DataState {
     /// Whether there may be some, and nobody has asked for their erasure.
     pub const fn is_kept(self) -> bool {
         match self {
-            Self::Present | Self::Restricted | Self::Held | Self::HeldRestricted => true,
+            Self::Present | Self::Readable | Self::Restricted | Self::Held | Self::HeldRestricted => true,
             Self::Blocked | Self::Erasing | Self::Erased => false,
         }
     }
@@ -117,7 +121,7 @@ impl DataState {
     pub const fn is_held(self) -> bool {
         match self {
             Self::Held | Self::HeldRestricted | Self::Blocked => true,
-            Self::Present | Self::Restricted | Self::Erasing | Self::Erased => false,
+            Self::Present | Self::Readable | Self::Restricted | Self::Erasing | Self::Erased => false,
         }
     }
 
@@ -294,7 +298,7 @@ impl Consent {
 
     /// Whether its person may authenticate at the bank again without a new consent.
     pub const fn may_renew(&self) -> bool {
-        self.may_read()
+        self.is_open() && matches!(self.data, DataState::Present)
     }
 
     /// Whether the person's word to us keeps it going, sets it going again, or lets us ask the bank whether it still holds it
@@ -312,9 +316,9 @@ impl Consent {
         [warning, clocks.notice_due].into_iter().flatten().min()
     }
 
-    /// Whether products may read what is stored. During re-authentication data stay readable and say so.
+    /// Whether products may read what is stored: during re-authentication too; after the end only by the policy of retention.
     pub const fn may_read(&self) -> bool {
-        self.is_open() && matches!(self.data, DataState::Present)
+        self.may_renew() || matches!(self.data, DataState::Readable)
     }
 
     /// Whether the bank has authorised it and it is not over.
@@ -406,7 +410,7 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             Ok((next, vec![Fx::EndAtBank, erase, Fx::Tell(Notice::Revoked)]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted)
-            if consent.data == D::Present =>
+            if matches!(consent.data, D::Present | D::Readable) =>
         {
             Ok((Consent { data: D::Restricted, ..*consent }, vec![Fx::Tell(Notice::Suspended)]))
         }
@@ -439,11 +443,11 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             let (data, erase) = consent.data.going();
             Ok((Consent { state: S::Revoked(by), data, ..*consent }, vec![erase, Fx::Tell(Notice::Revoked)]))
         }
-        (S::Failed(_), E::EraseRequested) if matches!(consent.data, D::Restricted | D::HeldRestricted) => {
-            let (data, erase) = consent.data.going();
-            Ok((Consent { data, ..*consent }, vec![erase]))
-        }
-        (S::Expired(_) | S::Failed(_), E::EraseRequested) if matches!(consent.data, D::Present | D::Held) => {
+        // What a person has restricted stays, but where nothing was ever authorised.
+        (S::Expired(_) | S::Failed(_), E::EraseRequested)
+            if matches!(consent.data, D::Present | D::Readable | D::Held)
+                || matches!(consent.state, S::Failed(_)) && consent.data.is_kept() =>
+        {
             let (data, erase) = consent.data.going();
             Ok((Consent { data, ..*consent }, vec![erase]))
         }
@@ -518,10 +522,8 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
             | E::EndedByBank
             | E::Superseded,
         )
-        | (S::Revoked(_) | S::Failed(_), E::Revoke(_))
-        | (S::Expired(_), E::Revoke(_))
-        | (S::Revoked(_), E::EraseRequested)
-        | (S::Expired(_) | S::Failed(_), E::EraseRequested)
+        | (S::Expired(_) | S::Revoked(_) | S::Failed(_), E::Revoke(_))
+        | (S::Expired(_) | S::Revoked(_) | S::Failed(_), E::EraseRequested)
         | (S::Expired(_) | S::Revoked(_) | S::Failed(_), E::Erased) => refused,
     }
 }
@@ -580,120 +582,6 @@ fn tick(consent: &Consent, now: Timestamp) -> (Consent, Vec<Effect>) {
         }
     }
     (next, effects)
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident => $word:literal),* $(,)? }) => {
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            $(#[$doc])*
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-
-            /// The value of that word.
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-words! {
-    /// The word in the database, in evidence and on the wire.
-    ReauthReason { ScaExpired => "sca_expired", ReconfirmMissed => "reconfirm_missed", TokenLost => "token_lost",
-                   SuspendedByBank => "suspended_by_bank", Displaced => "superseded" }
-}
-words! {
-    /// The word in the database, in evidence and on the wire.
-    ExpiryReason { Term => "term", Bank => "bank", Superseded => "superseded" }
-}
-words! {
-    /// The word in the database, in evidence and on the wire.
-    RevokedBy { Psu => "psu", PsuAtBank => "psu_at_bank", Product => "product", Bank => "bank", Operator => "operator",
-                Register => "register" }
-}
-words! {
-    /// The word in the database, in evidence and on the wire.
-    FailureReason { Declined => "declined", TimedOut => "timed_out", RejectedByBank => "rejected_by_bank",
-                    Error => "error" }
-}
-words! {
-    /// The word in the database, in evidence and on the wire.
-    DataState { Present => "present", Restricted => "restricted", Held => "held", HeldRestricted => "held_restricted",
-                Blocked => "blocked", Erasing => "erasing", Erased => "erased" }
-}
-
-impl State {
-    /// The word in the database, in evidence and on the wire.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Initiated => "initiated",
-            Self::Authorized => "authorized",
-            Self::Active => "active",
-            Self::ReauthPending(_) => "reauth_pending",
-            Self::Expired(_) => "expired",
-            Self::Revoked(_) => "revoked",
-            Self::Failed(_) => "failed",
-        }
-    }
-
-    /// The reason beside the word, where the state has one.
-    pub const fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Initiated | Self::Authorized | Self::Active => None,
-            Self::ReauthPending(reason) => Some(reason.word()),
-            Self::Expired(reason) => Some(reason.word()),
-            Self::Revoked(by) => Some(by.word()),
-            Self::Failed(reason) => Some(reason.word()),
-        }
-    }
-
-    /// The state of a word and its reason; `None` for a pair that no state has.
-    pub fn parse(word: &str, reason: Option<&str>) -> Option<Self> {
-        match (word, reason) {
-            ("initiated", None) => Some(Self::Initiated),
-            ("authorized", None) => Some(Self::Authorized),
-            ("active", None) => Some(Self::Active),
-            ("reauth_pending", Some(reason)) => ReauthReason::parse(reason).map(Self::ReauthPending),
-            ("expired", Some(reason)) => ExpiryReason::parse(reason).map(Self::Expired),
-            ("revoked", Some(by)) => RevokedBy::parse(by).map(Self::Revoked),
-            ("failed", Some(reason)) => FailureReason::parse(reason).map(Self::Failed),
-            _ => None,
-        }
-    }
-}
-
-impl Event {
-    /// The word in the history and in evidence.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Authorised(_) => "authorised",
-            Self::PartlyAuthorised(_) => "partly_authorised",
-            Self::Declined => "declined",
-            Self::Rejected => "rejected",
-            Self::LoginFailed => "login_failed",
-            Self::FirstFetchDone => "first_fetch_done",
-            Self::Tick => "tick",
-            Self::TokenLost => "token_lost",
-            Self::Suspended => "suspended",
-            Self::Displaced => "displaced",
-            Self::Reinstated => "reinstated",
-            Self::Reauthenticated(_) => "reauthenticated",
-            Self::Reconfirmed(_) => "reconfirmed",
-            Self::EndedByBank => "ended_by_bank",
-            Self::Superseded => "superseded",
-            Self::Revoke(_) => "revoke",
-            Self::Restricted => "restricted",
-            Self::Released => "released",
-            Self::HoldPlaced => "hold_placed",
-            Self::HoldLifted => "hold_lifted",
-            Self::EraseRequested => "erase_requested",
-            Self::Erased => "erased",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod notice;
 pub mod policy;
 pub mod reconciliation;
 pub mod records;
+pub mod retention;
 pub mod rotation;
 pub mod rules;
 pub mod staff;

@@ -83,9 +83,6 @@ pub const FORM_BYTES_MAX: usize = 16 * 1024;
 pub const BANKS_PER_PAGE_MAX: usize = 40;
 /// Consents that the overview of one person shows, the newest first.
 pub const CONSENTS_PER_OVERVIEW_MAX: u32 = 100;
-/// How long data stay after a consent ended by itself, in days: long enough to renew without a gap in history, no longer
-/// than a person would expect.
-pub const EXPIRED_RETENTION_DAYS: i64 = 30;
 /// Longest time that the receiver of a webhook may take to answer, in seconds.
 pub const NOTIFY_SECONDS_MAX: u64 = 10;
 /// Endpoints that one product may have.

@@ -4,6 +4,7 @@
 //! leaves data behind for a while; whether anybody may still use them is the policy's word. A consent carries the policy of
 //! the day on which it was asked for, since its text says so.
 
+use crate::consent::{Consent, DataState, Effect, ExpiryReason, State};
 use crate::policy::Regime;
 
 /// What may be done with data between the end of their consent and the end of their retention.
@@ -94,6 +95,42 @@ impl Regime {
     }
 }
 
+/// What the policy of its retention makes of a step that has ended a consent which the bank had authorised. One that a newer one
+/// has replaced is not touched: its data are that one's.
+pub fn at_end(
+    before: &Consent,
+    (mut after, mut effects): (Consent, Vec<Effect>),
+    policy: AtEnd,
+) -> (Consent, Vec<Effect>) {
+    let by_itself = matches!(after.state, State::Expired(ExpiryReason::Term | ExpiryReason::Bank));
+    let withdrawn = matches!(after.state, State::Revoked(_)) && before.state != State::Initiated;
+    match policy {
+        AtEnd::Blocked => {}
+        AtEnd::ReadableUntilRetention => {
+            if by_itself && before.is_open() && after.data == DataState::Present {
+                after.data = DataState::Readable;
+            }
+        }
+        AtEnd::RestrictedHold if by_itself && before.is_open() => {
+            after.data = match after.data {
+                DataState::Present => DataState::Held,
+                DataState::Restricted => DataState::HeldRestricted,
+                kept => kept,
+            };
+        }
+        AtEnd::RestrictedHold => {
+            if withdrawn && before.is_open() && after.data == DataState::Erasing {
+                after.data = DataState::Blocked;
+                effects
+                    .iter_mut()
+                    .filter(|effect| **effect == Effect::Erase)
+                    .for_each(|effect| *effect = Effect::Block);
+            }
+        }
+    }
+    (after, effects)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,8 +143,14 @@ mod tests {
     fn every_regime_says_what_it_allows() {
         use AtEnd::{Blocked, ReadableUntilRetention as Readable, RestrictedHold as Hold};
         // Columns: readable for 90 days, blocked for 0, blocked for 30, held for 5 years, held for 0 days, blocked for 11 years.
-        let asked =
-            [keep(Readable, 90), keep(Blocked, 0), keep(Blocked, 30), keep(Hold, 1826), keep(Hold, 0), keep(Blocked, 4018)];
+        let asked = [
+            keep(Readable, 90),
+            keep(Blocked, 0),
+            keep(Blocked, 30),
+            keep(Hold, 1826),
+            keep(Hold, 0),
+            keep(Blocked, 4018),
+        ];
         let table = [
             (Regime::Eu, [true, true, true, true, false, false]),
             (Regime::Uk, [true, true, true, true, false, false]),

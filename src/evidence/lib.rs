@@ -33,7 +33,8 @@ pub use checkpoint::{Checkpoint, Origin};
 pub use hash::Hash;
 pub use note::{Signer, VerifierKey};
 pub use receipt::{
-    BankAnswer, BankOutcome, EpochDestroyed, ErasedAccount, ProductAcknowledgement, Receipt, Scope, Trigger, Visible,
+    BankAnswer, BankOutcome, EpochDestroyed, ErasedAccount, Kept, ProductAcknowledgement, Receipt, Scope, Trigger,
+    Visible,
 };
 pub use report::{Line, ReceiptReport, Report};
 pub use statement::{Body, Statement, Subject, signed_note};

@@ -67,6 +67,7 @@ impl Report {
             ("Unreadable everywhere after", receipt.unreadable_everywhere_after.to_string()),
         ];
         facts.extend(receipt.blocked_until.map(|until| ("Kept by a legal hold until", until.to_string())));
+        facts.extend(receipt.retention.map(|kept| ("Until the erasure", kept.in_words().to_owned())));
         for erased in &receipt.accounts {
             let visible = &erased.visible_in_backups;
             facts.push(("Old backups still show", format!("{} sealed rows of {}", visible.rows, erased.account)));

@@ -21,6 +21,29 @@ pub enum Scope {
     Account,
 }
 
+/// The policy by which data were kept after the end of their consent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Products went on reading them.
+    ReadableUntilRetention,
+    /// Nobody used them.
+    Blocked,
+    /// A law wanted them kept; nobody used them.
+    RestrictedHold,
+}
+
+impl Kept {
+    /// The policy in plain words, for the readable page.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::ReadableUntilRetention => "kept after the end of the consent, and readable until then",
+            Self::Blocked => "kept out of use after the end of the consent",
+            Self::RestrictedHold => "kept out of use after the end of the consent, because a law wants that",
+        }
+    }
+}
+
 /// Who or what caused a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +124,10 @@ pub struct Receipt {
     /// Until when a legal hold kept the erasure from running; absent where none did.
     #[serde(with = "maybe_instant", default, skip_serializing_if = "Option::is_none")]
     pub blocked_until: Option<Timestamp>,
+    /// By which policy the data were kept after the end of the consent: `readable_until_retention`, `blocked`, `restricted_hold`;
+    /// absent where nothing was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Kept>,
     /// When the last row was erased and a scan of every table found none left.
     #[serde(with = "instant")]
     pub erased_at: Timestamp,

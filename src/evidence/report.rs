@@ -206,6 +206,9 @@ fn write_receipt(receipt: &Receipt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(until) = receipt.blocked_until {
         writeln!(f, "  kept by a legal hold    until {until}")?;
     }
+    if let Some(kept) = receipt.retention {
+        writeln!(f, "  until the erasure       {}", kept.in_words())?;
+    }
     writeln!(f, "  erased                  {}, {rows} rows, none left", receipt.erased_at)?;
     for (table, rows) in &receipt.erased_rows {
         writeln!(f, "    {:<21} {rows}", table.escape_debug().to_string())?;

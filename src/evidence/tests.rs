@@ -136,6 +136,7 @@ fn receipt(about: ConsentId, deletion: DeletionId) -> Receipt {
         trigger: Trigger::Psu,
         stopped_at: minute(4),
         blocked_until: None,
+        retention: None,
         erased_at: minute(5),
         key_deleted_at: minute(5),
         unreadable_everywhere_after: minute(8 * 24 * 60),

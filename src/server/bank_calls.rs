@@ -296,7 +296,7 @@ impl Step<'_> {
         let begins = machine.state == State::Initiated && machine.data == DataState::Present;
         let open = match basis {
             Basis::Unattended => may_call(&machine, self.app.world().now),
-            Basis::PsuPresent | Basis::Revocation => machine.may_read(),
+            Basis::PsuPresent | Basis::Revocation => machine.may_renew(),
         };
         if !begins && !open {
             return Err(CallError::Stopped);
@@ -408,5 +408,5 @@ impl Step<'_> {
 /// Whether the bank may be called at all while the person is not there: what they must confirm to us is confirmed (UK).
 pub(crate) fn may_call(consent: &Consent, now: Timestamp) -> bool {
     let confirm_by = consent.clocks.and_then(|clocks| clocks.reconfirm_due);
-    consent.may_read() && confirm_by.is_none_or(|at| now < at)
+    consent.may_renew() && confirm_by.is_none_or(|at| now < at)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use domain::policy::Regime;
+use domain::retention::{AtEnd, Retention};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -32,6 +33,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Who runs it.
     pub tenant: Tenant,
+    /// What becomes of data when a consent ends.
+    pub retention: RetentionOf,
     /// The evidence log.
     pub evidence: EvidenceLog,
     /// The staff's console.
@@ -145,6 +148,84 @@ impl Tenant {
     /// The preferred re-authentication period, in days.
     pub fn sca_days(&self) -> Option<i64> {
         (self.reauthentication_days > 0).then_some(i64::from(self.reauthentication_days))
+    }
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionOf {
+    /// Policies of purposes; of any other purpose the regime's own policy counts.
+    pub purposes: Vec<PurposeRetention>,
+}
+
+/// `[[retention.purposes]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurposeRetention {
+    /// The purpose, in the words of the products.
+    pub purpose: String,
+    /// The regime that it counts in; without one, every one.
+    pub regime: Option<String>,
+    /// What may be done with the data: `readable_until_retention`, `blocked`, `restricted_hold`.
+    pub at_end: String,
+    /// Days from the end of the consent to the erasure.
+    pub days: u16,
+}
+
+impl PurposeRetention {
+    fn counts_in(&self, regime: Regime) -> bool {
+        self.regime.as_deref().is_none_or(|word| word == regime.as_str())
+    }
+
+    fn policy(&self) -> Option<Retention> {
+        AtEnd::parse(&self.at_end).map(|at_end| Retention { at_end, days: self.days })
+    }
+}
+
+impl RetentionOf {
+    /// The policy of a consent with these purposes.
+    pub fn of(&self, regime: Regime, purposes: &[String]) -> Retention {
+        let of_one = |purpose: &String| {
+            let named = self.purposes.iter().filter(|one| one.purpose == *purpose && one.counts_in(regime));
+            // Whoever names the regime knows better.
+            let named = named.max_by_key(|one| one.regime.is_some());
+            named.and_then(PurposeRetention::policy).unwrap_or(regime.retention())
+        };
+        Retention::of_all(purposes.iter().map(of_one)).unwrap_or(regime.retention())
+    }
+
+    fn shown(&self) -> toml::Value {
+        let one = |one: &PurposeRetention| {
+            let regime = one.regime.as_deref().map(|regime| ("regime", regime.into()));
+            let named = [
+                ("purpose", one.purpose.as_str().into()),
+                ("at_end", one.at_end.as_str().into()),
+                ("days", i64::from(one.days).into()),
+            ];
+            table(named.into_iter().chain(regime))
+        };
+        table([("purposes", self.purposes.iter().map(one).collect::<Vec<toml::Value>>().into())])
+    }
+
+    fn check(&self, ours: Regime) -> Result<(), ConfigError> {
+        for one in &self.purposes {
+            let refuse = |why: String| Err(ConfigError::Value { key: "retention.purposes", why });
+            if one.regime.as_deref().is_some_and(|word| Regime::parse(word).is_none()) {
+                return refuse(format!("{:?}: regime must be eu, uk, cdr, us or br", one.purpose));
+            }
+            let Some(policy) = one.policy() else {
+                return refuse(format!(
+                    "{:?}: at_end must be readable_until_retention, blocked or restricted_hold",
+                    one.purpose
+                ));
+            };
+            let regime = one.regime.as_deref().and_then(Regime::parse).unwrap_or(ours);
+            if !policy.is_allowed(regime) {
+                return refuse(format!("{:?}: the regime does not allow to keep data so, or so long", one.purpose));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -315,9 +396,10 @@ impl Config {
         if self.tenant.name.trim().is_empty() {
             return value("tenant.name", "must not be empty: people see it before they agree");
         }
-        if Regime::parse(&self.tenant.regime).is_none() {
+        let Some(regime) = Regime::parse(&self.tenant.regime) else {
             return value("tenant.regime", "must be eu, uk, cdr, us or br");
-        }
+        };
+        self.retention.check(regime)?;
         self.console.check()?;
         let origin = &self.evidence.origin;
         if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') {
@@ -392,6 +474,7 @@ impl Config {
                     ("reauthentication_days", i64::from(self.tenant.reauthentication_days).into()),
                 ]),
             ),
+            ("retention".to_owned(), self.retention.shown()),
             (
                 "evidence".to_owned(),
                 table([
@@ -448,8 +531,8 @@ impl Console {
     }
 }
 
-fn table<const N: usize>(pairs: [(&str, toml::Value); N]) -> toml::Value {
-    toml::Table::from_iter(pairs.map(|(key, value)| (key.to_owned(), value))).into()
+fn table<'a>(pairs: impl IntoIterator<Item = (&'a str, toml::Value)>) -> toml::Value {
+    toml::Table::from_iter(pairs.into_iter().map(|(key, value)| (key.to_owned(), value))).into()
 }
 
 /// `TRIBUTARY_PG_BINDIR` and its like share the prefix but are no settings: only keys with a section count.
@@ -513,12 +596,37 @@ mod tests {
             ("[console]\nissuer = \"https://id.example\"", "console.client_id"),
             ("[console]\nsession_seconds = 5", "console.session_seconds"),
             ("[evidence]\norigin = \"two words\"", "evidence.origin"),
+            ("[[retention.purposes]]\npurpose = \"x\"\nat_end = \"for ever\"\ndays = 3", "retention.purposes"),
+            ("[[retention.purposes]]\npurpose = \"x\"\nat_end = \"blocked\"\ndays = 9999", "retention.purposes"),
+            (
+                "[[retention.purposes]]\npurpose = \"x\"\nregime = \"cdr\"\nat_end = \"readable_until_retention\"\ndays = 3",
+                "retention.purposes",
+            ),
             ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),
             ("[database]\nconnections_max = \"many\"", "connections_max"),
         ] {
             let refused = with(text).unwrap_err().to_string();
             assert!(refused.contains(key), "{text}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_purpose_has_the_policy_of_its_regime_and_any_other_the_regimes_own() {
+        let config = with(
+            "[[retention.purposes]]\npurpose = \"books\"\nat_end = \"readable_until_retention\"\ndays = 90\n\
+             [[retention.purposes]]\npurpose = \"books\"\nregime = \"uk\"\nat_end = \"restricted_hold\"\ndays = 2190",
+        )
+        .unwrap();
+        let of = |regime, purposes: &[&str]| {
+            let purposes: Vec<String> = purposes.iter().map(|purpose| (*purpose).to_owned()).collect();
+            config.retention.of(regime, &purposes)
+        };
+        let readable = Retention { at_end: AtEnd::ReadableUntilRetention, days: 90 };
+        assert_eq!(of(Regime::Eu, &["books"]), readable);
+        assert_eq!(of(Regime::Uk, &["books"]), Retention { at_end: AtEnd::RestrictedHold, days: 2190 });
+        assert_eq!(of(Regime::Eu, &["books", "other"]), Retention::USUAL);
+        assert_eq!(of(Regime::Us, &["other"]), Retention::NONE);
+        assert!(config.show().contains("restricted_hold"));
     }
 
     #[test]

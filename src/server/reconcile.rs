@@ -24,8 +24,8 @@ use crate::fault;
 use crate::services::consents::Work;
 use crate::services::fetch::{self, Verdict};
 use crate::services::{
-    ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, renewals, revocation,
-    rotation, status, timestamp, witness as witnessing,
+    ServiceError, acknowledgement, consents as moves, deletion, delivery, events as telling, holds, renewals,
+    revocation, rotation, status, timestamp, witness as witnessing,
 };
 
 /// Between two looks at the queue when nobody rang.
@@ -335,9 +335,9 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
 /// Removes what has lived its time: data of consents that ended by themselves, raw answers, sessions, remembered answers.
 async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let now = app.clock.now();
-    let before = now.saturating_add(SignedDuration::from_hours(-24 * limits::EXPIRED_RETENTION_DAYS)).unwrap_or(now);
+    holds::lift_past(app, tenant, BATCH).await?;
     let mut tx = app.store.tenant_tx(tenant).await?;
-    let over = consents::retained_since(&mut tx, before, BATCH).await?;
+    let over = consents::past_retention(&mut tx, now, BATCH).await?;
     tx.commit().await?;
     for id in over {
         note("data past their retention", by_timer(app, tenant, id, Event::EraseRequested).await);

@@ -3,6 +3,7 @@
 use domain::consent::{Consent as Machine, DataState, State};
 use domain::ids::{ConsentId, GrantId, InstitutionId, ProductId, PsuId, RegistrationId};
 use domain::policy::Clocks;
+use domain::retention::{AtEnd, Retention};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::query;
@@ -34,6 +35,8 @@ pub struct Consent {
     pub text_hash: Option<[u8; 32]>,
     /// State, data state and clocks.
     pub machine: Machine,
+    /// What becomes of its data when it ends, as its text says.
+    pub retention: Retention,
     /// Counts the moves; compared by [`save`].
     pub seq: i64,
     /// The grant it stands on.
@@ -92,6 +95,8 @@ struct Row {
     clusters: Vec<String>,
     language: String,
     return_url: String,
+    at_end: String,
+    retention_days: i32,
     text_hash: Option<Vec<u8>>,
     state: String,
     state_reason: Option<String>,
@@ -119,7 +124,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "select consent_id, product_id, psu_id, institution_id, registration_id, purposes, clusters, language, \
-             return_url, text_hash, state, state_reason, data_state, seq, grant_id, asked_until, created_at, authorise_by, \
+             return_url, at_end, retention_days, text_hash, state, state_reason, data_state, seq, grant_id, asked_until, created_at, authorise_by, \
              accepted_at, authorized_at, sca_at, confirmed_at, sca_due_at, reconfirm_due_at, \
              notice_due_at, valid_until, warned_at, ended_at \
              from consent " + $tail
@@ -165,6 +170,10 @@ impl TryFrom<Row> for Consent {
             clusters: row.clusters,
             language: row.language,
             return_url: row.return_url,
+            retention: Retention {
+                at_end: AtEnd::parse(&row.at_end).ok_or(corrupt("at_end"))?,
+                days: u16::try_from(row.retention_days).map_err(|_| corrupt("retention_days"))?,
+            },
             text_hash,
             machine,
             seq: row.seq,
@@ -185,8 +194,8 @@ pub async fn insert(tx: &mut TenantTx, consent: &Consent, cause: Cause<'_>) -> R
     query!(
         "insert into consent (tenant_id, consent_id, product_id, psu_id, institution_id, registration_id, purposes,
             clusters, language, return_url, state, state_reason, data_state, seq, asked_until, created_at,
-            authorise_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16)",
+            authorise_by, at_end, retention_days)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16, $17, $18)",
         tx.id(),
         consent.id.uuid(),
         consent.product.uuid(),
@@ -202,7 +211,9 @@ pub async fn insert(tx: &mut TenantTx, consent: &Consent, cause: Cause<'_>) -> R
         consent.machine.data.word(),
         day(consent.asked_until),
         at(consent.created_at),
-        at(consent.machine.authorise_by)
+        at(consent.machine.authorise_by),
+        consent.retention.at_end.word(),
+        i32::from(consent.retention.days)
     )
     .execute(tx.db())
     .await?;
@@ -459,14 +470,16 @@ pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Co
     Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
 }
 
-/// Consents that ended by themselves before a moment and whose data are still there, the oldest first.
-pub async fn retained_since(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
+/// Consents that ended by themselves, whose data are still there and have had the time of their retention, the oldest first.
+pub async fn past_retention(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
+    // Days of 24 hours, whatever calendar the session has.
     let rows = query!(
         "select consent_id from consent
-         where tenant_id = $1 and state in ('expired', 'failed') and data_state = 'present' and ended_at <= $2
+         where tenant_id = $1 and state in ('expired', 'failed') and data_state in ('present', 'readable')
+            and ended_at <= $2 and ended_at + make_interval(hours => 24 * retention_days) <= $2
          order by ended_at limit $3",
         tx.id(),
-        at(before),
+        at(now),
         i64::from(limit)
     )
     .fetch_all(tx.db())

@@ -24,6 +24,8 @@ pub struct Hold {
     pub placed_at: Option<Timestamp>,
     /// When it was lifted.
     pub lifted_at: Option<Timestamp>,
+    /// When it ends by itself: a hold that a policy of retention has placed. `None`: not before four eyes lift it.
+    pub ends_at: Option<Timestamp>,
     /// The consents that it is about, the newest first.
     pub consents: Vec<ConsentId>,
 }
@@ -31,8 +33,8 @@ pub struct Hold {
 /// Writes a hold, new or moved, and the consents that it is about. Consents are only added.
 pub async fn put(tx: &mut TenantTx, hold: &Hold) -> Result<(), StoreError> {
     query!(
-        "insert into hold (tenant_id, hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+        "insert into hold (tenant_id, hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          on conflict (tenant_id, hold_id) do update set state = excluded.state, asked_by = excluded.asked_by,
             asked_at = excluded.asked_at, placed_at = excluded.placed_at, lifted_at = excluded.lifted_at",
         tx.id(),
@@ -42,7 +44,8 @@ pub async fn put(tx: &mut TenantTx, hold: &Hold) -> Result<(), StoreError> {
         hold.machine.asked_by.uuid(),
         at(hold.asked_at),
         maybe_at(hold.placed_at) as _,
-        maybe_at(hold.lifted_at) as _
+        maybe_at(hold.lifted_at) as _,
+        maybe_at(hold.ends_at) as _
     )
     .execute(tx.db())
     .await?;
@@ -67,6 +70,7 @@ struct Row {
     asked_at: jiff_sqlx::Timestamp,
     placed_at: Option<jiff_sqlx::Timestamp>,
     lifted_at: Option<jiff_sqlx::Timestamp>,
+    ends_at: Option<jiff_sqlx::Timestamp>,
     consents: Vec<Uuid>,
 }
 
@@ -82,6 +86,7 @@ impl TryFrom<Row> for Hold {
             asked_at: row.asked_at.to_jiff(),
             placed_at: read(row.placed_at),
             lifted_at: read(row.lifted_at),
+            ends_at: read(row.ends_at),
             consents: row.consents.into_iter().map(ConsentId::from_uuid).collect(),
         })
     }
@@ -91,7 +96,7 @@ impl TryFrom<Row> for Hold {
 pub async fn all(tx: &mut TenantTx) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at,
+        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at,
             array(select c.consent_id from hold_consent c where c.tenant_id = h.tenant_id and c.hold_id = h.hold_id
                 order by c.consent_id desc) as "consents!"
          from hold h where tenant_id = $1 order by hold_id desc"#,
@@ -110,7 +115,7 @@ pub async fn lock(tx: &mut TenantTx, id: HoldId) -> Result<Hold, StoreError> {
         .ok_or(StoreError::NotFound("hold"))?;
     let row = sqlx::query_as!(
         Row,
-        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at,
+        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at,
             array(select c.consent_id from hold_consent c where c.tenant_id = h.tenant_id and c.hold_id = h.hold_id
                 order by c.consent_id desc) as "consents!"
          from hold h where tenant_id = $1 and hold_id = $2"#,
@@ -134,4 +139,18 @@ pub async fn holding(tx: &mut TenantTx, consent: ConsentId) -> Result<i64, Store
     .fetch_one(tx.db())
     .await?;
     Ok(row.number)
+}
+
+/// Holds that stand and whose time is over.
+pub async fn past(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<HoldId>, StoreError> {
+    let rows = query!(
+        "select hold_id from hold where tenant_id = $1 and state in ('placed', 'lift_asked') and ends_at <= $2
+         order by ends_at limit $3",
+        tx.id(),
+        at(now),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| HoldId::from_uuid(row.hold_id)).collect())
 }

@@ -168,8 +168,8 @@ macro_rules! select {
              from consent c \
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \
              join line l on l.tenant_id = cl.tenant_id and l.line_id = cl.line_id \
-             where cl.state = 'granted' and c.data_state = 'present' \
-             and c.state in ('authorized', 'active', 'reauth_pending') and " + $first $(+ $tail)*
+             where cl.state = 'granted' and (c.data_state = 'readable' or c.data_state = 'present' \
+             and c.state in ('authorized', 'active', 'reauth_pending')) and " + $first $(+ $tail)*
             $(, $arg)*
         )
     };

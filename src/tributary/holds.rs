@@ -100,7 +100,9 @@ async fn ask(app: &App, args: AskArgs) -> anyhow::Result<String> {
 
 fn shown(hold: &Hold) -> String {
     let mut text = format!("{}  {}  {}", hold.id, hold.machine.state.word(), hold.matter);
-    for (word, at) in [("asked", Some(hold.asked_at)), ("placed", hold.placed_at), ("lifted", hold.lifted_at)] {
+    for (word, at) in
+        [("asked", Some(hold.asked_at)), ("placed", hold.placed_at), ("lifted", hold.lifted_at), ("ends", hold.ends_at)]
+    {
         text += &at.map_or_else(String::new, |at| format!("  {word} {at:.0}"));
     }
     text += "\n";

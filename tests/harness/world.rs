@@ -10,6 +10,7 @@ use bank_adapters::profile::SignatureForm;
 use domain::consent;
 use domain::ids::{ConsentId, InstitutionId, LinkId, ProductId, PsuId, RegistrationId};
 use domain::policy::Regime;
+use domain::retention::Retention;
 use domain::world::{Clock, World as Moment};
 use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
 use fapi::profile::{Alg, KeyEncryption};
@@ -419,6 +420,7 @@ impl Door<'_> {
             clusters: ["accounts", "balances", "transactions"].map(str::to_owned).to_vec(),
             language: "en".to_owned(),
             return_url: String::new(),
+            retention: Retention::USUAL,
             text_hash: None,
             machine: consent::Consent::new(authorise_by),
             seq: 0,

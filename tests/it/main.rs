@@ -38,6 +38,7 @@ mod renewal;
 mod replay;
 mod restore;
 mod restriction;
+mod retention;
 mod rights;
 mod rivals;
 mod rotation;

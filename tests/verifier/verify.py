@@ -363,7 +363,9 @@ def check_body(statement):
         return
     if statement["kind"] == "deletion.receipt" and isinstance(statement["body"], dict):
         blocked = {"blocked_until": an_instant} if "blocked_until" in statement["body"] else {}
-        shape = shape | blocked
+        policies = one_of("readable_until_retention", "blocked", "restricted_hold")
+        retention = {"retention": policies} if "retention" in statement["body"] else {}
+        shape = shape | blocked | retention
     body = statement["body"] = members(statement["body"], **shape)
     if statement["kind"] != "deletion.receipt":
         return

@@ -3,6 +3,7 @@
 mod years;
 
 use super::*;
+use crate::retention::{AtEnd, at_end};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -109,6 +110,7 @@ const TABLE: &str = "
     reauth_pending/superseded held_restricted
                                 -  -  -  -  -  -  =  -  -  -  -  A  -  B  P  -  u  -  l  -  -  K
     expired present             -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  h  -  e  -  R
+    expired readable            -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  h  -  e  -  R
     expired restricted          -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  h  -  -  -  R
     expired held                -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  r  -  -  l  k  -  K
     expired held_restricted     -  -  -  -  -  -  =  -  -  -  -  -  -  -  -  -  u  -  l  -  -  K
@@ -170,6 +172,9 @@ fn row_of(state: State, data: DataState) -> String {
 /// Whether data can be so in a state: whatever they are after its end, there to be restricted only where there are some.
 fn is_met(state: State, data: DataState) -> bool {
     let over = matches!(state, State::Expired(_) | State::Revoked(_) | State::Failed(_));
+    if data == DataState::Readable {
+        return matches!(state, State::Expired(_));
+    }
     data == DataState::Present || over || (data.is_kept() && state != State::Initiated)
 }
 
@@ -312,7 +317,7 @@ fn what_is_over_stays_over() {
                     _ => {}
                 }
                 assert!(!over || !effects.contains(&Effect::Fetch), "fetched after the end: {event:?}");
-                if after.data != DataState::Present {
+                if !matches!(after.data, DataState::Present | DataState::Readable) {
                     assert!(!after.may_read() && !after.may_fetch(NOW));
                 }
                 let came_back = after.data == DataState::Present && data != DataState::Present;
@@ -380,4 +385,72 @@ fn words_and_states_are_one_to_one() {
 
 fn name_of(state: State) -> String {
     state.reason().map_or_else(|| state.word().to_owned(), |reason| format!("{}/{reason}", state.word()))
+}
+
+#[test]
+fn the_policy_decides_what_becomes_of_data_at_the_end() {
+    use AtEnd::{Blocked, ReadableUntilRetention as Readable, RestrictedHold as Hold};
+    use DataState as D;
+    let over = Event::Tick;
+    let withdrawn = Event::Revoke(RevokedBy::Psu);
+    // From, with data, by what; with each policy: the data afterwards, and what is done about them.
+    let erase = Some(Effect::Erase);
+    let table = [
+        (
+            State::Active,
+            D::Present,
+            over,
+            [(Readable, D::Readable, None), (Blocked, D::Present, None), (Hold, D::Held, None)],
+        ),
+        (
+            State::Active,
+            D::Restricted,
+            over,
+            [(Readable, D::Restricted, None), (Blocked, D::Restricted, None), (Hold, D::HeldRestricted, None)],
+        ),
+        (
+            State::Active,
+            D::Present,
+            withdrawn,
+            [(Readable, D::Erasing, erase), (Blocked, D::Erasing, erase), (Hold, D::Blocked, Some(Effect::Block))],
+        ),
+        (
+            State::ReauthPending(ReauthReason::ScaExpired),
+            D::Present,
+            Event::EndedByBank,
+            [(Readable, D::Readable, None), (Blocked, D::Present, None), (Hold, D::Held, None)],
+        ),
+        (
+            State::Active,
+            D::Present,
+            Event::Superseded,
+            [(Readable, D::Present, None), (Blocked, D::Present, None), (Hold, D::Present, None)],
+        ),
+        // Nothing was read: nothing is kept.
+        (
+            State::Initiated,
+            D::Present,
+            withdrawn,
+            [(Readable, D::Erasing, erase), (Blocked, D::Erasing, erase), (Hold, D::Erasing, erase)],
+        ),
+        // What has ended already had its policy; whoever withdraws afterwards is heard.
+        (
+            State::Expired(ExpiryReason::Term),
+            D::Readable,
+            withdrawn,
+            [(Readable, D::Erasing, erase), (Blocked, D::Erasing, erase), (Hold, D::Erasing, erase)],
+        ),
+    ];
+    for (state, data, event, policies) in table {
+        let mut before = consent(state, data);
+        before.clocks = Some(clocks(100, if event == over { -1 } else { 200 }));
+        for (policy, expected, done) in policies {
+            let (after, effects) = at_end(&before, step(&before, event, NOW).unwrap(), policy);
+            assert_eq!(after.data, expected, "{state:?} {data:?} {event:?} {policy:?}");
+            let about = |effect: &&Effect| matches!(effect, Effect::Erase | Effect::Block);
+            assert_eq!(effects.iter().find(about).copied(), done, "{state:?} {event:?} {policy:?}");
+            assert_eq!(after.may_read(), expected == D::Readable, "{state:?} {event:?} {policy:?}");
+            assert!(!after.may_renew() && !after.may_fetch(NOW), "the bank is not asked any more");
+        }
+    }
 }

@@ -82,7 +82,8 @@ pub struct ConsentBody {
     /// Why, where the state has a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// `present`, `erasing`, `erased`.
+    /// `present`, `readable` (the consent ended by itself and the data may still be read), `restricted`, `held`, `held_restricted`,
+    /// `blocked`, `erasing`, `erased`.
     pub data_state: String,
     /// The bank.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -170,6 +170,7 @@ async fn checked(app: &App, tx: &mut TenantTx, caller: &Caller, ask: CreateConse
     let psu = person(app, tx, caller.product, &ask.psu_ref).await?;
     let registration = institution.as_ref().and_then(|id| app.connections.to(id)).map(|to| to.id.clone());
     let authorise_by = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS));
+    let retention = app.config.retention.of(app.tenant.regime, &ask.purposes);
     Ok(Consent {
         id: ConsentId::new(&world),
         product: caller.product,
@@ -179,6 +180,7 @@ async fn checked(app: &App, tx: &mut TenantTx, caller: &Caller, ask: CreateConse
         clusters,
         language: "en".to_owned(),
         return_url,
+        retention,
         text_hash: None,
         machine: consent::Consent::new(authorise_by.unwrap_or(world.now)),
         seq: 0,

@@ -58,7 +58,7 @@ pub async fn person(
         missing = match consent.machine.data {
             DataState::Restricted => Some("restricted"),
             DataState::Held | DataState::HeldRestricted | DataState::Blocked => Some("legal_hold"),
-            DataState::Present | DataState::Erasing | DataState::Erased => missing,
+            DataState::Present | DataState::Readable | DataState::Erasing | DataState::Erased => missing,
         };
         first.add("consent", &show(&consent, Vec::new()))?;
     }

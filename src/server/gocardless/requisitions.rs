@@ -246,12 +246,14 @@ async fn drafted(
     let today = world.now.to_zoned(connection.zone.clone()).date();
     let days = Span::new().days(i64::from(agreement.access_valid_for_days) - 1);
     let authorise_by = world.now.saturating_add(SignedDuration::from_secs(limits::LINK_SECONDS)).unwrap_or(world.now);
+    let purposes: Vec<String> = caller.purposes_of(&product.purposes).into_iter().map(str::to_owned).collect();
     Ok(Consent {
         id,
         product: caller.product,
         psu,
         bank: Some((connection.institution.clone(), connection.id.clone())),
-        purposes: caller.purposes_of(&product.purposes).into_iter().map(str::to_owned).collect(),
+        retention: app.config.retention.of(app.tenant.regime, &purposes),
+        purposes,
         clusters,
         language: "en".to_owned(),
         return_url: redirect.to_owned(),

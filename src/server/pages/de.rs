@@ -4,7 +4,7 @@ use super::language::table;
 
 table! { De {
     language() "de";
-    consent_version() "de-1";
+    consent_version() "de-2";
     skip() "Zum Inhalt springen";
     for_product(product) "für {product}";
     steps_label() "Fortschritt";
@@ -68,6 +68,9 @@ table! { De {
     consent_stop() "Wie Sie aufhören";
     consent_stop_where(product, tpp) "Jederzeit und kostenlos: auf Ihrer Übersichtsseite bei {tpp}, in {product} oder bei Ihrer Bank.";
     consent_stop_effect() "Das Lesen endet sofort, und was gelesen wurde, wird gelöscht; darüber können Sie eine signierte Bescheinigung haben. Nur die Aufzeichnung dieser Erlaubnis bleibt, wie das Gesetz es verlangt.";
+    consent_stop_effect_held(days) "Das Lesen endet sofort, und niemand benutzt mehr, was gelesen wurde. Ein Gesetz verpflichtet uns, es noch {days} Tage aufzubewahren; dann wird es gelöscht, und darüber können Sie eine signierte Bescheinigung haben. Die Aufzeichnung dieser Erlaubnis bleibt länger, wie das Gesetz es verlangt.";
+    consent_end_blocked(days) "Endet die Erlaubnis von selbst, kann niemand lesen, was gespeichert war, und nach {days} Tagen wird es gelöscht.";
+    consent_end_readable(product, days) "Endet die Erlaubnis von selbst, kann {product} noch {days} Tage lesen, was gespeichert war, wenn Sie es nicht beenden; dann wird es gelöscht.";
     consent_acknowledge(tpp, bank, product) "Ich habe das gelesen. Ich bin einverstanden, dass {tpp} diese Daten von mir bei {bank} liest und für diesen Zweck an {product} gibt.";
     consent_accept(bank) "Zustimmen und zu {bank} gehen";
     consent_decline() "Nein, zurück";
@@ -145,6 +148,8 @@ table! { De {
     stopped_overview() "Zurück zur Übersicht";
     stopped_kept() "Außer Gebrauch, noch nicht gelöscht";
     stopped_kept_text() "Die Erlaubnis ist von selbst abgelaufen. Niemand kann lesen, was gespeichert war, und nach Ende der Aufbewahrung wird es gelöscht.";
+    stopped_readable() "Noch nicht gelöscht";
+    stopped_readable_text(product) "Die Erlaubnis ist von selbst abgelaufen. {product} kann bis zum Ende der Aufbewahrung lesen, was gespeichert war; dann wird es gelöscht. Auf Ihrer Übersicht können Sie das jederzeit beenden.";
     account_unnamed() "Konto";
     account_ending(ending) "mit den letzten Stellen {ending}";
 

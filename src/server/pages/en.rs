@@ -9,7 +9,7 @@ use super::language::{Language, entries};
 
 entries! {
     language() "en";
-    consent_version() "en-2";
+    consent_version() "en-3";
     skip() "Skip to the content";
     for_product(product) "for {product}";
     steps_label() "Progress";
@@ -73,6 +73,9 @@ entries! {
     consent_stop() "How to stop";
     consent_stop_where(product, tpp) "At any time and at no cost: on your overview page at {tpp}, in {product}, or at your bank.";
     consent_stop_effect() "Reading stops at once and what was read is erased; you can have a signed receipt of that. Only the record of this permission is kept, as the law asks.";
+    consent_stop_effect_held(days) "Reading stops at once, and nobody uses what was read any more. A law obliges us to keep it for {days} more days; then it is erased, and you can have a signed receipt of that. The record of this permission is kept longer, as the law asks.";
+    consent_end_blocked(days) "If the permission ends by itself, nobody can read what was stored, and it is erased after {days} days.";
+    consent_end_readable(product, days) "If the permission ends by itself, {product} can read what was stored for {days} more days, unless you stop it; then it is erased.";
     consent_acknowledge(tpp, bank, product) "I have read this. I agree that {tpp} reads these data of mine at {bank} and gives them to {product} for this purpose.";
     consent_accept(bank) "Agree and go to {bank}";
     consent_decline() "No, go back";
@@ -150,6 +153,8 @@ entries! {
     stopped_overview() "Back to your overview";
     stopped_kept() "Out of use, not yet erased";
     stopped_kept_text() "The permission ended by itself. Nobody can read what was stored, and it is erased when its retention is over.";
+    stopped_readable() "Not yet erased";
+    stopped_readable_text(product) "The permission ended by itself. {product} can read what was stored until its retention is over; then it is erased. You can stop that on your overview page at any time.";
     account_unnamed() "Account";
     account_ending(ending) "ending in {ending}";
 

@@ -4,7 +4,7 @@ use super::language::table;
 
 table! { Es {
     language() "es";
-    consent_version() "es-1";
+    consent_version() "es-2";
     skip() "Ir al contenido";
     for_product(product) "para {product}";
     steps_label() "Progreso";
@@ -68,6 +68,9 @@ table! { Es {
     consent_stop() "Cómo parar";
     consent_stop_where(product, tpp) "En cualquier momento y sin coste: en su página de resumen de {tpp}, en {product} o en su banco.";
     consent_stop_effect() "La lectura se detiene enseguida y lo leído se borra; puede tener un recibo firmado de ello. Solo se conserva el registro de este permiso, como pide la ley.";
+    consent_stop_effect_held(days) "La lectura se detiene enseguida y nadie usa ya lo leído. Una ley nos obliga a guardarlo {days} días más; después se borra, y puede tener un recibo firmado de ello. El registro de este permiso se conserva más tiempo, como pide la ley.";
+    consent_end_blocked(days) "Si el permiso termina por sí solo, nadie puede leer lo guardado, y se borra a los {days} días.";
+    consent_end_readable(product, days) "Si el permiso termina por sí solo, {product} puede leer lo guardado {days} días más, si usted no lo detiene; después se borra.";
     consent_acknowledge(tpp, bank, product) "He leído esto. Acepto que {tpp} lea estos datos míos en {bank} y los dé a {product} para este fin.";
     consent_accept(bank) "Aceptar e ir a {bank}";
     consent_decline() "No, volver";
@@ -145,6 +148,8 @@ table! { Es {
     stopped_overview() "Volver a su resumen";
     stopped_kept() "Fuera de uso, todavía no borrados";
     stopped_kept_text() "El permiso terminó por sí solo. Nadie puede leer lo guardado, y se borra cuando acaba su plazo de conservación.";
+    stopped_readable() "Todavía no borrados";
+    stopped_readable_text(product) "El permiso terminó por sí solo. {product} puede leer lo guardado hasta que acabe su plazo de conservación; después se borra. Puede detenerlo en su resumen cuando quiera.";
     account_unnamed() "Cuenta";
     account_ending(ending) "terminada en {ending}";
 

@@ -4,7 +4,7 @@ use super::language::table;
 
 table! { Fr {
     language() "fr";
-    consent_version() "fr-1";
+    consent_version() "fr-2";
     skip() "Aller au contenu";
     for_product(product) "pour {product}";
     steps_label() "Avancement";
@@ -68,6 +68,9 @@ table! { Fr {
     consent_stop() "Comment arrêter";
     consent_stop_where(product, tpp) "À tout moment et sans frais : sur votre page d’aperçu chez {tpp}, dans {product}, ou chez votre banque.";
     consent_stop_effect() "La lecture s’arrête aussitôt et ce qui a été lu est effacé ; vous pouvez en avoir un reçu signé. Seule la trace de cette autorisation est gardée, comme la loi le demande.";
+    consent_stop_effect_held(days) "La lecture s’arrête aussitôt et personne n’utilise plus ce qui a été lu. Une loi nous oblige à le garder encore {days} jours ; puis il est effacé, et vous pouvez en avoir un reçu signé. La trace de cette autorisation est gardée plus longtemps, comme la loi le demande.";
+    consent_end_blocked(days) "Si l’autorisation prend fin d’elle-même, personne ne peut lire ce qui était gardé, et tout est effacé après {days} jours.";
+    consent_end_readable(product, days) "Si l’autorisation prend fin d’elle-même, {product} peut lire ce qui était gardé encore {days} jours, sauf si vous l’arrêtez ; puis tout est effacé.";
     consent_acknowledge(tpp, bank, product) "J’ai lu ceci. J’accepte que {tpp} lise ces données me concernant chez {bank} et les donne à {product} à cette fin.";
     consent_accept(bank) "Accepter et aller chez {bank}";
     consent_decline() "Non, revenir";
@@ -145,6 +148,8 @@ table! { Fr {
     stopped_overview() "Retour à votre aperçu";
     stopped_kept() "Hors d’usage, pas encore effacées";
     stopped_kept_text() "L’autorisation a pris fin d’elle-même. Personne ne peut lire ce qui était gardé, et tout est effacé à la fin de la durée de conservation.";
+    stopped_readable() "Pas encore effacées";
+    stopped_readable_text(product) "L’autorisation a pris fin d’elle-même. {product} peut lire ce qui était gardé jusqu’à la fin de la durée de conservation ; puis tout est effacé. Vous pouvez l’arrêter à tout moment sur votre page d’aperçu.";
     account_unnamed() "Compte";
     account_ending(ending) "se terminant par {ending}";
 

@@ -1,5 +1,7 @@
 //! The consent text as data: the page and the evidence are made of the same sentences.
 
+use domain::retention::AtEnd;
+
 use super::language::Language;
 use super::view::{Cluster, Collision, ConsentTextView, Elsewhere, Term};
 
@@ -63,12 +65,7 @@ impl Statement {
                     ],
                     vec![t.consent_who_limit()],
                 ),
-                section(
-                    "stop",
-                    t.consent_stop(),
-                    Vec::new(),
-                    vec![t.consent_stop_where(product, tpp), t.consent_stop_effect()],
-                ),
+                section("stop", t.consent_stop(), Vec::new(), stop_words(t, view)),
             ],
             acknowledgement: t.consent_acknowledge(tpp, bank, product),
         }
@@ -88,6 +85,24 @@ impl Statement {
         lines.push(self.acknowledgement.clone());
         lines.join("\n")
     }
+}
+
+/// How the person stops it, and what becomes of the data then and at an end by itself.
+fn stop_words(t: Language, view: &ConsentTextView) -> Vec<String> {
+    let (product, tpp, days) = (&view.brand.product, &view.brand.tpp, view.retention.days);
+    let mut words = vec![t.consent_stop_where(product, tpp)];
+    match view.retention.at_end {
+        AtEnd::RestrictedHold => words.push(t.consent_stop_effect_held(days)),
+        AtEnd::Blocked => {
+            words.push(t.consent_stop_effect());
+            words.push(t.consent_end_blocked(days));
+        }
+        AtEnd::ReadableUntilRetention => {
+            words.push(t.consent_stop_effect());
+            words.push(t.consent_end_readable(product, days));
+        }
+    }
+    words
 }
 
 impl Language {

@@ -1,5 +1,6 @@
 //! Every page in every state, with names that try to break out of the HTML.
 
+use domain::retention::{AtEnd, Retention};
 use jiff::civil::date;
 
 use super::view::*;
@@ -56,6 +57,7 @@ fn consent(name: &str, missing: bool) -> ConsentTextView {
             confirm_every_days: Some(90),
             unattended_reads_per_day: Some(4),
         },
+        retention: Retention::USUAL,
         instead_of: None,
         elsewhere: None,
         accept: form("/link/accept"),
@@ -199,7 +201,14 @@ fn gallery(name: &str) -> Vec<(String, String)> {
         ("overview-empty".to_owned(), overview(&nothing)),
         ("stopped".to_owned(), stopped(&stopped_view(name, BankAnswer::Pending, Erasure::Running))),
         ("stopped-held".to_owned(), stopped(&stopped_view(name, BankAnswer::Unconfirmed, Erasure::Held))),
-        ("stopped-kept".to_owned(), stopped(&stopped_view(name, BankAnswer::NotNeeded, Erasure::Kept))),
+        (
+            "stopped-kept".to_owned(),
+            stopped(&stopped_view(name, BankAnswer::NotNeeded, Erasure::Kept { readable: false })),
+        ),
+        (
+            "stopped-readable".to_owned(),
+            stopped(&stopped_view(name, BankAnswer::NotNeeded, Erasure::Kept { readable: true })),
+        ),
         ("stopped-erased".to_owned(), stopped(&stopped_view(name, BankAnswer::Confirmed { at: moment() }, done()))),
     ];
     pages.extend(OUTCOMES.map(|o| (format!("return-{o:?}").to_lowercase(), returned(&return_view(name, o)))));
@@ -310,7 +319,7 @@ fn the_page_shows_what_evidence_keeps() {
         assert!(shown.contains(line.trim_start_matches("- ")), "{line}");
     }
     // Kept per version: who changes the wording adds a version, since old evidence refers to old words.
-    assert_eq!(statement.plain(), include_str!("wording/en-2.txt").trim_end());
+    assert_eq!(statement.plain(), include_str!("wording/en-3.txt").trim_end());
 }
 
 #[test]
@@ -324,6 +333,14 @@ fn a_change_of_the_request_changes_the_statement() {
     assert!(Statement::of(&other).plain().contains("This one takes the place of the one that you have given before"));
     other.instead_of = Some(Collision::RenewsBoth);
     assert!(Statement::of(&other).plain().contains("renews the permissions that you have given before"));
+    let mut other = consent("", false);
+    other.retention = Retention { at_end: AtEnd::ReadableUntilRetention, days: 90 };
+    assert!(Statement::of(&other).plain().contains("Pennywise can read what was stored for 90 more days"));
+    other.retention = Retention { at_end: AtEnd::RestrictedHold, days: 365 };
+    let held = Statement::of(&other).plain();
+    assert!(
+        held.contains("A law obliges us to keep it for 365 more days") && !held.contains("what was read is erased")
+    );
     let mut other = consent("", false);
     other.clusters.pop();
     assert_ne!(Statement::of(&other).plain(), before);

@@ -2,6 +2,7 @@
 //!
 //! None of these types has `Debug`: they hold names and account endings, which never reach a log.
 
+use domain::retention::Retention;
 use jiff::Zoned;
 use jiff::civil::Date;
 
@@ -107,6 +108,8 @@ pub struct ConsentTextView {
     pub clusters: Vec<Cluster>,
     /// For how long.
     pub term: Term,
+    /// What becomes of the data when it ends.
+    pub retention: Retention,
     /// What becomes of a permission that is there already, where the bank allows one at a time.
     pub instead_of: Option<Collision>,
     /// What becomes of another product's permission there, if it is the same person's. No part of the text: what a person
@@ -380,8 +383,11 @@ pub enum BankAnswer {
 
 /// How far the erasure has come.
 pub enum Erasure {
-    /// Not begun: the permission ended by itself, and its data are out of use until their retention is over.
-    Kept,
+    /// Not begun: the permission ended by itself, and its data are kept until their retention is over.
+    Kept {
+        /// Whether the product may read them until then; else nobody does.
+        readable: bool,
+    },
     /// Under way.
     Running,
     /// Done.

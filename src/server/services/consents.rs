@@ -6,6 +6,7 @@ use domain::event::EventType;
 use domain::ids::{ConsentId, JobId};
 use domain::limits;
 use domain::policy::{self, ClockFacts, Clocks};
+use domain::retention::at_end;
 use domain::warning::{Clock, Warning};
 use domain::world::World;
 use jiff::civil::Date;
@@ -18,7 +19,7 @@ use store::{TenantTx, consents, jobs, links};
 use crate::app::App;
 use crate::connections::Connection;
 use crate::services::events::emit;
-use crate::services::{ServiceError, asking, deletion, notices, renewals, revocation};
+use crate::services::{ServiceError, asking, deletion, holds, notices, renewals, revocation};
 use crate::{evidence_log, tokens};
 
 /// The calendar of a consent's bank.
@@ -126,6 +127,8 @@ pub async fn record(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &C
         "institution": consent.bank.as_ref().map(|(institution, _)| institution.as_str()),
         "purposes": consent.purposes,
         "clusters": consent.clusters,
+        "at_end": consent.retention.at_end.word(),
+        "retention_days": consent.retention.days,
     });
     evidence_log::record(app, tx, world, consent.id, "consent.created", &body).await?;
     emit(tx, world, consent.product, EventType::ConsentCreated, Some(consent.id), body).await
@@ -145,7 +148,8 @@ pub async fn advance(
     actor: &str,
     change: impl FnOnce(&mut Consent) + Send,
 ) -> Result<Consent, ServiceError> {
-    let (machine, effects) = step(&before.machine, event, world.now)?;
+    let stepped = step(&before.machine, event, world.now)?;
+    let (machine, effects) = at_end(&before.machine, stepped, before.retention.at_end);
     if machine == before.machine && effects.is_empty() {
         return Ok(before.clone());
     }
@@ -165,6 +169,9 @@ pub async fn advance(
         "seq": saved.seq,
     });
     evidence_log::record(app, tx, world, saved.id, "consent.moved", &body).await?;
+    if machine.data.is_held() && !before.machine.data.is_held() && event != Event::HoldPlaced {
+        holds::by_policy(app, tx, world, &saved).await?;
+    }
     for effect in effects {
         plan(app, tx, world, &saved, effect).await?;
     }

@@ -8,8 +8,9 @@ use domain::event::EventType;
 use domain::grant::State as GrantState;
 use domain::ids::{ConsentId, DeletionId, LineId, TenantId};
 use domain::limits;
+use domain::retention::AtEnd;
 use domain::world::World;
-use evidence::{ErasedAccount, Receipt, Scope, Subject as EvidenceSubject, Trigger, Visible};
+use evidence::{ErasedAccount, Kept, Receipt, Scope, Subject as EvidenceSubject, Trigger, Visible};
 use jiff::Timestamp;
 use serde_json::json;
 use store::consents::Consent;
@@ -257,7 +258,7 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, deletion.consent).await?;
-    let body = body(deletion, lines)?;
+    let body = body(&consent, deletion, lines)?;
     let note = evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
     deletions::receipted(&mut tx, deletion.id, note.as_bytes(), world.now).await?;
     if deletion.line.is_none() {
@@ -271,7 +272,21 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     Ok(())
 }
 
-fn body(deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceError> {
+/// The policy by which data were kept between the end of their consent and the erasure.
+fn kept_by(consent: &Consent, deletion: &Deletion) -> Option<Kept> {
+    let ended = consent.ended_at?;
+    let by_law = consent.retention.at_end == AtEnd::RestrictedHold;
+    let began = deletion.unblocked_at.filter(|_| by_law).unwrap_or(deletion.stopped_at);
+    // A consent that was withdrawn ends with what stops everything; nothing was kept of one that never came to life.
+    let kept = deletion.line.is_none() && ended < began && consent.authorized_at.is_some();
+    kept.then_some(match consent.retention.at_end {
+        AtEnd::ReadableUntilRetention => Kept::ReadableUntilRetention,
+        AtEnd::Blocked => Kept::Blocked,
+        AtEnd::RestrictedHold => Kept::RestrictedHold,
+    })
+}
+
+fn body(consent: &Consent, deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceError> {
     let corrupt = |column| StoreError::Corrupt { table: "deletion", column };
     let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
     let mut erased_rows: BTreeMap<String, u64> = BTreeMap::new();
@@ -296,6 +311,7 @@ fn body(deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceE
         trigger: trigger(&deletion.trigger).ok_or(corrupt("trigger"))?,
         stopped_at: deletion.stopped_at,
         blocked_until: deletion.unblocked_at,
+        retention: kept_by(consent, deletion),
         erased_at: deletion.erased_at.ok_or(corrupt("erased_at"))?,
         key_deleted_at: deletion.key_deleted_at.ok_or(corrupt("key_deleted_at"))?,
         unreadable_everywhere_after: deletion.unreadable_after.ok_or(corrupt("unreadable_after"))?,

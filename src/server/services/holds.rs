@@ -5,13 +5,16 @@
 
 use domain::consent::{Event as ConsentEvent, step as consent_step};
 use domain::hold::{Event, Hold as Machine, Refused, State, step};
-use domain::ids::{ConsentId, HoldId, ProductId, StaffId};
+use domain::ids::{ConsentId, HoldId, ProductId, StaffId, TenantId};
 use domain::world::World;
 use evidence::Statement;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use store::consents::Consent;
 use store::holds::{self, Hold};
 use store::staff::Staff;
 use store::{TenantTx, consents};
+use uuid::Uuid;
 
 use super::ServiceError;
 use crate::app::App;
@@ -19,6 +22,10 @@ use crate::evidence_log;
 use crate::services::consents::advance;
 use crate::services::erasure;
 
+/// The matter of a hold that a policy of retention has placed.
+const POLICY: &str = "retention";
+/// Who asked for it: no member of staff.
+const NOBODY: StaffId = StaffId::from_uuid(Uuid::nil());
 /// Longest reference of a matter.
 const MATTER_CHARS_MAX: usize = 120;
 
@@ -60,6 +67,7 @@ pub async fn ask(app: &App, by: &Staff, whom: &Whom, matter: &str) -> Result<Hol
         asked_at: world.now,
         placed_at: None,
         lifted_at: None,
+        ends_at: None,
         consents,
     };
     holds::put(&mut tx, &hold).await?;
@@ -118,6 +126,58 @@ pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event, seen: Option<S
     tx.commit().await?;
     app.work.notify_waiters();
     Ok(after)
+}
+
+/// Places the hold that the policy of its retention wants for a consent that ends, in the transaction that ends it. It ends by
+/// itself with the retention, or before that as any other.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn by_policy(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+) -> Result<(), ServiceError> {
+    let time = SignedDuration::from_hours(24 * i64::from(consent.retention.days));
+    let hold = Hold {
+        id: HoldId::new(world),
+        matter: POLICY.to_owned(),
+        machine: Machine { state: State::Placed, asked_by: NOBODY },
+        asked_at: world.now,
+        placed_at: Some(world.now),
+        lifted_at: None,
+        ends_at: Some(world.now.saturating_add(time).unwrap_or(Timestamp::MAX)),
+        consents: vec![consent.id],
+    };
+    holds::put(tx, &hold).await?;
+    note(app, tx, world, &hold, NOBODY, "hold.placed").await
+}
+
+/// Lifts the holds whose time is over, each in a transaction of its own.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn lift_past(app: &App, tenant: TenantId, limit: u32) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let past = holds::past(&mut tx, world.now, limit).await?;
+    tx.commit().await?;
+    for id in past {
+        let mut tx = app.store.tenant_tx(tenant).await?;
+        let before = holds::lock(&mut tx, id).await?;
+        if !before.machine.state.holds() {
+            continue;
+        }
+        let machine = Machine { state: State::Lifted, asked_by: NOBODY };
+        let after = Hold { machine, lifted_at: Some(world.now), ..before };
+        holds::put(&mut tx, &after).await?;
+        lift(app, &mut tx, &world, &after).await?;
+        note(app, &mut tx, &world, &after, NOBODY, "hold.lifted").await?;
+        tx.commit().await?;
+        app.work.notify_waiters();
+    }
+    Ok(())
 }
 
 /// Every hold, the newest first.
@@ -186,6 +246,7 @@ async fn note(
         "asked_at": hold.asked_at.to_string(),
         "placed_at": hold.placed_at.map(|at| at.to_string()),
         "lifted_at": hold.lifted_at.map(|at| at.to_string()),
+        "ends_at": hold.ends_at.map(|at| at.to_string()),
     });
     for consent in &hold.consents {
         evidence_log::record(app, tx, world, *consent, kind, &body).await?;
@@ -204,6 +265,7 @@ pub(crate) fn read(statement: &Statement) -> Option<Hold> {
         asked_at: at("asked_at")?,
         placed_at: at("placed_at"),
         lifted_at: at("lifted_at"),
+        ends_at: at("ends_at"),
         consents: Vec::new(),
     })
 }

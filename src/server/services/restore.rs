@@ -230,7 +230,7 @@ async fn end_again(
     };
     let mut after = before.clone();
     let fate = match data {
-        DataState::Present | DataState::Held => None,
+        DataState::Present | DataState::Readable | DataState::Held => None,
         DataState::Restricted | DataState::HeldRestricted => Some(Event::Restricted),
         DataState::Blocked | DataState::Erasing | DataState::Erased => Some(Event::EraseRequested),
     };

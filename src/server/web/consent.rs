@@ -82,6 +82,7 @@ pub(super) async fn build(
         purposes: consent.purposes.clone(),
         clusters: clusters(&consent.clusters, profile),
         term: term(asked_until, profile, app.tenant.regime.policy(), app.config.tenant.sca_days(), today),
+        retention: consent.retention,
         instead_of: collision(app, consent, step).await?,
         elsewhere: elsewhere(app, scene, consent).await?,
         accept: scene.form(accept),

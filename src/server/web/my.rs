@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, REFRESH};
 use axum::response::{Html, IntoResponse as _, Response};
-use domain::consent::{ReauthReason, RevokedBy, State as ConsentState};
+use domain::consent::{DataState, ReauthReason, RevokedBy, State as ConsentState};
 use domain::ids::ConsentId;
 use domain::limits::CONSENTS_PER_OVERVIEW_MAX;
 use domain::warning;
@@ -145,7 +145,8 @@ async fn last_deletion(tx: &mut TenantTx, consent: ConsentId) -> Result<Option<D
 
 fn erasure(consent: &Consent, deletion: Option<&Deletion>, zone: &TimeZone) -> Erasure {
     let Some(deletion) = deletion else {
-        return if consent.machine.data.is_kept() { Erasure::Kept } else { Erasure::Running };
+        let readable = consent.machine.data == DataState::Readable;
+        return if consent.machine.data.is_kept() { Erasure::Kept { readable } } else { Erasure::Running };
     };
     match (deletion.state, deletion.erased_at) {
         (Progress::Receipted, Some(at)) => Erasure::Done {

@@ -64,7 +64,7 @@ impl Scene {
         let product = products::get(&mut tx, consent.product).await?;
         let awaits_signers = match consent.grant.filter(|_| consent.machine.state == State::Initiated) {
             Some(grant) => grants::get(&mut tx, grant).await?.state == grant::State::Partial,
-            None => consent.machine.may_read() && renewals::signing(&mut tx, &consent).await?.is_some(),
+            None => consent.machine.may_renew() && renewals::signing(&mut tx, &consent).await?.is_some(),
         };
         let back = Return::of(app, &mut tx, consent.id).await?;
         tx.commit().await?;

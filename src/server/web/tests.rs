@@ -14,6 +14,7 @@ use domain::consent::{self, Event, FailureReason, RevokedBy, State as ConsentSta
 use domain::ids::{ConsentId, ProductId, PsuId};
 use domain::limits;
 use domain::policy::{Clocks, Regime};
+use domain::retention::Retention;
 use domain::world::{Clock, World};
 use jiff::{SignedDuration, Timestamp};
 use net::Psd2Role;
@@ -103,6 +104,7 @@ impl Site {
             clusters: ["accounts", "balances", "transactions"].map(str::to_owned).to_vec(),
             language: "en".to_owned(),
             return_url: "https://product.example/back".to_owned(),
+            retention: Retention::USUAL,
             text_hash: None,
             machine: consent::Consent::new(link_ends),
             seq: 0,

@@ -8,6 +8,7 @@ use domain::ids::{
 use domain::money::{Currency, Money};
 use domain::policy::Regime;
 use domain::records::{Counterparty, Issue, Normalized, Operation, Provenance, Status};
+use domain::retention::Retention;
 use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -149,6 +150,7 @@ impl Fixture {
             clusters: vec!["transactions".to_owned()],
             language: "en".to_owned(),
             return_url: "https://product.example/back".to_owned(),
+            retention: Retention::USUAL,
             text_hash: None,
             machine: Machine::new(NOW),
             seq: 0,

@@ -133,7 +133,7 @@ async fn readers_and_writers_obey_the_state() {
             }
             assert_eq!(balances::latest(&mut tx, consent.id, account.id).await.is_ok(), may_read, "{what}");
             let writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await;
-            let alive = may_read && !matches!(state, State::Initiated);
+            let alive = now.machine.may_renew();
             assert_eq!(writer.is_ok(), alive, "{what}");
         }
     }

@@ -14,6 +14,7 @@ use domain::ids::{
     ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, RawPageId, RegistrationId, TransactionId,
 };
 use domain::records::Normalized;
+use domain::retention::Retention;
 use domain::world::World;
 use server::App;
 use server::config::Config;
@@ -150,6 +151,7 @@ fn asked(
         clusters: words(&["accounts", "transactions"]),
         language: "en".to_owned(),
         return_url: String::new(),
+        retention: Retention::USUAL,
         text_hash: None,
         machine: Machine::new(world.now),
         seq: 0,
