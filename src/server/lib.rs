@@ -146,7 +146,7 @@ pub fn router(app: Arc<App>) -> Router {
         Router::new()
             .merge(api::router())
             .merge(gocardless::router())
-            .merge(web::router())
+            .merge(web::router(&app))
             .merge(if app.staff_provider.is_some() { console::router() } else { Router::new() })
             .merge(operations::router())
             .fallback(nowhere),

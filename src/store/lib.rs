@@ -66,6 +66,7 @@ pub mod tenants;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod themes;
 mod time;
 pub mod timestamps;
 pub mod transactions;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::{query, query_as};
 use uuid::Uuid;
 
+use crate::themes::Worn;
 use crate::time::at;
 use crate::{StoreError, TenantTx};
 
@@ -19,6 +20,8 @@ pub struct Product {
     pub purposes: Vec<String>,
     /// Where users may be sent back to, compared as whole strings.
     pub return_urls: Vec<String>,
+    /// How its pages look, where it has a theme of its own.
+    pub theme: Option<Worn>,
     /// When it was set up.
     pub created_at: Timestamp,
 }
@@ -29,6 +32,9 @@ struct Row {
     purposes: Vec<String>,
     return_urls: Vec<String>,
     created_at: jiff_sqlx::Timestamp,
+    theme_id: Option<Uuid>,
+    theme_name: Option<String>,
+    has_logo: Option<bool>,
 }
 
 impl From<Row> for Product {
@@ -38,12 +44,13 @@ impl From<Row> for Product {
             name: row.name,
             purposes: row.purposes,
             return_urls: row.return_urls,
+            theme: row.theme_id.map(|id| Worn { id, name: row.theme_name, has_logo: row.has_logo == Some(true) }),
             created_at: row.created_at.to_jiff(),
         }
     }
 }
 
-/// Adds a product; [`StoreError::Exists`] for an id that there is.
+/// Adds a product, without a theme; [`StoreError::Exists`] for an id that there is.
 pub async fn create(tx: &mut TenantTx, product: &Product) -> Result<(), StoreError> {
     query!(
         "insert into product (tenant_id, product_id, name, purposes, return_urls, created_at)
@@ -64,8 +71,10 @@ pub async fn create(tx: &mut TenantTx, product: &Product) -> Result<(), StoreErr
 pub async fn get(tx: &mut TenantTx, id: ProductId) -> Result<Product, StoreError> {
     query_as!(
         Row,
-        "select product_id, name, purposes, return_urls, created_at from product
-         where tenant_id = $1 and product_id = $2",
+        "select p.product_id, p.name, purposes, return_urls, created_at,
+                t.theme_id as \"theme_id?\", t.name as \"theme_name?\", t.logo is not null as \"has_logo?\"
+         from product p left join theme t on t.tenant_id = p.tenant_id and t.product_id = p.product_id
+         where p.tenant_id = $1 and p.product_id = $2",
         tx.id(),
         id.uuid()
     )
@@ -79,8 +88,10 @@ pub async fn get(tx: &mut TenantTx, id: ProductId) -> Result<Product, StoreError
 pub async fn all(tx: &mut TenantTx) -> Result<Vec<Product>, StoreError> {
     let rows = query_as!(
         Row,
-        "select product_id, name, purposes, return_urls, created_at from product
-         where tenant_id = $1 order by product_id",
+        "select p.product_id, p.name, purposes, return_urls, created_at,
+                t.theme_id as \"theme_id?\", t.name as \"theme_name?\", t.logo is not null as \"has_logo?\"
+         from product p left join theme t on t.tenant_id = p.tenant_id and t.product_id = p.product_id
+         where p.tenant_id = $1 order by p.product_id",
         tx.id()
     )
     .fetch_all(tx.db())

@@ -1,5 +1,6 @@
 //! `tributary products`: who may use this installation, and the operator's hand on their keys.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,7 +9,9 @@ use domain::ids::{ApiKeyId, ProductId};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use server::App;
+use server::pages::theme::{Colour, Palette};
 use server::services::products::{self, NewKey, NewProduct};
+use server::services::themes::{self, NewTheme};
 
 use crate::clock::SystemClock;
 
@@ -46,6 +49,8 @@ pub(crate) enum ProductsCommand {
         #[command(flatten)]
         file: crate::ConfigFile,
     },
+    /// Set how the pages look that its users see
+    Theme(ThemeArgs),
     /// Withdraw a key at once
     WithdrawKey {
         /// `key_…`
@@ -55,11 +60,43 @@ pub(crate) enum ProductsCommand {
     },
 }
 
+/// How pages look. Colours are written like #0b5f79; one that could not be read by everybody is refused
+#[derive(Debug, clap::Args)]
+pub(crate) struct ThemeArgs {
+    /// `prd_…`. Left out: every product that has no theme of its own
+    #[arg(long)]
+    product: Option<ProductId>,
+    /// Of links and of what is pressed
+    #[arg(long, value_name = "COLOUR", required_unless_present = "remove")]
+    accent: Option<Colour>,
+    /// Behind the masthead. Left out: the accent
+    #[arg(long, value_name = "COLOUR")]
+    masthead: Option<Colour>,
+    /// The accent where a device asks for dark pages. Left out: as much lighter as it takes
+    #[arg(long, value_name = "COLOUR")]
+    accent_dark: Option<Colour>,
+    /// The masthead there. Left out: darker
+    #[arg(long, value_name = "COLOUR")]
+    masthead_dark: Option<Colour>,
+    /// What stands in the masthead. Left out: the name of the provider, which is in the text in any case
+    #[arg(long)]
+    name: Option<String>,
+    /// A picture for the masthead: PNG, 256 KiB and 2048 pixels each way at most; it is shown on white
+    #[arg(long, value_name = "FILE")]
+    logo: Option<PathBuf>,
+    /// Take the theme away
+    #[arg(long, conflicts_with_all = ["accent", "masthead", "accent_dark", "masthead_dark", "name", "logo"])]
+    remove: bool,
+    #[command(flatten)]
+    file: crate::ConfigFile,
+}
+
 /// Runs the command.
 pub(crate) async fn run(command: ProductsCommand) -> anyhow::Result<()> {
     let (ProductsCommand::List(file)
     | ProductsCommand::Add { file, .. }
     | ProductsCommand::AddKey { file, .. }
+    | ProductsCommand::Theme(ThemeArgs { file, .. })
     | ProductsCommand::WithdrawKey { file, .. }) = &command;
     let (database, app) = server::open(crate::load(file)?, Arc::new(SystemClock)).await?;
     let told = perform(&app, command).await;
@@ -82,11 +119,28 @@ async fn perform(app: &App, command: ProductsCommand) -> anyhow::Result<String> 
             let key = products::add_key(app, product, new).await;
             shown(&key.with_context(|| format!("no key of {product} was made"))?)
         }
+        ProductsCommand::Theme(theme) => look(app, theme).await?,
         ProductsCommand::WithdrawKey { key, .. } => {
             products::withdraw_key(app, key).await.with_context(|| format!("{key} was not withdrawn"))?;
             format!("{key} is withdrawn.\n")
         }
     })
+}
+
+async fn look(app: &App, theme: ThemeArgs) -> anyhow::Result<String> {
+    let ThemeArgs { product, accent, masthead, accent_dark, masthead_dark, name, logo, .. } = theme;
+    let Some(accent) = accent else {
+        themes::unset(app, product).await.context("no theme was taken away")?;
+        return Ok("The theme is gone.\n".to_owned());
+    };
+    let palette = Palette::checked(accent, masthead, accent_dark, masthead_dark)?;
+    let read = |path: PathBuf| std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()));
+    let new = NewTheme { palette, name, logo: logo.map(read).transpose()? };
+    themes::set(app, product, new).await.context("no theme was set")?;
+    let Palette { masthead, accent, masthead_dark, accent_dark } = palette;
+    Ok(format!(
+        "By day {accent} on {masthead}, by night {accent_dark} on {masthead_dark}. Pages look so from now on.\n"
+    ))
 }
 
 fn ends(now: Timestamp, days: u16) -> anyhow::Result<Timestamp> {

@@ -46,6 +46,7 @@ mod seals;
 mod signers;
 mod standards;
 mod stubborn;
+mod themes;
 mod timestamp;
 mod visits;
 mod webhooks;

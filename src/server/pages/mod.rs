@@ -11,6 +11,7 @@ mod es;
 mod fr;
 mod language;
 mod statement;
+pub mod theme;
 pub mod view;
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ fn brand(name: &str) -> Brand {
         product: format!("Pennywise{name}"),
         support: Href::new("https://clearwater.example/help"),
         privacy: Href::new("https://clearwater.example/privacy"),
+        look: (!name.is_empty()).then(|| Look {
+            style: href("/theme/0198a000-0000-7000-8000-000000000001.css"),
+            logo: Some(href("/theme/0198a000-0000-7000-8000-000000000001.png")),
+            name: Some(format!("Clearwater{name}")),
+        }),
     }
 }
 
@@ -411,7 +416,7 @@ fn static_files_are_named_after_their_content() {
     assert_ne!(paths[0], paths[1]);
 }
 
-mod contrast {
+pub(super) mod contrast {
     //! WCAG 2.2 §1.4.3 and §1.4.11, computed from the style sheet in both colour schemes.
     #![allow(clippy::float_arithmetic, reason = "relative luminance is defined in real numbers; no money here")]
 
@@ -420,7 +425,7 @@ mod contrast {
     const TEXT: f64 = 4.5;
     const SHAPE: f64 = 3.0;
 
-    const PAIRS: [(&str, &str, f64); 23] = [
+    pub(in crate::pages) const PAIRS: [(&str, &str, f64); 23] = [
         ("ink", "paper", TEXT),
         ("ink", "card", TEXT),
         ("ink", "tint", TEXT),
@@ -446,18 +451,20 @@ mod contrast {
         ("primary", "card", SHAPE),
     ];
 
-    fn schemes() -> [BTreeMap<&'static str, &'static str>; 2] {
+    pub(in crate::pages) fn schemes() -> [BTreeMap<&'static str, &'static str>; 2] {
         let css = include_str!("river.css");
         let (light, dark) = css.split_once("prefers-color-scheme: dark").unwrap();
-        let colours = |css: &'static str| {
-            css.split("--")
-                .skip(1)
-                .filter_map(|rest| rest.split_once(": #"))
-                .filter_map(|(name, rest)| Some((name, rest.get(..6)?)))
-                .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-                .collect()
-        };
-        [colours(light), colours(dark)]
+        [values(light), values(dark)]
+    }
+
+    /// The colours that a style sheet gives names to.
+    pub(in crate::pages) fn values(css: &str) -> BTreeMap<&str, &str> {
+        css.split("--")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(": #"))
+            .filter_map(|(name, rest)| Some((name, rest.get(..6)?)))
+            .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+            .collect()
     }
 
     fn luminance(hex: &str) -> f64 {
@@ -468,7 +475,7 @@ mod contrast {
         0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
     }
 
-    fn ratio(one: &str, other: &str) -> f64 {
+    pub(in crate::pages) fn ratio(one: &str, other: &str) -> f64 {
         let (a, b) = (luminance(one), luminance(other));
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }

@@ -23,6 +23,31 @@ pub struct Brand {
     pub support: Option<Href>,
     /// The provider's privacy notice (GDPR Art. 13).
     pub privacy: Option<Href>,
+    /// How the page looks, where that was set.
+    pub look: Option<Look>,
+}
+
+/// How a page looks.
+#[derive(Clone)]
+pub struct Look {
+    /// The style sheet that follows ours.
+    pub style: Href,
+    /// A picture for the masthead.
+    pub logo: Option<Href>,
+    /// What stands in the masthead. The provider is named in the text and at the foot in any case.
+    pub name: Option<String>,
+}
+
+impl Brand {
+    /// What stands in the masthead.
+    pub(super) fn shown(&self) -> &str {
+        self.look.as_ref().and_then(|look| look.name.as_deref()).unwrap_or(&self.tpp)
+    }
+
+    /// The picture in the masthead.
+    pub(super) fn logo(&self) -> Option<&Href> {
+        self.look.as_ref()?.logo.as_ref()
+    }
 }
 
 /// A target that is safe to put behind a link or a form.

@@ -31,6 +31,7 @@ pub mod rotation;
 pub mod signatures;
 pub mod staff;
 pub mod status;
+pub mod themes;
 pub mod timestamp;
 pub mod withdrawal;
 pub mod witness;

@@ -66,6 +66,7 @@ pub async fn add(app: &App, new: NewProduct) -> Result<(ProductId, SecretString)
         name: new.name,
         purposes: new.purposes,
         return_urls: new.return_urls,
+        theme: None,
         created_at: world.now,
     };
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
@@ -178,10 +179,6 @@ async fn note(
 
 /// The product, if people can read it and be sent back to it.
 fn checked(new: NewProduct) -> anyhow::Result<NewProduct> {
-    let readable = |text: &str| {
-        let text = text.trim();
-        !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
-    };
     anyhow::ensure!(readable(&new.name), "the name must be 1 to {NAME_CHARS_MAX} characters that people can read");
     anyhow::ensure!(!new.purposes.is_empty(), "a product needs a purpose: users are told what they agree to");
     let purposes = new.purposes.iter().all(|purpose| readable(purpose));
@@ -190,6 +187,12 @@ fn checked(new: NewProduct) -> anyhow::Result<NewProduct> {
         anyhow::ensure!(is_way_back(text), "{text:?} cannot be returned to: https, or the scheme of an app");
     }
     Ok(new)
+}
+
+/// Whether people can read it as a name.
+pub(crate) fn readable(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
 }
 
 /// Whether a browser may be sent there: a web page over TLS (on this machine without), or an app's own scheme with a dot in

@@ -21,13 +21,14 @@ mod scene;
 pub(crate) mod session;
 #[cfg(test)]
 pub(crate) mod tests;
+mod theme;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use domain::limits;
@@ -47,7 +48,7 @@ const OVERVIEW: &str = "/my";
 const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
 
 /// Every route that a person's browser asks for.
-pub(crate) fn router() -> Router<Arc<App>> {
+pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let here = || async { reply::see_other(HERE) };
     let overview = || async { reply::see_other(OVERVIEW) };
     Router::new()
@@ -71,9 +72,11 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/my/stopped/{consent}", get(my::stopped))
         .route("/my/receipt/{consent}", get(my::receipt))
         .route("/assets/{file}", get(headers::asset))
+        .route("/theme/{file}", get(theme::file))
         .route("/favicon.ico", get(headers::icon))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(limits::FORM_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), theme::wear))
         .layer(from_fn(language::choose))
         .layer(map_response(headers::guard))
 }

@@ -8,7 +8,7 @@ use store::StoreError;
 use store::products::Product;
 
 use super::scene::{self, Scene};
-use super::{HERE, headers, language};
+use super::{HERE, headers, language, theme};
 use crate::app::App;
 use crate::bank_calls::CallError;
 use crate::pages;
@@ -52,6 +52,7 @@ pub(super) fn brand(app: &App, product: Option<&Product>) -> Brand {
         product: product.map_or_else(|| SOME_PRODUCT.to_owned(), |product| product.name.clone()),
         support: Href::new(&tpp.support_url),
         privacy: Href::new(&tpp.privacy_url),
+        look: theme::look(product),
     }
 }
 

@@ -79,6 +79,7 @@ impl Fixture {
             name: "Product".to_owned(),
             purposes: vec!["budgeting".to_owned()],
             return_urls: vec!["https://product.example/back".to_owned()],
+            theme: None,
             created_at: NOW,
         };
         products::create(&mut tx, &row).await.unwrap();
