@@ -105,6 +105,7 @@ pub const CLASSES: &[Class] = &[
     (Area::Bodies, "an error inside a success", Switch::Answer(Misbehaviour::ErrorInside)),
     (Area::Bodies, "a wrong content type", Switch::Answer(Misbehaviour::WrongType)),
     (Area::Bodies, "JSON that ends early", Switch::Answer(Misbehaviour::Damaged)),
+    (Area::Bodies, "members by another name", Switch::Answer(Misbehaviour::OtherNames)),
     (Area::Bodies, "another encoding", Switch::Answer(Misbehaviour::OldEncoding)),
     (Area::Bodies, "a page that leads to itself", Switch::Answer(Misbehaviour::SamePage)),
     (Area::Bodies, "pages without an end", Switch::Answer(Misbehaviour::EndlessPages)),

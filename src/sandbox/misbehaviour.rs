@@ -23,6 +23,8 @@ pub enum Misbehaviour {
     ErrorInside,
     /// The JSON ends early.
     Damaged,
+    /// The right answer with amounts under names that nobody has announced.
+    OtherNames,
     /// The right answer in Windows-1252.
     OldEncoding,
     /// 503 with `Retry-After`, in seconds.
@@ -47,12 +49,13 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them, with usual times.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WebPage,
         Self::Empty,
         Self::WrongType,
         Self::ErrorInside,
         Self::Damaged,
+        Self::OtherNames,
         Self::OldEncoding,
         Self::Unavailable(120),
         Self::Broken,
@@ -67,7 +70,7 @@ impl Misbehaviour {
 
     /// Whether it is about lists of transactions alone.
     pub(crate) const fn is_of_lists(self) -> bool {
-        matches!(self, Self::PeriodRefused | Self::SamePage | Self::EndlessPages | Self::ForeignLink)
+        matches!(self, Self::OtherNames | Self::PeriodRefused | Self::SamePage | Self::EndlessPages | Self::ForeignLink)
     }
 }
 
@@ -138,6 +141,10 @@ pub(crate) fn misbehave(
         Misbehaviour::WrongType => plain(status.as_u16(), body.to_vec(), "text/html; charset=iso-8859-1"),
         Misbehaviour::ErrorInside => error(200, "SERVICE_UNAVAILABLE"),
         Misbehaviour::Damaged => plain(200, body.slice(..body.len() / 2).to_vec(), "application/json"),
+        Misbehaviour::OtherNames => match serde_json::from_slice(&body) {
+            Ok(report) => json(status.as_u16(), &rename_amounts(report)),
+            Err(_) => (status, body).into_response(),
+        },
         Misbehaviour::OldEncoding => {
             let text = String::from_utf8_lossy(&body);
             let old = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
@@ -156,6 +163,21 @@ pub(crate) fn misbehave(
             linked(format!("{first}{mark}again={nth}"))
         }
         Misbehaviour::ForeignLink => linked("https://elsewhere.example/v1/accounts".to_owned()),
+    }
+}
+
+/// Every member that is called after an amount gets a new name.
+fn rename_amounts(value: Value) -> Value {
+    match value {
+        Value::Array(parts) => parts.into_iter().map(rename_amounts).collect(),
+        Value::Object(members) => {
+            let renamed = members.into_iter().map(|(name, value)| match name.to_lowercase().contains("amount") {
+                true => (format!("{name}V2"), rename_amounts(value)),
+                false => (name, rename_amounts(value)),
+            });
+            Value::Object(renamed.collect())
+        }
+        plain => plain,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{StoreError, TenantTx};
 pub struct Service {
     /// Who we are there.
     pub registration: RegistrationId,
-    /// `accounts`, `balances`, `transactions`, `consents` or `authorisation`.
+    /// `accounts`, `balances`, `transactions`, `consents` or `authorisation`; `rows`: whether what it lists can be read.
     pub capability: &'static str,
 }
 
@@ -90,10 +90,36 @@ pub async fn succeeded(tx: &mut TenantTx, service: &Service, now: Timestamp) -> 
     query!("delete from bank_breaker where registration_id = $1 and capability = $2", registration, service.capability)
         .execute(tx.db())
         .await?;
+    incident_ends(tx, service, now).await
+}
+
+/// Begins an incident; where one is open already, that one goes on. What a bank gives and nobody can read is one, too, and
+/// no breaker has a say in it.
+pub async fn incident_begins(
+    tx: &mut TenantTx,
+    service: &Service,
+    now: Timestamp,
+    cause: &str,
+) -> Result<(), StoreError> {
+    query!(
+        "insert into bank_incident (registration_id, capability, opened_at, cause) values ($1, $2, $3, $4)
+         on conflict do nothing",
+        service.registration.as_str(),
+        service.capability,
+        at(now) as _,
+        cause
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
+}
+
+/// Ends the incident, if there is one.
+pub async fn incident_ends(tx: &mut TenantTx, service: &Service, now: Timestamp) -> Result<(), StoreError> {
     query!(
         "update bank_incident set closed_at = greatest($3, opened_at)
          where registration_id = $1 and capability = $2 and closed_at is null",
-        registration,
+        service.registration.as_str(),
         service.capability,
         at(now) as _
     )
@@ -140,16 +166,7 @@ pub async fn failed(
     .execute(tx.db())
     .await?;
     if after.open_until.is_some() {
-        query!(
-            "insert into bank_incident (registration_id, capability, opened_at, cause) values ($1, $2, $3, $4)
-             on conflict do nothing",
-            registration,
-            service.capability,
-            at(now) as _,
-            cause
-        )
-        .execute(tx.db())
-        .await?;
+        incident_begins(tx, service, now, cause).await?;
     }
     Ok(after)
 }

@@ -12,13 +12,14 @@ use uuid::Uuid;
 use crate::{StoreError, TenantTx};
 
 /// Tables that belong to no tenant and hold no bank data. Every other table is a tenant table.
-pub const REFERENCE_TABLES: [&str; 8] = [
+pub const REFERENCE_TABLES: [&str; 9] = [
     "bank_breaker",
     "bank_budget",
     "bank_health",
     "bank_incident",
     "bank_learned",
     "bank_pause",
+    "bank_shape",
     "data_map",
     "registration",
 ];

@@ -19,6 +19,7 @@ pub mod backup;
 pub mod balances;
 pub mod bank_health;
 pub mod bank_limits;
+pub mod bank_shapes;
 mod bench;
 pub mod browsers;
 pub mod budgets;

@@ -103,6 +103,8 @@ pub struct Held {
     pub clusters: Vec<String>,
     /// What went wrong in the consent's latest fetch, if anything did.
     pub last_error: Option<String>,
+    /// Whether the consent's first fetch is still to read it.
+    pub is_to_be_read: bool,
 }
 
 /// Which lines of a product are asked for; every part that is there narrows.
@@ -150,6 +152,7 @@ struct Row {
     purposes: Vec<String>,
     clusters: Vec<String>,
     last_error: Option<String>,
+    is_to_be_read: bool,
     sealed_resource_id: Vec<u8>,
 }
 
@@ -164,7 +167,10 @@ macro_rules! select {
              (select case when fl.state = 'done' and f.state = 'running' then null else coalesce(fl.error_code, f.error_code) end \
               from fetch_run f left join fetch_line fl on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id \
               and fl.line_id = l.line_id where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id \
-              order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\" \
+              order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\", \
+             (c.state = 'authorized' and not exists (select from fetch_run f join fetch_line fl \
+              on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id and fl.line_id = l.line_id and fl.state = 'done' \
+              where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id)) as \"is_to_be_read!\" \
              from consent c \
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \
              join line l on l.tenant_id = cl.tenant_id and l.line_id = cl.line_id \
@@ -231,10 +237,10 @@ pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Resu
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     for mut row in rows {
         let (purposes, clusters) = (std::mem::take(&mut row.purposes), std::mem::take(&mut row.clusters));
-        let last_error = row.last_error.take();
+        let (last_error, is_to_be_read) = (row.last_error.take(), row.is_to_be_read);
         let (line, consent, state, _) = row.line()?;
         if held.last().is_none_or(|last| last.line.id != line.id) {
-            held.push(Held { line, consent, state, purposes, clusters, last_error });
+            held.push(Held { line, consent, state, purposes, clusters, last_error, is_to_be_read });
         }
     }
     Ok(held)

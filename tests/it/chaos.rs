@@ -168,6 +168,7 @@ fn explains(reason: &str, how: Misbehaviour) -> bool {
             matches!(how, M::WebPage | M::Empty | M::Damaged | M::ErrorInside)
                 || matches!(how, M::SamePage | M::EndlessPages | M::ForeignLink)
         }
+        "bank.rows_unreadable" => matches!(how, M::OtherNames),
         "bank.refused" | "bank.not_offered" | "bank.period_refused" => {
             matches!(how, M::PeriodRefused | M::NotOffered | M::ErrorInside)
         }

@@ -2,15 +2,16 @@
 //! true; a bank that fails again and again is left alone, and everybody is told.
 
 use domain::consent::State;
-use domain::ids::ConsentId;
+use domain::ids::{ConsentId, RegistrationId};
 use jiff::{SignedDuration, Timestamp};
 use sandbox::{Counting, Misbehaviour, Per};
 use serde_json::{Value, json};
 use server::services::fetch::{self, Verdict};
-use store::{consents, lines, transactions};
+use store::bank_health::Service;
+use store::{bank_shapes, consents, lines, transactions};
 use tests::places;
 use tests::site::{Caller, Site};
-use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, World};
+use tests::world::{BANK, CUSTOMER, NEIGHBOUR, Options, REGISTRATION, World};
 
 /// What a fetch comes to while the bank misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,13 @@ enum Comes {
     Marked,
 }
 
-const CASES: [(Misbehaviour, Comes); 15] = [
+const CASES: [(Misbehaviour, Comes); 16] = [
     (Misbehaviour::WebPage, Comes::Marked),
     (Misbehaviour::Empty, Comes::Marked),
     (Misbehaviour::WrongType, Comes::Whole),
     (Misbehaviour::ErrorInside, Comes::Later(60)),
     (Misbehaviour::Damaged, Comes::Marked),
+    (Misbehaviour::OtherNames, Comes::Marked),
     (Misbehaviour::OldEncoding, Comes::Whole),
     (Misbehaviour::Unavailable(120), Comes::Later(120)),
     (Misbehaviour::Broken, Comes::Later(60)),
@@ -205,6 +207,46 @@ async fn a_list_of_pending_rows_that_is_not_offered_costs_no_booked_row() {
     assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
     assert_eq!(state(&world, consent).await, State::Active);
     assert!(rows(&world, consent).await.iter().all(|rows| *rows > 0));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_another_form_are_kept_apart_and_everybody_is_told() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let consent = world.connect(CUSTOMER).await;
+    assert!(matches!(run(&world, consent).await, Verdict::Next(_)));
+    let whole = rows(&world, consent).await;
+    assert_eq!(health(&product).await["incidents"], json!([]));
+
+    world.bank.misbehave(Misbehaviour::OtherNames, "/transactions", 50);
+    assert!(matches!(present(&world, consent).await, Verdict::Next(_)));
+    assert_eq!(rows(&world, consent).await, whole, "a row that cannot be read takes none away");
+    let told = health(&product).await;
+    let incident = &told["incidents"][0];
+    assert_eq!(
+        (&incident["capability"], &incident["cause"]),
+        (&json!("rows"), &json!("bank.rows_unreadable")),
+        "{told}"
+    );
+    assert!(incident["closed_at"].is_null(), "{told}");
+    let listed = product.get(&format!("/v1/accounts?consent_id={consent}")).await.json();
+    assert_eq!(listed["data"][0]["freshness"]["stale_because"], "bank.rows_unreadable", "{listed}");
+    // The new name is known now, and was not before.
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let service = Service { registration: RegistrationId::new(REGISTRATION).unwrap(), capability: "rows" };
+    let asked =
+        ["transactionAmount.amount=text", "transactionAmountV2.amountV2=text", "never.seen=text"].map(str::to_owned);
+    let news = bank_shapes::seen(&mut tx, &service, &asked, now(&world)).await.unwrap();
+    assert_eq!(news.paths, ["never.seen=text"]);
+    drop(tx);
+
+    world.bank.behave();
+    assert!(matches!(present(&world, consent).await, Verdict::Next(_)));
+    let told = health(&product).await;
+    assert!(told["incidents"][0]["closed_at"].is_string(), "{told}");
+    site.end().await;
     world.end().await;
 }
 

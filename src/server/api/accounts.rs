@@ -87,12 +87,14 @@ pub(crate) fn freshness(held: &Held) -> FreshnessBody {
     let stored = held.line.freshness;
     let because = match held.state {
         ConsentState::ReauthPending(reason) => Some(format!("reauth_pending: {}", reason.word())),
-        ConsentState::Authorized => Some(held.last_error.clone().unwrap_or_else(|| "first_fetch_running".to_owned())),
-        ConsentState::Active
+        ConsentState::Authorized
+        | ConsentState::Active
         | ConsentState::Initiated
         | ConsentState::Expired(_)
         | ConsentState::Revoked(_)
-        | ConsentState::Failed(_) => held.last_error.clone(),
+        | ConsentState::Failed(_) => {
+            held.last_error.clone().or_else(|| held.is_to_be_read.then(|| "first_fetch_running".to_owned()))
+        }
     };
     FreshnessBody {
         as_of: stored.transactions_as_of.or(stored.balances_as_of),

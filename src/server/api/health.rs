@@ -44,7 +44,7 @@ pub struct CapabilityBody {
 /// A time in which a bank did not do one thing.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct IncidentBody {
-    /// Which.
+    /// Which; `rows` where the bank answers in a form that cannot be read.
     pub capability: String,
     /// From when.
     #[schema(value_type = String, format = DateTime)]

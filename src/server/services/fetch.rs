@@ -366,9 +366,9 @@ impl Fetch<'_> {
             }
             match self.line(resource).await {
                 Ok(None) => whole += 1,
-                Ok(Some(error)) => {
+                Ok(Some(code)) => {
                     partial += 1;
-                    self.line_failed(resource.line.id, error.code()).await?;
+                    self.line_failed(resource.line.id, code).await?;
                 }
                 Err(ServiceError::Call(CallError::Bank(error))) if is_about_one_account(&error) => {
                     broken += 1;
@@ -461,9 +461,9 @@ impl Fetch<'_> {
         Ok(self.consent.grant.ok_or(StoreError::NotAllowed)?)
     }
 
-    /// Balances, then transactions, newest first as the bank orders them. Gives why the balances are not to be had, where
-    /// that is about this account alone: its transactions are read all the same.
-    async fn line(&self, resource: &Resource) -> Result<Option<BankError>, ServiceError> {
+    /// Balances, then transactions, newest first as the bank orders them. Gives why something is missing, where that is
+    /// about this account alone: without its balances its transactions are read all the same.
+    async fn line(&self, resource: &Resource) -> Result<Option<&'static str>, ServiceError> {
         let tenant = self.occasion.about.tenant;
         let key = self.app.vault.open_key(tenant, &resource.line.key)?;
         let opened = resource.resource_id(tenant, &key)?;
@@ -479,13 +479,13 @@ impl Fetch<'_> {
                 Err(ServiceError::Call(CallError::Bank(error)))
                     if self.has("transactions") && is_about_one_account(&error) =>
                 {
-                    lacking = Some(error);
+                    lacking = Some(error.code());
                 }
                 other => other?,
             }
         }
         if self.has("transactions") {
-            self.transactions(resource, &key, &id).await?;
+            lacking = self.transactions(resource, &key, &id).await?.or(lacking);
         }
         Ok(lacking)
     }

@@ -28,6 +28,7 @@ pub mod restriction;
 pub mod revocation;
 pub(crate) mod rivals;
 pub mod rotation;
+mod shape;
 pub mod signatures;
 pub mod staff;
 pub mod status;

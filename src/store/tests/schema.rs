@@ -69,7 +69,7 @@ async fn the_schema_could_be_distributed_by_tenant() {
         "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid
          join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
          where c.relnamespace = 'public'::regnamespace and i.indisunique and a.attname <> 'tenant_id'
-            and c.relname not in ('bank_breaker', 'bank_budget', 'bank_health', 'bank_incident', 'bank_learned', 'bank_pause', 'data_map', 'registration', '_sqlx_migrations')",
+            and c.relname not in ('bank_breaker', 'bank_budget', 'bank_health', 'bank_incident', 'bank_learned', 'bank_pause', 'bank_shape', 'data_map', 'registration', '_sqlx_migrations')",
     )
     .await;
     assert_eq!(unique_without_tenant, BTreeSet::new());
@@ -105,7 +105,7 @@ async fn every_column_is_classified_and_nothing_else_is() {
     let in_reference = names(
         &mut connection,
         "select table_name from data_map where class in ('bank_data', 'visible', 'secret')
-            and table_name in ('bank_breaker', 'bank_budget', 'bank_health', 'bank_incident', 'bank_learned', 'bank_pause', 'data_map', 'registration')",
+            and table_name in ('bank_breaker', 'bank_budget', 'bank_health', 'bank_incident', 'bank_learned', 'bank_pause', 'bank_shape', 'data_map', 'registration')",
     )
     .await;
     assert_eq!(in_reference, BTreeSet::new());

@@ -3,7 +3,7 @@
 //! Raw answers are kept page by page. Rows become visible when the bank has given all of them: a row that is missing
 //! says something then, and a reading that was killed has changed nothing that anybody sees.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bank_adapters::answer::{Continuation, Row};
 use bank_adapters::ask::{BookingStatus, PageAsk, ResourceId, Window};
@@ -12,21 +12,22 @@ use domain::ids::{RawPageId, TransactionId};
 use domain::limits;
 use domain::records::{Holder, Normalized, Parsed, Status};
 use domain::world::World;
-use jiff::Span;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Span};
 use normalize::identity::{self, Alignment, Coverage, Outcome, Sketch, Trust, Twin};
-use store::StoreError;
 use store::aligned::{Aligned, Known, Listed, Source, Standing};
+use store::bank_health::{self, Service};
 use store::bank_limits::{self, Limit};
 use store::lines::{Details, Freshness, LineWriter, Resource, Writer};
 use store::sealed::Opened;
+use store::{StoreError, TenantTx, bank_shapes};
 use vault::DataKey;
 
 use super::{Fetch, Trail};
 use crate::bank_calls::{self, CallError};
 use crate::fault;
 use crate::services::reconciliation::{self, Complete};
-use crate::services::{ServiceError, raw_rows};
+use crate::services::{ServiceError, raw_rows, shape};
 
 /// Pages without a row behind an empty one that are followed: some banks filter what they have cut to pages before.
 const EMPTY_PAGES_MAX: u32 = 3;
@@ -37,6 +38,12 @@ const HISTORY_DAYS_CERTAIN: i32 = 89;
 
 /// Days that are asked for, one after the other, where a bank refuses a period: many say 90 and mean 89.
 const NARROWER_DAYS: [u16; 5] = [365, 180, 89, 60, 30];
+
+/// For so many hours the members of a bank's rows are only learned: not every row has all of them.
+const SETTLED_HOURS: i64 = 24;
+
+/// Fewer rows that cannot be read than this say nothing about a bank.
+const REFUSED_MIN: usize = 3;
 
 /// How far back a bank lets us read.
 struct History {
@@ -54,16 +61,19 @@ struct Reading {
     pages: u32,
     /// Rows that could not be read.
     refused: usize,
+    /// Of which members the rows consist.
+    shape: BTreeSet<String>,
 }
 
 impl Fetch<'_> {
-    /// Every page of every list, newest first as the bank orders them.
+    /// Every page of every list, newest first as the bank orders them. Gives why not all of it can be shown: rows that could
+    /// not be read stay sealed and apart, so that a better rule can read them later.
     pub(super) async fn transactions(
         &self,
         resource: &Resource,
         key: &DataKey,
         id: &ResourceId,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Option<&'static str>, ServiceError> {
         let profile = self.occasion.connection.bank.profile();
         let today = self.app.clock.now().to_zoned(self.occasion.connection.zone.clone()).date();
         let history = self.history().await?;
@@ -99,13 +109,10 @@ impl Fetch<'_> {
         if from > first && history.limit == Limit::HistoryDays && first == back(today, history.days) {
             self.learn_history(history.limit, from, today).await?;
         }
-        if reading.refused > 0 {
-            // The raw rows stay, sealed, so that a better rule can read them later.
-            let refused = reading.refused;
-            tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
-        }
+        let unread = reading.refused > 0;
         let coverage = Coverage { from: believed_from(&reading.listed, from, today), pending };
-        self.line_done(resource, key, reading, coverage, (from, today)).await
+        self.line_done(resource, key, reading, coverage, (from, today)).await?;
+        Ok(unread.then_some("bank.rows_unreadable"))
     }
 
     /// Every page of one list.
@@ -230,6 +237,7 @@ impl Fetch<'_> {
             }
         }
         reading.pages += 1;
+        reading.shape.extend(shape::of(rows.iter().map(|row| row.raw.as_bytes())));
         Ok(())
     }
 
@@ -246,6 +254,8 @@ impl Fetch<'_> {
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
+        let counts = [reading.refused, reading.listed.len()];
+        let shape: Vec<_> = reading.shape.iter().cloned().collect();
         let retired = line.retire_unidentified(coverage.from, world.now).await?;
         if retired > 0 {
             tracing::info!(retired, "rows of an earlier build are stored anew");
@@ -269,6 +279,8 @@ impl Fetch<'_> {
         if let Some(judged) = &judged {
             judged.record(self.app, &mut tx, &world, self.consent.id, resource.line.id).await?;
         }
+        // The last step: every reading of this bank wants these rows.
+        self.watch(&mut tx, counts, &shape).await?;
         fault::point("fetch.line_before_commit");
         tx.commit().await?;
         if let Some(judged) = judged {
@@ -277,6 +289,41 @@ impl Fetch<'_> {
         fault::point("fetch.line_done");
         Ok(())
     }
+}
+
+impl Fetch<'_> {
+    /// Notices where the bank has changed the form of its rows: rows that cannot be read are an incident, members that nobody
+    /// knew are told to whoever runs this.
+    async fn watch(
+        &self,
+        tx: &mut TenantTx,
+        [refused, read]: [usize; 2],
+        shape: &[String],
+    ) -> Result<(), ServiceError> {
+        let (now, connection) = (self.app.world().now, self.occasion.connection);
+        let service = Service { registration: connection.id.clone(), capability: "rows" };
+        let news = bank_shapes::seen(tx, &service, shape, now).await?;
+        let settled = SignedDuration::from_hours(SETTLED_HOURS);
+        if news.known_since.is_some_and(|since| now.duration_since(since) >= settled) {
+            let members = news.paths.join(" ");
+            tracing::warn!(bank.id = %connection.institution, members, "the bank's rows have members that are new");
+        }
+        if refused > 0 {
+            tracing::warn!(bank.id = %connection.institution, refused, "rows that could not be read");
+        }
+        if is_another_form(refused, read) {
+            bank_health::incident_begins(tx, &service, now, "bank.rows_unreadable").await?;
+        } else if read > 0 {
+            bank_health::incident_ends(tx, &service, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether so many refused rows beside those that were read mean that the bank has changed their form: a single bad row
+/// does not.
+const fn is_another_form(refused: usize, read: usize) -> bool {
+    refused >= REFUSED_MIN && refused > read
 }
 
 /// Whose rows they are, as far as the bank tells.
@@ -504,6 +551,15 @@ mod tests {
         assert_eq!(days, [365, 180, 89, 60, 30]);
         assert_eq!(narrower(back(today, 90), today), Some(back(today, 89)));
         assert_eq!(narrower(back(today, 15), today), None, "an overlap is asked for as it is");
+    }
+
+    #[test]
+    fn a_bad_row_is_no_change_of_form_and_most_of_them_are() {
+        for (refused, read, form) in
+            [(0, 0, false), (1, 0, false), (3, 0, true), (3, 3, false), (4, 3, true), (9, 400, false)]
+        {
+            assert_eq!(is_another_form(refused, read), form, "{refused} beside {read}");
+        }
     }
 
     #[test]
