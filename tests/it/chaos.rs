@@ -186,10 +186,21 @@ fn is_true(reason: &str, member: &Member, outcome: &Outcome, nth: usize) -> bool
     let silent = nth % 3 == 2;
     match reason {
         "bank.unavailable" if refused => true,
+        "reads_of_the_day_used_up" => reads_of_one(member) >= habit(nth, 0).1,
         "bank.resting" => refused || !outcome.incidents.is_empty(),
         _ if TRANSPORT.iter().any(|begin| reason.starts_with(begin)) => silent || nth % 4 == 1,
         _ => member.bank.spoilt().iter().any(|spoilt| explains(reason, spoilt.how)),
     }
+}
+
+/// How often the accounts of one consent were listed without its person, of the one that was most.
+fn reads_of_one(member: &Member) -> u32 {
+    let is_list = |call: &sandbox::Call| !call.attended && call.request.to_lowercase().ends_with("accounts");
+    let mut reads: BTreeMap<_, u32> = BTreeMap::new();
+    for call in member.bank.calls().into_iter().filter(is_list) {
+        *reads.entry(call.consent).or_default() += 1;
+    }
+    reads.into_values().max().unwrap_or_default()
 }
 
 /// How many rows an account has in the books on a day.

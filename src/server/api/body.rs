@@ -190,7 +190,8 @@ pub struct FreshnessBody {
     pub complete_until: Option<Date>,
     /// State of the consent that feeds the account.
     pub consent_state: String,
-    /// Why it is not fresher: `first_fetch_running`, `reauth_pending`, the code of the last error.
+    /// Why it is not fresher: `first_fetch_running`, `reauth_pending`, `reads_of_the_day_used_up`, the code of the last
+    /// error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_because: Option<String>,
 }

@@ -16,6 +16,8 @@ use crate::services::consents::Work;
 
 /// The version of the envelope, and of what stands in `data`.
 pub const SPEC_VERSION: &str = "1.0";
+/// Why a fetch waits: as many reads as the bank counts of a day were made.
+pub const READS_USED_UP: &str = "reads_of_the_day_used_up";
 
 /// Writes an event about a consent. `data` holds no bank data: states, counts, ids, moments.
 ///
@@ -151,7 +153,7 @@ pub async fn deferred(
     until: Timestamp,
 ) -> Result<(), ServiceError> {
     let product = consents::get(tx, consent).await?.product;
-    let data = json!({ "reason": "reads_of_the_day_used_up", "next_possible_at": until.to_string() });
+    let data = json!({ "reason": READS_USED_UP, "next_possible_at": until.to_string() });
     emit(tx, world, product, EventType::SyncDeferred, Some(consent), data).await
 }
 

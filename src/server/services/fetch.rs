@@ -17,6 +17,7 @@ use domain::limits;
 use domain::policy::end_of_day;
 use domain::records::{NormalizedBalance, ParsedAccount};
 use domain::rules::Rules;
+use domain::world::World;
 use fapi::token::Tokens;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -293,7 +294,7 @@ async fn begin(
         taken = used.map(|used| json!({ "day": day.to_string(), "limit": allowed, "before": used - 1, "after": used }));
         if used.is_none() {
             let next = end_of_day(day, zone);
-            telling::deferred(&mut tx, &world, about.consent, next).await?;
+            put_off(&mut tx, &world, about.consent, next).await?;
             tx.commit().await?;
             return Ok(Err(next));
         }
@@ -325,6 +326,24 @@ async fn begin(
     tx.commit().await?;
     fault::point("fetch.begun");
     Ok(Ok(Begun { run: run.id, day: counted_on }))
+}
+
+/// The reads of the day are used up: whoever reads what is stored is told why it is not newer, and a run that waited to be
+/// gone on with has ended.
+async fn put_off(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: ConsentId,
+    until: Timestamp,
+) -> Result<(), ServiceError> {
+    let latest = fetches::latest(tx, consent).await?;
+    match latest.filter(|run| run.state == RunState::Running) {
+        Some(open) => {
+            fetches::finish(tx, open.id, RunState::Partial, Some(telling::READS_USED_UP), world.now).await?;
+        }
+        None => fetches::note(tx, consent, telling::READS_USED_UP).await?,
+    }
+    telling::deferred(tx, world, consent, until).await
 }
 
 /// What a bank counts of a grant on one of its calendar days: fetches, since each asks once for the accounts.
