@@ -122,6 +122,7 @@ fn in_words(statement: &Statement) -> String {
         "data.disclosed" => {
             format!("Data were read: {}, {} rows of {}.", word("what"), number("rows"), word("account"))
         }
+        "data.refresh_asked" => format!("The product asked for fresher data ({}).", word("basis")),
         "data.refused" => format!("A read was refused: {}.", word("because")),
         "notice.requested" => format!("The person was owed a notice in writing ({}).", word("notice_kind")),
         "person.erasure_requested" => "The person asked to be erased.".to_owned(),

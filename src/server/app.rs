@@ -27,7 +27,7 @@ use crate::services::witness::Witness;
 use crate::watch::Watch;
 
 /// How long a person counts as present after the request that they made, in seconds.
-const PRESENT_SECONDS: i64 = 10 * 60;
+pub(crate) const PRESENT_SECONDS: i64 = 10 * 60;
 
 /// The application: one per process, shared by every task.
 pub struct App {

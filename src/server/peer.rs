@@ -7,6 +7,8 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use ipnet::IpNet;
 
+/// Longest `User-Agent` that is passed on to a bank, in bytes.
+pub(crate) const USER_AGENT_BYTES_MAX: usize = 512;
 /// Where a proxy notes who asked it, the last one last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 

@@ -71,6 +71,21 @@ pub enum ApiError {
     /// The consent's state does not allow it.
     #[error("the consent's state does not allow this now")]
     ConsentState,
+    /// Its person has to come back first: to the bank, or to confirm to us.
+    #[error("the person has to renew or confirm the consent first: a link for them is to be asked for")]
+    PersonNeeded,
+    /// The bank lets us read no more of it today without the person.
+    #[error("the bank lets nobody read more of this consent today without the person; with the person there it does")]
+    BudgetExhausted {
+        /// After which it does again.
+        seconds: u64,
+    },
+    /// The bank has told us to slow down.
+    #[error("the bank has asked to be left alone for a while")]
+    BankResting {
+        /// How long.
+        seconds: u64,
+    },
     /// A kind of data that the person was not asked about.
     #[error("the consent does not cover {0}")]
     Cluster(&'static str),
@@ -183,6 +198,15 @@ impl ApiError {
             Self::ConsentState => {
                 (StatusCode::CONFLICT, "consent_state", "The consent's state does not allow this", Who::Product)
             }
+            Self::PersonNeeded => {
+                (StatusCode::CONFLICT, "person_needed", "The person has to come back first", Who::User)
+            }
+            Self::BudgetExhausted { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", "The bank's day is used up", Who::User)
+            }
+            Self::BankResting { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "bank_resting", "The bank wants a pause", Who::Bank)
+            }
             Self::Cluster(_) => {
                 (StatusCode::FORBIDDEN, "cluster_not_consented", "The consent does not cover these data", Who::Product)
             }
@@ -226,7 +250,9 @@ impl ApiError {
             who_can_fix: who.as_str().to_owned(),
             action_url: None,
             retry_after: match self {
-                Self::TooMany { seconds } => Some(*seconds),
+                Self::TooMany { seconds } | Self::BudgetExhausted { seconds } | Self::BankResting { seconds } => {
+                    Some(*seconds)
+                }
                 Self::Raced | Self::NotReady | Self::Unavailable => Some(1),
                 _ => None,
             },

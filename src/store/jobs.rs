@@ -239,6 +239,20 @@ const fn held(rows: u64) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::Raced) } else { Ok(()) }
 }
 
+/// Whether a node works on it at this moment.
+pub async fn is_leased(tx: &mut TenantTx, kind: &str, subject: Uuid) -> Result<bool, StoreError> {
+    let row = query!(
+        r#"select exists (select from job where tenant_id = $1 and kind = $2 and subject = $3
+            and leased_by is not null and lease_until >= clock_timestamp()) as "leased!""#,
+        tx.id(),
+        kind,
+        subject
+    )
+    .fetch_one(tx.db())
+    .await?;
+    Ok(row.leased)
+}
+
 /// How much waits, runs and is put aside, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {

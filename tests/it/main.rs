@@ -25,6 +25,7 @@ mod law;
 mod logins;
 mod nodes;
 mod offboarding;
+mod on_demand;
 mod operations;
 mod outage;
 mod owasp;

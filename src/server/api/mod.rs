@@ -26,6 +26,7 @@ pub mod psus;
 pub mod query;
 pub mod reconciliation;
 pub mod recurring;
+pub mod refresh;
 pub mod transaction_export;
 pub mod webhook_body;
 pub mod webhooks;
@@ -84,6 +85,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(consents::remove_account))
         .routes(routes!(consents::reauthorise))
         .routes(routes!(consents::reconfirm))
+        .routes(routes!(refresh::ask))
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::read))
         .routes(routes!(institutions::status))

@@ -7,14 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use domain::consent::{ReauthReason, State as ConsentState};
 use domain::ids::{ConsentId, LineId};
-use domain::policy::end_of_day;
 use domain::records::Status;
 use domain::world::World;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::{Map, Value, json};
-use store::budgets::{self, Budget};
 use store::consents::Consent;
 use store::lines::{self, Filter, Held};
 use store::transactions::{self, Query};
@@ -27,7 +25,7 @@ use super::{Client, agreements, instant, rows};
 use crate::api::accounts as api;
 use crate::api::auth::{Caller, Scope};
 use crate::app::App;
-use crate::services::fetch;
+use crate::services::fetch::{self, Allowance};
 
 /// Days around a window in which rows are looked for: value and booking day may lie so far apart.
 const DAYS_APART: i64 = 31;
@@ -274,15 +272,12 @@ async fn budget(app: &App, tx: &mut TenantTx, consent: &Consent, now: Timestamp)
     let mut headers = HeaderMap::new();
     let connection = consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
     let Some((grant, connection)) = consent.grant.zip(connection) else { return Ok(headers) };
-    let registration = grants::get(tx, grant).await?.registration;
-    let day = now.to_zoned(connection.zone.clone()).date();
-    let counted = Budget { registration: &registration, subject: grant.uuid(), operation: "fetch", day };
-    let used = i64::from(budgets::used(tx, counted).await?);
-    let limit = i64::from(fetch::unattended_reads(app, &connection));
-    let reset = end_of_day(day, &connection.zone).as_second() - now.as_second();
+    let grant = grants::get(tx, grant).await?;
+    let Allowance { limit, used, resets_at, .. } = fetch::allowance(app, tx, &grant, &connection).await?;
+    let reset = resets_at.as_second() - now.as_second();
     for (name, number) in [
-        ("http_x_ratelimit_account_success_limit", limit),
-        ("http_x_ratelimit_account_success_remaining", (limit - used).max(0)),
+        ("http_x_ratelimit_account_success_limit", i64::from(limit)),
+        ("http_x_ratelimit_account_success_remaining", i64::from((limit - used).max(0))),
         ("http_x_ratelimit_account_success_reset", reset.max(0)),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(number));

@@ -3,6 +3,7 @@
 //! A run that was killed goes on with the lines it had not finished, each from its first page: which row is which payment
 //! is known of a whole reading alone. What the bank refuses for one account never costs the others.
 
+mod budget;
 pub(super) mod transactions;
 
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use bank_adapters::answer::{AccountRow, Continuation};
 use bank_adapters::ask::{BankConsentId, NextLink, PsuPresent, ResourceId};
 use bank_adapters::error::{BankError, Breach, Reached};
 use domain::consent::Event;
-use domain::ids::{ConsentId, JobId, LineId, RegistrationId};
+use domain::ids::{ConsentId, JobId, LineId};
 use domain::limits;
 use domain::policy::end_of_day;
 use domain::records::{NormalizedBalance, ParsedAccount};
@@ -32,6 +33,9 @@ use store::raw_pages::Answer;
 use store::{StoreError, TenantTx, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
+
+pub(crate) use budget::{Allowance, allowance};
+use budget::{reads, unattended_reads};
 
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Context, Occasion, Part};
@@ -222,20 +226,6 @@ async fn used_up(
     Ok(Some(again))
 }
 
-/// A limit that the bank has shown lately, where it is narrower than what its profile says.
-async fn narrowed(
-    tx: &mut TenantTx,
-    app: &App,
-    registration: &RegistrationId,
-    limit: Limit,
-    said: u16,
-) -> Result<u16, StoreError> {
-    let now = app.clock.now();
-    let since = now.saturating_add(SignedDuration::from_hours(-24 * limits::BANK_HEALTH_DAYS)).unwrap_or(now);
-    let learned = bank_limits::learned(tx, registration, limit, since).await?;
-    Ok(learned.map_or(said, |learned| learned.min(said)))
-}
-
 /// The lines that are under a consent already.
 async fn granted(app: &App, about: About) -> Result<HashSet<LineId>, ServiceError> {
     let mut tx = app.store.tenant_tx(about.tenant).await?;
@@ -285,15 +275,10 @@ async fn begin(
     // again, and the bank counts that.
     let (mut taken, mut counted_on) = (None, None);
     if basis == Basis::Unattended {
-        let zone = &occasion.connection.zone;
-        let day = world.now.to_zoned(zone.clone()).date();
-        let budget = reads(grant, day);
-        let said = u16::from(unattended_reads(app, occasion.connection));
-        let allowed = i32::from(narrowed(&mut tx, app, &grant.registration, Limit::UnattendedPerDay, said).await?);
-        let used = budgets::take(&mut tx, budget, allowed).await?;
-        taken = used.map(|used| json!({ "day": day.to_string(), "limit": allowed, "before": used - 1, "after": used }));
+        let Allowance { day, limit, resets_at: next, .. } = allowance(app, &mut tx, grant, occasion.connection).await?;
+        let used = budgets::take(&mut tx, reads(grant, day), limit).await?;
+        taken = used.map(|used| json!({ "day": day.to_string(), "limit": limit, "before": used - 1, "after": used }));
         if used.is_none() {
-            let next = end_of_day(day, zone);
             put_off(&mut tx, &world, about.consent, next).await?;
             tx.commit().await?;
             return Ok(Err(next));
@@ -344,11 +329,6 @@ async fn put_off(
         None => fetches::note(tx, consent, telling::READS_USED_UP).await?,
     }
     telling::deferred(tx, world, consent, until).await
-}
-
-/// What a bank counts of a grant on one of its calendar days: fetches, since each asks once for the accounts.
-fn reads(grant: &Grant, day: Date) -> Budget<'_> {
-    Budget { registration: &grant.registration, subject: grant.id.uuid(), operation: "fetch", day }
 }
 
 /// A fetch came to nothing before the bank read anything. `day`: the one that it was counted on, which may be over by now.
@@ -580,11 +560,6 @@ impl Fetch<'_> {
         fault::point("fetch.finished");
         Ok(Verdict::Next(next))
     }
-}
-
-/// Reads a day without the person, by the bank and by the law.
-pub(crate) fn unattended_reads(app: &App, connection: &Connection) -> u8 {
-    app.tenant.regime.policy().unattended_reads(connection.bank.profile().limits.unattended_per_day)
 }
 
 /// When the bank may be asked again without the person: its daily reads, spread over the day.

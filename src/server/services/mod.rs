@@ -16,6 +16,7 @@ pub mod holds;
 pub mod logins;
 pub mod notices;
 pub mod offboarding;
+pub(crate) mod on_demand;
 pub mod products;
 pub mod raw_rows;
 pub mod reconciliation;

@@ -19,8 +19,6 @@ use crate::peer;
 
 /// Fetch Metadata: where a request comes from, as the browser itself says it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Longest `User-Agent` that is passed on to a bank, in bytes.
-const USER_AGENT_BYTES_MAX: usize = 512;
 
 /// Whether a form comes from a page of ours. A page without a referrer sends `Origin: null`, so the browser's own word
 /// counts first; a client that sends neither header is not a browser and carries nobody's cookies but its own.
@@ -95,7 +93,8 @@ impl FromRequestParts<Arc<App>> for Person {
             return Err(reply::ending(app, None, Outcome::OurFault));
         };
         let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let user_agent = agent.filter(|agent| (1..=USER_AGENT_BYTES_MAX).contains(&agent.len())).map(str::to_owned);
+        let user_agent =
+            agent.filter(|agent| (1..=peer::USER_AGENT_BYTES_MAX).contains(&agent.len())).map(str::to_owned);
         Ok(Self(PsuPresent { ip, user_agent }))
     }
 }

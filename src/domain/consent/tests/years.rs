@@ -100,9 +100,11 @@ fn wall(zone: &TimeZone, at: i64) -> (Ymd, i64) {
         left -= year;
         day.0 += 1;
     }
-    for _ in 0..left {
-        day = tomorrow(day);
+    while left >= days_in(day.0, day.1) {
+        left -= days_in(day.0, day.1);
+        day.1 += 1;
     }
+    day.2 += left;
     (day, local.rem_euclid(DAY))
 }
 
@@ -418,7 +420,9 @@ impl Life {
             .collect();
         assert_eq!(warned, warnings, "{}", self.story(now));
         assert_eq!(effects.contains(&Effect::Tell(Notice::SharingGoesOn)), notice, "{}", self.story(now));
-        *report.entry("warnings".to_owned()).or_default() += warnings.len() as u64;
+        if !warnings.is_empty() {
+            *report.entry("warnings".to_owned()).or_default() += warnings.len() as u64;
+        }
         self.agree(now);
         self.keeps_the_law(now);
     }

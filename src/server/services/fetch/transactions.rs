@@ -164,7 +164,7 @@ impl Fetch<'_> {
             None => (Limit::HistoryDays, section.history_days),
         };
         let mut tx = self.app.store.tenant_tx(self.occasion.about.tenant).await?;
-        let days = super::narrowed(&mut tx, self.app, &self.occasion.connection.id, limit, said).await?;
+        let days = super::budget::narrowed(&mut tx, self.app, &self.occasion.connection.id, limit, said).await?;
         tx.commit().await?;
         Ok(History { limit, days })
     }
