@@ -2,6 +2,7 @@
 //! against. Acts as the owner of the schema, past the roles that everything else acts as: no node calls it.
 
 use domain::ids::{ConsentId, EntryId, LineId, TenantId};
+use futures_util::TryStreamExt as _;
 use sqlx::Executor as _;
 
 use crate::{Store, StoreError};
@@ -40,6 +41,30 @@ impl Store {
         let rows = "delete from transaction where tenant_id = (select tenant_id from line where line_id = $1)
             and line_id = $1";
         Ok(sqlx::query(rows).bind(line.uuid()).execute(&mut *owner).await?.rows_affected())
+    }
+
+    /// A line's transactions as `COPY` writes them.
+    pub async fn copied(&self, line: LineId) -> Result<Vec<u8>, StoreError> {
+        let mut owner = self.owner().await?;
+        // A UUID prints as hexadecimal digits and hyphens: nothing to escape.
+        let rows = format!(
+            "copy (select * from transaction where line_id = '{}' order by seq) to stdout (format binary)",
+            line.uuid()
+        );
+        let mut chunks = owner.copy_out_raw(&rows).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Puts transactions back that were [`copied`](Self::copied), and gives how many.
+    pub async fn copy_bare(&self, bytes: &[u8]) -> Result<u64, StoreError> {
+        let mut owner = self.owner().await?;
+        let mut into = owner.copy_in_raw("copy transaction from stdin (format binary)").await?;
+        into.send(bytes).await?;
+        Ok(into.finish().await?)
     }
 
     /// The least that a logged read of a page can be: the tenant, one range of an index, one entry of the log, a commit.

@@ -8,11 +8,13 @@
 
 mod enrich;
 mod erase;
+mod ingest;
 mod login;
 mod normalize;
 mod page;
 mod parse;
 mod query;
+mod serve;
 mod site;
 mod verify;
 
@@ -47,14 +49,16 @@ struct Extent {
 const ROUNDS: usize = 30;
 
 /// Benches by name. Each may give several figures.
-const BENCHES: [(&str, Measure); 8] = [
+const BENCHES: [(&str, Measure); 10] = [
     ("parse", |extent| parse::measure(extent.rounds)),
     ("normalize", |extent| normalize::measure(extent.rounds)),
     ("enrich", |extent| enrich::measure(extent.rounds)),
     ("login", |extent| login::measure(extent.rounds)),
     ("verify", |extent| verify::measure(extent.rounds)),
     ("erase", |extent| erase::measure(extent.rounds)),
+    ("ingest", |extent| ingest::measure(extent.rounds)),
     ("query", |extent| query::measure(extent.rounds)),
+    ("serve", |extent| serve::measure(extent.rounds)),
     ("query-growth", |extent| query::measure_growth(extent.rounds, extent.rows_max)),
 ];
 
@@ -62,7 +66,7 @@ const BENCHES: [(&str, Measure); 8] = [
 /// has measured, whether a goal is met or not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which bench: parse, normalize, enrich, login, verify, erase, query, query-growth; all without it
+    /// Which bench: parse, normalize, enrich, login, verify, erase, ingest, query, serve, query-growth; all without it
     #[arg(value_name = "NAME", value_parser = BENCHES.map(|(name, _)| name))]
     name: Option<String>,
     /// JSON, with the machine's name, in place of a table
@@ -155,7 +159,7 @@ pub(crate) struct Figure {
     pub(crate) what: &'static str,
     /// The value, in `unit`.
     pub(crate) value: f64,
-    /// `×` for a ratio, `/s` for a rate.
+    /// `×` for a ratio, `/s` for a rate, `ms` and `MiB` for what is compared with nothing.
     pub(crate) unit: &'static str,
     /// What it must be.
     pub(crate) goal: Goal,
@@ -214,7 +218,7 @@ impl Machine {
 }
 
 /// Time spent on one round.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent(Duration);
 
 impl Spent {

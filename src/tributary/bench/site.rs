@@ -2,6 +2,7 @@
 //! application on it, and accounts without a bank behind them.
 
 use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,14 +38,22 @@ pub(super) struct Site {
     /// The application, without its background work.
     pub(super) app: Arc<App>,
     database: Database,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Site {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let folder = Folder::new()?;
-        let (database, app) = server::open(settings(folder.path())?, Arc::new(SystemClock)).await?;
-        Ok(Self { app, database, _folder: folder })
+        fs::create_dir(folder.path().join("registrations"))?;
+        let file = written(folder.path(), "bench.toml", (Ipv4Addr::LOCALHOST, 0).into())?;
+        let config = Config::load(Some(&file)).context("the settings cannot be used")?;
+        let (database, app) = server::open(config, Arc::new(SystemClock)).await?;
+        Ok(Self { app, database, folder })
+    }
+
+    /// A file of settings for another node on the same database.
+    pub(super) fn settings(&self, address: SocketAddr) -> anyhow::Result<PathBuf> {
+        written(self.folder.path(), "node.toml", address)
     }
 
     pub(super) async fn close(self) -> anyhow::Result<()> {
@@ -166,20 +175,20 @@ fn asked(
     }
 }
 
-fn settings(folder: &Path) -> anyhow::Result<Config> {
+/// Writes the settings of a node that listens there.
+fn written(folder: &Path, name: &str, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let path = |name: &str| folder.join(name).display().to_string();
-    fs::create_dir(folder.join("registrations"))?;
     let text = format!(
-        "[listen]\naddress = \"127.0.0.1:0\"\n[database]\ndata_dir = {:?}\nconnections_max = {CONNECTIONS}\n\
+        "[listen]\naddress = \"{address}\"\n[database]\ndata_dir = {:?}\nconnections_max = {CONNECTIONS}\n\
          [keys]\ndir = {:?}\n[evidence]\ncopy_dir = {:?}\n[banks]\nregistrations_dir = {:?}\n[tenant]\nname = \"Bench\"\n",
         path("postgres"),
         path("keys"),
         path("evidence"),
         path("registrations"),
     );
-    let file = folder.join("config.toml");
+    let file = folder.join(name);
     fs::write(&file, text)?;
-    Config::load(Some(&file)).context("the settings cannot be used")
+    Ok(file)
 }
 
 /// A folder that goes when it was used.
