@@ -372,7 +372,7 @@ impl<'a> Reader<'a> {
                 Some(Node::List(items)) => {
                     for (index, item) in items.iter().enumerate() {
                         if let Some(text) = line_of(item) {
-                            texts.push(Text::new(text.to_owned(), format!("{}.{index}", path.text)));
+                            texts.push(Text::new(text.to_owned(), element(path, index)));
                         }
                     }
                 }
@@ -427,11 +427,12 @@ impl<'a> Reader<'a> {
         for path in layout.exchange {
             match self.root.at(path) {
                 Some(node @ Node::Object(_)) => found.push(exchange(node, path.text, &layout.exchange_fields)),
-                Some(Node::List(items)) => {
-                    found.extend(items.iter().enumerate().map(|(index, item)| {
-                        exchange(item, &format!("{}.{index}", path.text), &layout.exchange_fields)
-                    }))
-                }
+                Some(Node::List(items)) => found.extend(
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(index, item)| exchange(item, &element(path, index), &layout.exchange_fields)),
+                ),
                 _ => {}
             }
         }
@@ -441,6 +442,18 @@ impl<'a> Reader<'a> {
 
 /// Where a structured reference has its text (NextGenPSD2 §14).
 const REFERENCE: Path<'static> = Path::new("reference");
+
+/// The path of an element of a list.
+fn element(path: &Path<'_>, index: usize) -> String {
+    let mut element = String::with_capacity(path.text.len() + 2);
+    element.push_str(path.text);
+    element.push('.');
+    match u32::try_from(index).ok().and_then(|index| char::from_digit(index, 10)) {
+        Some(digit) => element.push(digit),
+        None => element.push_str(&index.to_string()),
+    }
+    element
+}
 
 fn first_text<'n>(items: &'n [Node<'_>]) -> Option<&'n str> {
     items.iter().find_map(line_of)

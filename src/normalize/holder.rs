@@ -10,7 +10,7 @@ use domain::records::{Holder, Parsed, Party};
 
 use crate::amount::{Direction, same_account};
 use crate::merchant::words::push_folded;
-use crate::names::{company_form, share_a_word};
+use crate::names::{beginnings, company_form, share_a_word};
 
 /// Families of ISO 20022 bank transaction codes that are credit transfers: received, issued, and both in real time.
 const CREDIT_TRANSFERS: [&str; 4] = ["PMNT-RCDT", "PMNT-ICDT", "PMNT-RRCT", "PMNT-IRCT"];
@@ -299,6 +299,9 @@ fn one_letter_umlauts(word: &str) -> String {
 
 /// Whether a name begins a word as the other does, so that it is worth a closer look: most names do not.
 fn begin_alike(one: &str, other: &str) -> bool {
+    if beginnings(one) & beginnings(other) == 0 {
+        return false;
+    }
     let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words(one)
         .filter(|word| word.len() > 1)

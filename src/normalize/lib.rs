@@ -20,6 +20,7 @@ pub mod recurring;
 mod text;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use domain::money::{Currency, Money};
 use domain::records::{
@@ -39,7 +40,7 @@ pub use crate::text::is_grammar;
 const DAYS_APART_MAX: i32 = 366;
 
 /// Fields whose origin a row tells, as a rule.
-const FIELDS: usize = 18;
+const FIELDS: usize = 12;
 
 /// The currency code of "no currency" (ISO 4217), which a row keeps when its bank names none.
 const NO_CURRENCY: &str = "XXX";
@@ -394,10 +395,24 @@ fn is_likely_thousands(number: &amount::Number, currency: Currency) -> bool {
     }
 }
 
+thread_local! {
+    /// The zone that was asked for last, by its name: to look for it costs as much as reading a day, and rows of a bank have
+    /// the same.
+    static LAST_ZONE: RefCell<Option<(String, TimeZone)>> = const { RefCell::new(None) };
+}
+
 fn zone(rules: &Rules, issues: &mut Vec<Issue>) -> TimeZone {
-    TimeZone::get(&rules.zone).unwrap_or_else(|_| {
-        issues.push(Issue::new("rules.zone_unknown", "the rules name no IANA zone; instants were read in UTC"));
-        TimeZone::UTC
+    let known =
+        LAST_ZONE.with_borrow(|last| last.as_ref().filter(|(name, _)| *name == rules.zone).map(|(_, z)| z.clone()));
+    known.unwrap_or_else(|| match TimeZone::get(&rules.zone) {
+        Ok(zone) => {
+            LAST_ZONE.set(Some((rules.zone.clone(), zone.clone())));
+            zone
+        }
+        Err(_) => {
+            issues.push(Issue::new("rules.zone_unknown", "the rules name no IANA zone; instants were read in UTC"));
+            TimeZone::UTC
+        }
     })
 }
 

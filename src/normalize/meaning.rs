@@ -133,13 +133,16 @@ impl Row<'_> {
             return told(category, code.path.clone(), "category.german_code");
         }
         // A person's name says least: what was written about the payment comes before it.
-        let found = || [&read.merchant, &read.text].into_iter().flatten();
         let is_person = |found: &Enriched| found.evidence == Evidence::Person;
         // Shops pay wages too: what an incoming payment says that it is comes before who sent it.
         let rank = |found: &Enriched| (!self.is_pay(found), is_person(found));
-        let mut in_order: Vec<_> = found().collect();
-        in_order.sort_by_key(|(read, _)| rank(read));
-        for (found, path) in in_order {
+        let mut in_order = [read.merchant.as_ref(), read.text.as_ref()];
+        if let [Some((first, _)), Some((second, _))] = in_order
+            && rank(second) < rank(first)
+        {
+            in_order.swap(0, 1);
+        }
+        for (found, path) in in_order.into_iter().flatten() {
             let rule = match found.evidence {
                 Evidence::Brand => "category.merchant",
                 Evidence::Code => "category.bank_transaction_code",

@@ -96,6 +96,21 @@ fn tokens(text: &str) -> impl Iterator<Item = String> {
     written(text).map(str::to_lowercase)
 }
 
+/// The letters that the words of a text begin with, a bit for each and a few for two, so that most names can be told apart
+/// without a look at their words. A text that is not all ASCII may have any.
+pub(crate) fn beginnings(text: &str) -> u64 {
+    let (mut bits, mut inside) = (0, false);
+    for byte in text.bytes() {
+        if !byte.is_ascii() {
+            return !0;
+        }
+        let is_letter = byte.is_ascii_alphanumeric();
+        bits |= u64::from(is_letter && !inside) << (byte.to_ascii_lowercase() & 63);
+        inside = is_letter;
+    }
+    bits
+}
+
 /// Whether a text has a word, in any case.
 fn has(text: &str, word: &str) -> bool {
     written(text).any(|other| match (other.is_ascii(), word.is_ascii()) {
@@ -122,8 +137,8 @@ pub(crate) fn key(name: &str) -> String {
 /// Whether a name is the bank's own: the same words but for legal forms and "bank", or those and one of its houses.
 pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
     let says = |word: &&str| !WORDS.legal_forms.contains(word.to_lowercase().as_str());
-    // The first word of most names is not the bank's.
-    if !written(bank).any(|word| has(name, word) && says(&word)) {
+    // Most names have no word of the bank's.
+    if beginnings(name) & beginnings(bank) == 0 || !written(bank).any(|word| has(name, word) && says(&word)) {
         return false;
     }
     let core = |text: &str| tokens(text).filter(|word| says(&word.as_str())).collect::<Vec<_>>();
@@ -223,6 +238,13 @@ mod tests {
             ("acme".into(), "acme".into(), "q41187".into())
         );
         assert_eq!(key("4711"), "");
+    }
+
+    #[test]
+    fn words_that_are_alike_begin_alike() {
+        let alike = |one: &str, other: &str| beginnings(one) & beginnings(other) != 0;
+        assert!(alike("xyz AG", "Bank X") && alike("Öbank", "bank") && alike("4711", "no 4711"));
+        assert!(!alike("Any Shop", "X-Bank") && !alike("", "Bank") && !alike("...", "..."));
     }
 
     #[test]

@@ -136,8 +136,9 @@ pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Tra
         return Ok(Transactions { rows: statement.rows, next, issues });
     }
     if let Ok(wire) = reply.read::<WireReport<'_, rows::Rows<'_>>>() {
+        let answer = reply.text();
         let missing = || reply.broken(Breach::Field("transactions"));
-        return report(wire, reply, base, here, |list, rows| rows.of(list, reply).ok_or_else(missing));
+        return report(wire, reply, base, here, |list, rows| rows.of(list, reply, answer).ok_or_else(missing));
     }
     report(reply.read()?, reply, base, here, |list, raws: Vec<&RawValue>| {
         let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "transactions")?;

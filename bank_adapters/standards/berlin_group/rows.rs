@@ -115,8 +115,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows with the bytes that they were read from.
-    pub(super) fn of(self, list: List, reply: &'a Reply) -> Option<Vec<Row<Parsed>>> {
-        self.0.finish(list, reply.text(), |row, text| {
+    pub(super) fn of(self, list: List, reply: &'a Reply, answer: &'a str) -> Option<Vec<Row<Parsed>>> {
+        self.0.finish(list, answer, |row, text| {
             if statement::is_entry(text) {
                 row.parsed = transaction(serde_json::from_str(text).ok()?, list);
             }

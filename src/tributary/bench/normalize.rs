@@ -45,5 +45,5 @@ pub(super) fn finished(reader: &Reader, page: &Bytes) -> Vec<Normalized> {
     let holder = Holder { name: Some("Erika Beispiel".to_owned()), ..Holder::default() };
     let rows = reader.read(page).map(|answer| answer.rows).unwrap_or_default();
     let rules = &reader.profile().rules;
-    rows.iter().filter_map(|row| ::normalize::transaction(&row.parsed, &holder, rules).ok()).collect()
+    rows.into_iter().filter_map(|row| ::normalize::transaction(&row.parsed, &holder, rules).ok()).collect()
 }

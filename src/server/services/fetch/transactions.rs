@@ -143,7 +143,7 @@ impl Fetch<'_> {
                 tracing::warn!(bank.id = %self.occasion.connection.institution, code = issue.code, "a doubtful page");
             }
             let kept = self.keep_page(resource, key, &answer.rows).await?;
-            self.read_page(reading, holder, kept, &answer.rows)?;
+            self.read_page(reading, holder, kept, answer.rows)?;
             match answer.next {
                 Continuation::End => return Ok(()),
                 Continuation::Next(link) => next = trail.follow(link)?,
@@ -215,12 +215,13 @@ impl Fetch<'_> {
         Ok(page)
     }
 
+    /// Normalises the rows of a page that is kept. A row goes as soon as it is a record: both of a whole page are much.
     fn read_page(
         &self,
         reading: &mut Reading,
         holder: &Holder,
         page: RawPageId,
-        rows: &[Row<Parsed>],
+        rows: Vec<Row<Parsed>>,
     ) -> Result<(), ServiceError> {
         if reading.listed.len().saturating_add(rows.len()) > limits::ROWS_PER_READING_MAX {
             return Err(too_long("transactions"));
