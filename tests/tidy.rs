@@ -262,6 +262,19 @@ fn a_profile_has_evidence_with_dates_and_fixtures_with_expectations() {
     }
 }
 
+/// NextGenPSD2 1.3 §6.3: a recurring consent that is authorised ends the earlier one. No other standard says so; a bank that
+/// keeps several (`ASPSP-Multiple-Consent-Support`) needs a source for it.
+#[test]
+fn a_profile_replaces_where_its_standard_says_so() {
+    for (path, profile) in profiles() {
+        let word = |table: &str, key: &str| profile[table].get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        let replaces = word("consent", "renewal") == "replaces_on_authorise";
+        let sourced = read(&path).contains("Multiple-Consent-Support");
+        let by_standard = word("bank", "standard") == "berlin-group";
+        assert!(replaces == by_standard || sourced, "{}: renewal is not its standard's", short(&path));
+    }
+}
+
 #[test]
 fn no_bank_is_named_in_rust() {
     let ids: Vec<_> = profiles().iter().map(|(_, profile)| bank_id(profile).to_owned()).collect();

@@ -15,7 +15,7 @@ use server::App;
 use server::api::auth::Scope;
 use server::config::Config;
 use server::services::{consents as service, deletion, events};
-use server::{reconcile, tokens};
+use server::{evidence_log, reconcile, tokens};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use store::api_keys::{self, ApiKey};
@@ -195,15 +195,60 @@ async fn requested(world: &World, product: &Caller) -> Vec<(String, Value)> {
     events.map(|event| (event["data"]["kind"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_the_law_asks_for_it_a_person_is_written_to_and_the_outcome_is_on_record() {
+/// A world under another law.
+async fn under(regime: Regime) -> World {
     let mut world = World::start().await;
     let mut owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();
-    owner.execute("update tenant set regime = 'cdr'").await.unwrap();
+    owner.execute(sqlx::query("update tenant set regime = $1").bind(regime.as_str())).await.unwrap();
     owner.close().await.unwrap();
     let config = Config::load(Some(&world.config_file())).unwrap();
-    let tenant = Tenant { regime: Regime::Cdr, ..world.app.tenant.clone() };
+    let tenant = Tenant { regime, ..world.app.tenant.clone() };
     world.app = Arc::new(App::new(config, world.app.store.clone(), world.clock.clone(), tenant).unwrap());
+    world
+}
+
+/// 12 CFR 1033.401 and .421(g): the authorisation disclosure as the person signed it, when they signed it, in writing, once
+/// for every authorisation; and what became of the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_united_states_a_person_gets_a_copy_of_what_they_have_signed() {
+    let world = under(Regime::Us).await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let consent = connected(&world, &product).await;
+    let stored = async || {
+        let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+        store::consents::get(&mut tx, consent).await.unwrap()
+    };
+    let signed = stored().await;
+    let (kind, copy) = requested(&world, &product).await.remove(0);
+    let text = copy["text"].as_str().unwrap();
+    let at = format!("{:.0}", signed.accepted_at.unwrap());
+    assert!(kind == "receipt" && text.contains("A text for tests.") && text.contains(&at), "{text}");
+    let said = json!({ "delivered": true, "channel": "email" });
+    assert_eq!(product.post(copy["outcome"].as_str().unwrap(), &said).await.json()["state"], "delivered");
+
+    // The copy is tied to what was signed: its entry carries the hash of the acceptance.
+    evidence_log::sequence(&world.app, world.app.tenant.id).await.unwrap();
+    let bundle = product.get(&format!("/v1/evidence/consents/{consent}")).await.text();
+    let hash = evidence_log::hex(&signed.text_hash.unwrap());
+    assert!(bundle.contains("agreed_sha256") && bundle.matches(&hash).count() >= 2, "{hash}: {bundle}");
+    assert_eq!(on_record(&product, consent, "notice.delivered").await, 1);
+
+    // Nothing every ninety days here; a new authorisation after a year's end is signed, and copied, anew.
+    world.clock.advance(SignedDuration::from_hours(24 * 100));
+    reconcile::look(&world.app).await.unwrap();
+    assert_eq!(requested(&world, &product).await.len(), 1);
+    world.authorise(consent, CUSTOMER).await;
+    let copies = requested(&world, &product).await;
+    let again = format!("{:.0}", stored().await.accepted_at.unwrap());
+    assert!(copies.len() == 2 && again != at && copies[1].1["text"].as_str().unwrap().contains(&again), "{copies:?}");
+    site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_law_asks_for_it_a_person_is_written_to_and_the_outcome_is_on_record() {
+    let world = under(Regime::Cdr).await;
     let site = Site::start(world.app.clone()).await;
     let product = site.caller(&world, Some(&world.api_key));
     let consent = connected(&world, &product).await;

@@ -1,7 +1,7 @@
 //! Consents that need more than one signature at the bank: the first signer is told, the others are waited for, nobody is
 //! taken for somebody who said no.
 
-use domain::consent::{DataState, FailureReason, RevokedBy, State};
+use domain::consent::{DataState, FailureReason, ReauthReason, RevokedBy, State};
 use domain::grant;
 use domain::ids::{ConsentId, GrantId};
 use jiff::SignedDuration;
@@ -166,6 +166,33 @@ async fn a_renewal_that_another_signer_refuses_leaves_everything_as_it_was() {
     assert_eq!((stands_on(&world, id).await, states(&world, id).await), (old, (State::Active, grant::State::Granted)));
     world.clock.advance(SignedDuration::from_hours(24));
     assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    world.end().await;
+}
+
+/// The last one signs when the old authentication has run out: nothing is read in between, and nobody has to begin again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_is_signed_after_the_old_period_sets_it_going_again() {
+    let (world, id, old) = renewal_signed_once().await;
+    world.clock.advance(SignedDuration::from_hours(24 * 10));
+    reconcile::look(&world.app).await.unwrap();
+    assert_eq!(states(&world, id).await.0, State::ReauthPending(ReauthReason::ScaExpired), "ninety days are over");
+    let before = reads(&world);
+    assert_eq!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Done);
+    assert!(matches!(look(&world, id).await, fetch::Verdict::Again(_)), "the others are waited for");
+    assert_eq!((reads(&world), stands_on(&world, id).await), (before, old));
+
+    assert_eq!(world.bank.sign_the_rest(), 1);
+    assert_eq!(look(&world, id).await, fetch::Verdict::Done);
+    assert_ne!(stands_on(&world, id).await, old);
+    assert!(matches!(fetch::run(&world.app, world.about(id)).await.unwrap(), fetch::Verdict::Next(_)));
+    assert_eq!(states(&world, id).await, (State::Active, grant::State::Granted));
+    assert!(reads(&world) > before);
+    // What they signed is as old as the first signature: the clock runs since the person whom we saw authenticated.
+    let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
+    let clocks = consents::get(&mut tx, id).await.unwrap().machine.clocks.unwrap();
+    drop(tx);
+    let left = clocks.sca_due.unwrap().duration_since(world.moment().now).as_hours();
+    assert!((24 * 70..24 * 80).contains(&left), "{left} hours");
     world.end().await;
 }
 

@@ -27,7 +27,7 @@ pub struct NoticeBody {
     /// Language that it was written in.
     pub language: String,
     /// Template and version.
-    #[schema(example = "receipt/en-1")]
+    #[schema(example = "receipt/en-2")]
     pub template: String,
     /// `requested`, `delivered`, `failed`.
     pub state: String,

@@ -172,6 +172,8 @@ async fn request(
         "language": language,
         "template": notice.template,
         "text_sha256": evidence_log::hex(&notice.text_hash),
+        // What the person signed, by the hash under which their acceptance is on record.
+        "agreed_sha256": consent.text_hash.as_ref().map(|hash| evidence_log::hex(hash)),
     });
     evidence_log::record(app, tx, world, consent.id, "notice.requested", &body).await?;
     let data = json!({
@@ -212,6 +214,7 @@ async fn values(
         ("purposes", consent.purposes.join(", ")),
         ("until", until.map_or_else(|| wording.unlimited.clone(), |day| day.to_string())),
         ("text", text),
+        ("signed", consent.accepted_at.map_or_else(String::new, |at| format!("{at:.0}"))),
         ("support", if support.is_empty() { product.name } else { support.clone() }),
     ]))
 }
@@ -272,7 +275,8 @@ mod tests {
     /// CDR rule 8.11 asks for these in writing: who, what for, what, for how long, and how to stop it.
     #[test]
     fn a_receipt_says_what_the_law_asks_for() {
-        let needed = BTreeSet::from(["bank", "data", "product", "purposes", "support", "text", "tpp", "until"]);
+        let needed =
+            BTreeSet::from(["bank", "data", "product", "purposes", "signed", "support", "text", "tpp", "until"]);
         assert_eq!(places(&WORDINGS["en"].receipt.body), needed);
         assert!(places(&WORDINGS["en"].ongoing.body).is_superset(&BTreeSet::from(["product", "purposes", "support"])));
     }

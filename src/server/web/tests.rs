@@ -29,7 +29,7 @@ use vault::SystemEntropy;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::services::{consents as moves, deletion};
+use crate::services::{consents as moves, deletion, rivals};
 use crate::{setup, tokens};
 
 const BEGIN: Timestamp = Timestamp::constant(1_795_252_000, 0);
@@ -534,4 +534,19 @@ async fn a_failure_that_nobody_foresaw_has_words_too() {
         let body = String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
         assert!(body.contains(says) && !body.contains("secret"), "{body}");
     }
+}
+
+/// What keeps a person from losing another service's access unasked needs their browser; where there is no other, nothing of
+/// it is kept.
+#[tokio::test]
+async fn a_browser_is_known_again_from_the_second_product_on() {
+    let site = Site::start().await;
+    let connection = site.app.connections.all().remove(0);
+    let needed = async || {
+        let mut tx = site.app.store.tenant_tx(site.app.tenant.id).await.unwrap();
+        rivals::needs_browser(&mut tx, &connection).await.unwrap()
+    };
+    assert!(!needed().await, "there is one product");
+    setup::add_product(&site.app, "Second", &["Budgeting"], &[]).await.unwrap();
+    assert!(needed().await);
 }
