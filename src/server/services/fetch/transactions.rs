@@ -226,6 +226,7 @@ impl Fetch<'_> {
         if reading.listed.len().saturating_add(rows.len()) > limits::ROWS_PER_READING_MAX {
             return Err(too_long("transactions"));
         }
+        reading.shape.extend(shape::of(rows.iter().map(|row| row.raw.as_bytes())));
         for (nth, row) in (0..).zip(rows) {
             match normalize::transaction(&row.parsed, holder, self.rules) {
                 Ok(record) => {
@@ -238,7 +239,6 @@ impl Fetch<'_> {
             }
         }
         reading.pages += 1;
-        reading.shape.extend(shape::of(rows.iter().map(|row| row.raw.as_bytes())));
         Ok(())
     }
 
