@@ -1,10 +1,12 @@
-//! A node of the application for tests that kill one: `node CONFIG` serves, `node CONFIG PROFILES` replays with other
-//! profiles and ends; `TRIBUTARY_FAULT` names where it dies or is held ([`server::fault`]).
+//! A node of the application for tests that kill one: `node CONFIG` serves, `node CONFIG replay PROFILES` replays with other
+//! profiles and ends, `node CONFIG offboard FOLDER` ends the tenant; `TRIBUTARY_FAULT` names where it dies or is held
+//! ([`server::fault`]).
 
 use std::path::Path;
 use std::sync::Arc;
 
 use server::config::Config;
+use server::services::offboarding;
 use server::services::replay::{self, Wanted};
 use tests::world::TestClock;
 
@@ -20,16 +22,21 @@ async fn main() -> anyhow::Result<()> {
         None => TestClock::ahead(ahead),
     });
     let mut arguments = std::env::args_os().skip(1);
-    let file = arguments.next().ok_or_else(|| anyhow::anyhow!("usage: node CONFIG [PROFILES]"))?;
+    let file =
+        arguments.next().ok_or_else(|| anyhow::anyhow!("usage: node CONFIG [replay PROFILES | offboard FOLDER]"))?;
     let config = Config::load(Some(Path::new(&file)))?;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
         .with_writer(std::io::stderr)
         .init();
-    if let Some(profiles) = arguments.next() {
+    if let (Some(command), Some(folder)) = (arguments.next(), arguments.next()) {
         let (database, app) = server::open(config, clock).await?;
-        let directory = app.directory.clone().overlay(Path::new(&profiles))?;
-        replay::run(&app, &directory, Wanted { apply: true, ..Wanted::default() }, |_| {}).await?;
+        if command == "offboard" {
+            offboarding::run(&app, Path::new(&folder)).await?;
+        } else {
+            let directory = app.directory.clone().overlay(Path::new(&folder))?;
+            replay::run(&app, &directory, Wanted { apply: true, ..Wanted::default() }, |_| {}).await?;
+        }
         drop(app);
         return database.close().await;
     }

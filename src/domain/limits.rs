@@ -51,12 +51,6 @@ pub const CLOCK_SKEW_SECONDS: i64 = 60;
 pub const JOB_LEASE_SECONDS: i32 = 60;
 /// Attempts of one piece of work before it waits for an operator.
 pub const JOB_ATTEMPTS_MAX: i32 = 10;
-/// Transactions of one account that an erasure takes in one pass and one commit, with the account's key and the proof that
-/// nothing is left: some seconds of an ordinary disk. Of more it takes batches first.
-pub const ERASE_WHOLE_ROWS: i64 = 1_000_000;
-/// Rows removed by one statement of an erasure in batches: about a second of a slow disk. Each statement passes over what the
-/// ones before it have removed, so that many small ones cost more than a few large ones.
-pub const ERASE_BATCH_ROWS: i64 = 100_000;
 /// Time after which a revocation capsule is destroyed even without the bank's answer, in seconds.
 pub const CAPSULE_SECONDS: i64 = 72 * 60 * 60;
 /// Transactions, the newest, that series are sought in: about three years of a busy account.

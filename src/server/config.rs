@@ -1,13 +1,16 @@
 //! Settings: a commented default, a file, the environment; later ones win. Unknown keys are refused.
 
+mod retention;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use domain::policy::Regime;
-use domain::retention::{AtEnd, Retention};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
+
+pub use retention::{Erasure, PurposeRetention, RetentionOf};
 
 /// What our signing keys sign has lapsed after so many seconds: request objects live for an hour at most.
 const SIGNED_SECONDS_MAX: i64 = 60 * 60;
@@ -35,6 +38,8 @@ pub struct Config {
     pub tenant: Tenant,
     /// What becomes of data when a consent ends.
     pub retention: RetentionOf,
+    /// How rows are erased.
+    pub erasure: Erasure,
     /// The evidence log.
     pub evidence: EvidenceLog,
     /// The staff's console.
@@ -148,84 +153,6 @@ impl Tenant {
     /// The preferred re-authentication period, in days.
     pub fn sca_days(&self) -> Option<i64> {
         (self.reauthentication_days > 0).then_some(i64::from(self.reauthentication_days))
-    }
-}
-
-/// `[retention]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionOf {
-    /// Policies of purposes; of any other purpose the regime's own policy counts.
-    pub purposes: Vec<PurposeRetention>,
-}
-
-/// `[[retention.purposes]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PurposeRetention {
-    /// The purpose, in the words of the products.
-    pub purpose: String,
-    /// The regime that it counts in; without one, every one.
-    pub regime: Option<String>,
-    /// What may be done with the data: `readable_until_retention`, `blocked`, `restricted_hold`.
-    pub at_end: String,
-    /// Days from the end of the consent to the erasure.
-    pub days: u16,
-}
-
-impl PurposeRetention {
-    fn counts_in(&self, regime: Regime) -> bool {
-        self.regime.as_deref().is_none_or(|word| word == regime.as_str())
-    }
-
-    fn policy(&self) -> Option<Retention> {
-        AtEnd::parse(&self.at_end).map(|at_end| Retention { at_end, days: self.days })
-    }
-}
-
-impl RetentionOf {
-    /// The policy of a consent with these purposes.
-    pub fn of(&self, regime: Regime, purposes: &[String]) -> Retention {
-        let of_one = |purpose: &String| {
-            let named = self.purposes.iter().filter(|one| one.purpose == *purpose && one.counts_in(regime));
-            // Whoever names the regime knows better.
-            let named = named.max_by_key(|one| one.regime.is_some());
-            named.and_then(PurposeRetention::policy).unwrap_or(regime.retention())
-        };
-        Retention::of_all(purposes.iter().map(of_one)).unwrap_or(regime.retention())
-    }
-
-    fn shown(&self) -> toml::Value {
-        let one = |one: &PurposeRetention| {
-            let regime = one.regime.as_deref().map(|regime| ("regime", regime.into()));
-            let named = [
-                ("purpose", one.purpose.as_str().into()),
-                ("at_end", one.at_end.as_str().into()),
-                ("days", i64::from(one.days).into()),
-            ];
-            table(named.into_iter().chain(regime))
-        };
-        table([("purposes", self.purposes.iter().map(one).collect::<Vec<toml::Value>>().into())])
-    }
-
-    fn check(&self, ours: Regime) -> Result<(), ConfigError> {
-        for one in &self.purposes {
-            let refuse = |why: String| Err(ConfigError::Value { key: "retention.purposes", why });
-            if one.regime.as_deref().is_some_and(|word| Regime::parse(word).is_none()) {
-                return refuse(format!("{:?}: regime must be eu, uk, cdr, us or br", one.purpose));
-            }
-            let Some(policy) = one.policy() else {
-                return refuse(format!(
-                    "{:?}: at_end must be readable_until_retention, blocked or restricted_hold",
-                    one.purpose
-                ));
-            };
-            let regime = one.regime.as_deref().and_then(Regime::parse).unwrap_or(ours);
-            if !policy.is_allowed(regime) {
-                return refuse(format!("{:?}: the regime does not allow to keep data so, or so long", one.purpose));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -400,6 +327,7 @@ impl Config {
             return value("tenant.regime", "must be eu, uk, cdr, us or br");
         };
         self.retention.check(regime)?;
+        self.erasure.check()?;
         self.console.check()?;
         let origin = &self.evidence.origin;
         if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+') {
@@ -475,6 +403,7 @@ impl Config {
                 ]),
             ),
             ("retention".to_owned(), self.retention.shown()),
+            ("erasure".to_owned(), self.erasure.shown()),
             (
                 "evidence".to_owned(),
                 table([
@@ -553,6 +482,8 @@ impl config::Source for SettingsOnly {
 
 #[cfg(test)]
 mod tests {
+    use domain::retention::{AtEnd, Retention};
+
     use super::*;
 
     fn with(text: &str) -> Result<Config, ConfigError> {
@@ -602,6 +533,7 @@ mod tests {
                 "[[retention.purposes]]\npurpose = \"x\"\nregime = \"cdr\"\nat_end = \"readable_until_retention\"\ndays = 3",
                 "retention.purposes",
             ),
+            ("[erasure]\nbatch_rows = 0", "erasure.batch_rows"),
             ("[listen]\nadress = \"127.0.0.1:1\"", "adress"),
             ("[database]\nconnections_max = \"many\"", "connections_max"),
         ] {

@@ -114,26 +114,35 @@ pub struct Connections {
     allow_loopback: bool,
     clock: Arc<dyn Clock>,
     by_id: RwLock<BTreeMap<RegistrationId, Held>>,
+    /// Files that make no connection, as they were when that was found.
+    refused: RwLock<BTreeMap<PathBuf, Option<SystemTime>>>,
 }
 
 impl Connections {
-    /// Reads every `*.toml` of a folder. A folder that does not exist holds none.
+    /// Reads every `*.toml` of a folder. A folder that does not exist holds none. A registration that cannot be used costs its own
+    /// bank and no other: the log says which file is wrong and where.
     ///
     /// # Errors
-    /// Says which file is wrong and where.
+    /// The folder cannot be read.
     pub fn read(
         folder: &Path,
         directory: &Directory,
         allow_loopback: bool,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let empty = RwLock::default();
-        let all = Self { folder: folder.to_owned(), allow_loopback, clock: clock.clone(), by_id: empty };
+        let all = Self::empty(folder, allow_loopback, clock);
         for file in all.files()? {
-            let held = all.open(&file, directory, &[])?;
-            all.put(held);
+            match all.open(&file, directory, &[]) {
+                Ok(held) => all.put(held),
+                Err(error) => all.refuse(&file, &error),
+            }
         }
         Ok(all)
+    }
+
+    fn empty(folder: &Path, allow_loopback: bool, clock: &Arc<dyn Clock>) -> Self {
+        let (by_id, refused) = (RwLock::default(), RwLock::default());
+        Self { folder: folder.to_owned(), allow_loopback, clock: clock.clone(), by_id, refused }
     }
 
     /// What each file of a folder makes, or why it makes nothing; for those who look before they serve.
@@ -146,8 +155,7 @@ impl Connections {
         allow_loopback: bool,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Vec<(PathBuf, anyhow::Result<Arc<Connection>>)>> {
-        let empty = RwLock::default();
-        let all = Self { folder: folder.to_owned(), allow_loopback, clock: clock.clone(), by_id: empty };
+        let all = Self::empty(folder, allow_loopback, clock);
         let mut files = all.files()?;
         files.sort();
         Ok(files
@@ -188,10 +196,10 @@ impl Connections {
             }
             match self.open(&file, directory, credentials) {
                 Ok(held) => self.put(held),
-                Err(error) => {
+                Err(error) if self.overlook(&file, credentials) => {
                     tracing::error!(error = format!("{error:#}"), "a registration cannot be used; it stays as it was");
-                    self.overlook(&file, credentials);
                 }
+                Err(error) => self.refuse(&file, &error),
             }
         }
     }
@@ -225,20 +233,29 @@ impl Connections {
 
     fn has_changed(&self, file: &Path, credentials: &[Kept]) -> bool {
         let held = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        held.values().find(|held| held.file == file).is_none_or(|held| {
-            let same = credentials.iter().filter(|kept| kept.registration == held.connection.id).eq(&held.credentials);
-            held.modified != modified(file) || !same
-        })
+        let Some(held) = held.values().find(|held| held.file == file) else {
+            let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
+            return refused.get(file).is_none_or(|then| *then != modified(file));
+        };
+        let same = credentials.iter().filter(|kept| kept.registration == held.connection.id).eq(&held.credentials);
+        held.modified != modified(file) || !same
     }
 
-    /// Does not look at a file again until it, or what is in force of it, changes.
-    fn overlook(&self, file: &Path, credentials: &[Kept]) {
+    /// Does not look at a file that makes a connection again until it, or what is in force of it, changes; gives whether it is one.
+    fn overlook(&self, file: &Path, credentials: &[Kept]) -> bool {
         let mut held = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = held.values_mut().find(|held| held.file == file) {
-            held.modified = modified(file);
-            let own = credentials.iter().filter(|kept| kept.registration == held.connection.id);
-            held.credentials = own.cloned().collect();
-        }
+        let Some(held) = held.values_mut().find(|held| held.file == file) else { return false };
+        held.modified = modified(file);
+        let own = credentials.iter().filter(|kept| kept.registration == held.connection.id);
+        held.credentials = own.cloned().collect();
+        true
+    }
+
+    /// Goes on without a registration, and does not look at its file again until it changes.
+    fn refuse(&self, file: &Path, error: &anyhow::Error) {
+        let (name, why) = (file.display(), format!("{error:#}"));
+        tracing::error!(file = %name, error = why, "a registration cannot be used; its bank is out of reach");
+        self.refused.write().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), modified(file));
     }
 
     fn put(&self, held: Held) {

@@ -1,5 +1,5 @@
 //! Named points at which a test may stop a node: every commit and effect boundary of a fetch, of a deletion up to
-//! the end of its keys' epochs, and of a delivery.
+//! the end of its keys' epochs, of a tenant's end, and of a delivery.
 //!
 //! With the feature `faults` the environment variable `TRIBUTARY_FAULT` names a point. `name` or `name:n` aborts the
 //! process the first (or n-th) time it is passed, as `kill -9` would: no destructor runs. `name:hold` holds the task that
@@ -77,6 +77,10 @@ pub const POINTS: &[&str] = &[
     "epochs.destroyed",
     "epochs.before_commit",
     "epochs.recorded",
+    "offboarding.keys_withdrawn",
+    "offboarding.consent_ended",
+    "offboarding.recorded",
+    "offboarding.bundle_written",
     "delivery.sent",
     "delivery.settled",
 ];

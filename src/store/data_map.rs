@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{ConsentId, GrantId, LineId};
+use jiff::civil::Date;
 use sqlx::{AssertSqlSafe, query};
 use uuid::Uuid;
 
+use crate::time::read_day;
 use crate::{StoreError, TenantTx};
 
 /// Tables that belong to no tenant and hold no bank data. Every other table is a tenant table.
@@ -72,11 +74,22 @@ pub struct Step {
     quoted: String,
     /// Columns to empty, quoted; none: rows are deleted.
     columns: Vec<String>,
+    /// Whether its rows have a day that stays visible in old backups.
+    dated: bool,
+}
+
+/// What a step took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// Rows.
+    pub(crate) rows: u64,
+    /// The days of the first and the last of them, where they have days.
+    pub(crate) days: Option<(Date, Date)>,
 }
 
 impl Step {
-    /// Deletes, or empties, at most `limit` rows, or all in one pass; gives how many.
-    pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: Option<i64>) -> Result<u64, StoreError> {
+    /// Deletes, or empties, at most `limit` rows, or all in one pass.
+    pub(crate) async fn erase(&self, tx: &mut TenantTx, limit: Option<i64>) -> Result<Gone, StoreError> {
         let (table, rows) = (&self.quoted, self.condition());
         let rows = match limit {
             None => rows,
@@ -92,9 +105,20 @@ impl Step {
             format!("update {table} set {set} where {rows}")
         };
         // Names come from the catalogue, quoted by the database; ids are parameters.
+        if self.dated {
+            // Told by the statement that takes the rows: a pass of its own would read all of them once more.
+            let statement = format!(
+                "with gone as ({statement} returning booking_date)
+                 select count(*), min(booking_date), max(booking_date) from gone"
+            );
+            let statement = sqlx::query_as(AssertSqlSafe(statement)).bind(tx.id());
+            let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
+            let (rows, first, last): (i64, _, _) = statement.fetch_one(tx.db()).await?;
+            return Ok(Gone { rows: rows.unsigned_abs(), days: read_day(first).zip(read_day(last)) });
+        }
         let statement = sqlx::query(AssertSqlSafe(statement)).bind(tx.id());
         let statement = self.subject.keys().into_iter().fold(statement, |statement, (_, id)| statement.bind(id));
-        Ok(statement.execute(tx.db()).await?.rows_affected())
+        Ok(Gone { rows: statement.execute(tx.db()).await?.rows_affected(), days: None })
     }
 
     /// How many rows are left.
@@ -135,6 +159,7 @@ pub async fn steps(tx: &mut TenantTx, subject: Subject) -> Result<Vec<Step>, Sto
         r#"select table_name as "table!", quote_ident(table_name) as "quoted!",
             bool_and($1 <@ erased_with) as "whole!",
             bool_or(column_name = 'wrapped_key' and $1 <@ erased_with) as "shreds!",
+            bool_or(column_name = 'booking_date') as "dated!",
             array_agg(quote_ident(column_name) order by column_name) filter (where $1 <@ erased_with) as "columns!"
          from data_map group by table_name having bool_or($1 <@ erased_with) order by table_name"#,
         &subject.words()
@@ -145,6 +170,7 @@ pub async fn steps(tx: &mut TenantTx, subject: Subject) -> Result<Vec<Step>, Sto
         columns: if row.whole { Vec::new() } else { row.columns },
         table: row.table,
         shreds: row.shreds,
+        dated: row.whole && row.dated,
         subject,
         quoted: row.quoted,
     });
@@ -184,7 +210,7 @@ fn in_order(mut waiting: BTreeMap<String, Step>, references: &BTreeSet<(String, 
 pub async fn erase(tx: &mut TenantTx, subject: Subject) -> Result<BTreeMap<String, u64>, StoreError> {
     let mut gone = BTreeMap::new();
     for step in steps(tx, subject).await? {
-        let rows = step.erase(tx, None).await?;
+        let rows = step.erase(tx, None).await?.rows;
         gone.insert(step.table, rows);
     }
     Ok(gone)

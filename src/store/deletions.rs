@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use domain::ids::{ConsentId, DeletionId, LineId};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::Value;
 use sqlx::{Executor as _, query};
 use uuid::Uuid;
 
 use crate::data_map::{self, Subject};
-use crate::time::{at, maybe_day, read, read_day};
-use crate::transactions::{self, Extent};
+use crate::time::{at, day, read, read_day};
+use crate::transactions::Extent;
 use crate::{StoreError, TenantTx};
 
 /// The step of a deletion that is done.
@@ -117,8 +118,10 @@ pub struct DeletionLine {
     pub line: LineId,
     /// Rows erased.
     pub counts: Counts,
-    /// What stays visible in old backups.
+    /// What stays visible in old backups: of the rows that have gone so far.
     pub visible: Extent,
+    /// No more transactions than that were ever written, for a line that is still there.
+    pub written: i64,
     /// The epoch that its key was wrapped under last.
     pub key_epoch: Option<i64>,
     /// When its last row was gone.
@@ -257,24 +260,19 @@ pub async fn unblock(
     take(tx, id, lines).await
 }
 
-/// Notes which lines a deletion takes, and what will stay visible of each.
+/// Notes which lines a deletion takes. What will stay visible of each is counted as it goes: whoever withdraws does not wait for a
+/// count.
 async fn take(tx: &mut TenantTx, id: DeletionId, lines: &[LineId]) -> Result<(), StoreError> {
-    for line in lines {
-        let visible = transactions::extent(tx, *line).await?;
-        query!(
-            "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows, first_booking, last_booking)
-             values ($1, $2, $3, $4, $5, $6)",
-            tx.id(),
-            id.uuid(),
-            line.uuid(),
-            visible.rows,
-            maybe_day(visible.first) as _,
-            maybe_day(visible.last) as _
-        )
-        .execute(tx.db())
-        .await?;
-    }
     let lines: Vec<Uuid> = lines.iter().map(|line| line.uuid()).collect();
+    query!(
+        "insert into deletion_line (tenant_id, deletion_id, line_id, visible_rows)
+         select $1, $2, line_id, 0 from unnest($3::uuid[]) as line_id",
+        tx.id(),
+        id.uuid(),
+        &lines
+    )
+    .execute(tx.db())
+    .await?;
     // Whoever connects the same account from now on gets a line of its own, with a key of its own. The hash of the line's
     // random id is a tag that no account has.
     query!(
@@ -333,8 +331,10 @@ pub async fn unfinished(tx: &mut TenantTx) -> Result<Vec<DeletionId>, StoreError
 /// The lines of a deletion.
 pub async fn lines(tx: &mut TenantTx, id: DeletionId) -> Result<Vec<DeletionLine>, StoreError> {
     let rows = query!(
-        "select line_id, counts, visible_rows, first_booking, last_booking, key_epoch, erased_at, key_deleted_at
-         from deletion_line where tenant_id = $1 and deletion_id = $2 order by line_id",
+        r#"select d.line_id, d.counts, d.visible_rows, d.first_booking, d.last_booking, d.key_epoch, d.erased_at,
+            d.key_deleted_at, coalesce(l.next_seq - 1, 0) as "written!"
+         from deletion_line d left join line l on l.tenant_id = d.tenant_id and l.line_id = d.line_id
+         where d.tenant_id = $1 and d.deletion_id = $2 order by d.line_id"#,
         tx.id(),
         id.uuid()
     )
@@ -350,6 +350,7 @@ pub async fn lines(tx: &mut TenantTx, id: DeletionId) -> Result<Vec<DeletionLine
                     first: read_day(row.first_booking),
                     last: read_day(row.last_booking),
                 },
+                written: row.written,
                 key_epoch: row.key_epoch,
                 erased_at: read(row.erased_at),
                 key_deleted_at: read(row.key_deleted_at),
@@ -386,9 +387,13 @@ pub async fn erase_rows(
         if more.is_some_and(|more| more <= 0) {
             break;
         }
-        let rows = i64::try_from(step.erase(tx, more).await?).unwrap_or(i64::MAX);
+        let taken = step.erase(tx, more).await?;
+        let rows = i64::try_from(taken.rows).unwrap_or(i64::MAX);
         if rows > 0 {
             count(tx, id, subject, &step.table, rows).await?;
+        }
+        if let (Subject::Line(line), Some(days)) = (subject, taken.days) {
+            seen(tx, id, line, (&step.table, days)).await?;
         }
         gone += rows;
     }
@@ -427,6 +432,29 @@ async fn count(tx: &mut TenantTx, id: DeletionId, subject: Subject, table: &str,
         }
     };
     if done.rows_affected() == 0 { Err(StoreError::NotFound("deletion")) } else { Ok(()) }
+}
+
+/// Notes what stays visible in old backups of a line's rows that have gone, all that were counted so far.
+async fn seen(
+    tx: &mut TenantTx,
+    id: DeletionId,
+    line: LineId,
+    (table, (first, last)): (&str, (Date, Date)),
+) -> Result<(), StoreError> {
+    query!(
+        "update deletion_line set visible_rows = (counts ->> $4)::bigint, first_booking = least(first_booking, $5),
+            last_booking = greatest(last_booking, $6)
+         where tenant_id = $1 and deletion_id = $2 and line_id = $3",
+        tx.id(),
+        id.uuid(),
+        line.uuid(),
+        table,
+        day(first),
+        day(last)
+    )
+    .execute(tx.db())
+    .await?;
+    Ok(())
 }
 
 /// Deletes a line and its wrapped key, and notes which epoch could still open an old copy. Rows that are left make the

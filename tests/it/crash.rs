@@ -94,7 +94,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    async fn new(plant: impl FnOnce(&mut BankData)) -> Self {
+    pub(super) async fn new(plant: impl FnOnce(&mut BankData)) -> Self {
         Self::of(World::with(plant).await).await
     }
 
@@ -200,7 +200,7 @@ impl Stage {
     }
 
     /// A node that dies at its point after a product has withdrawn the consent there. The product may have had an answer.
-    async fn die_deleting(&mut self, consent: ConsentId, death: Death) {
+    pub(super) async fn die_deleting(&mut self, consent: ConsentId, death: Death) {
         let mut node = Node::start(NODE, &self.world, Fault::Dies(death.0, death.1));
         let answer = node.request("DELETE", &format!("/v1/consents/{consent}"), &self.world.api_key).await;
         let status = answer.map(|(status, _)| status);
@@ -210,7 +210,7 @@ impl Stage {
     }
 
     /// A product withdraws the consent at a node that is well, which then does what there is to do.
-    async fn withdraw(&mut self, consent: ConsentId) {
+    pub(super) async fn withdraw(&mut self, consent: ConsentId) {
         let mut node = Node::start(NODE, &self.world, Fault::None);
         let answer = node.request("DELETE", &format!("/v1/consents/{consent}"), &self.world.api_key).await;
         let status = answer.map(|(status, _)| status);
@@ -219,7 +219,7 @@ impl Stage {
         stopped(node.stop().await);
     }
 
-    async fn lines(&mut self, consent: ConsentId) -> Vec<LineId> {
+    pub(super) async fn lines(&mut self, consent: ConsentId) -> Vec<LineId> {
         let sql = "select line_id from consent_line where consent_id = $1 order by line_id";
         let found: Vec<sqlx::types::Uuid> =
             sqlx::query_scalar(sql).bind(consent.uuid()).fetch_all(&mut self.owner).await.unwrap();
@@ -306,7 +306,7 @@ impl Stage {
     }
 
     /// Rows that are left of a consent and its lines, by the data map.
-    async fn left(&mut self, consent: ConsentId, lines: &[LineId]) -> BTreeMap<String, i64> {
+    pub(super) async fn left(&mut self, consent: ConsentId, lines: &[LineId]) -> BTreeMap<String, i64> {
         let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
         let grant = consents::get(&mut tx, consent).await.unwrap().grant.unwrap();
         drop(tx);
@@ -325,7 +325,7 @@ impl Stage {
     }
 
     /// The counts of the one deletion of a consent: what it says it erased.
-    async fn counts(&mut self, consent: ConsentId) -> BTreeMap<String, i64> {
+    pub(super) async fn counts(&mut self, consent: ConsentId) -> BTreeMap<String, i64> {
         let mut tx = self.world.app.store.tenant_tx(self.world.app.tenant.id).await.unwrap();
         let all = deletions::of_consent(&mut tx, consent).await.unwrap();
         let [deletion] = all.as_slice() else { panic!("{} deletions of one consent", all.len()) };

@@ -3,10 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::ids::RegistrationId;
 use domain::world::Clock;
 use jiff::SignedDuration;
 use secrecy::SecretString;
+use server::App;
 use server::config::{Config, ListenTls};
 use server::doctor::{Finding, Health, examine};
 use tests::world::{self, CUSTOMER, REGISTRATION, TestClock, World};
@@ -167,5 +170,31 @@ async fn wrong_clocks_and_old_certificates_are_found() {
         let health = wrong(&found).into_iter().find(|(what, _)| *what == own).map(|(_, health)| health);
         assert_eq!(health, expected, "{age_days}: {found:#?}");
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_cannot_be_used_costs_its_own_bank_and_no_other() {
+    let world = World::start().await;
+    let sound = world.dir.path().join("registrations").join(format!("{REGISTRATION}.toml"));
+    let text = std::fs::read_to_string(&sound).unwrap();
+    let other = sound.with_file_name("another.toml");
+    let (app, config) = (&world.app, world.app.config.clone());
+    let another = RegistrationId::new("another").unwrap();
+    let (head, rest) = text.split_once("[transport]").unwrap();
+    let without = format!("{head}{}", &rest[rest.find("[signing]").unwrap()..]);
+    std::fs::write(&other, without).unwrap();
+    let started = App::new(config, app.store.clone(), world.clock.clone(), app.tenant.clone()).unwrap();
+    let known = |app: &App| -> Vec<String> { app.connections.all().iter().map(|one| one.id.to_string()).collect() };
+    assert_eq!(known(&started), [REGISTRATION]);
+    // As good as new once its file is: no restart.
+    started.connections.adopt(&started.directory, &[]);
+    assert_eq!(known(&started), [REGISTRATION]);
+    std::fs::write(&other, text).unwrap();
+    let file = std::fs::File::open(&other).unwrap();
+    file.set_modified(file.metadata().unwrap().modified().unwrap() + Duration::from_secs(1)).unwrap();
+    started.connections.adopt(&started.directory, &[]);
+    assert!(started.connections.get(&another).is_some(), "{:?}", known(&started));
+    assert_eq!(known(&started).len(), 2);
     world.end().await;
 }

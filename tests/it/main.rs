@@ -4,6 +4,7 @@
 
 mod alerts;
 mod api;
+mod batches;
 mod canary;
 mod chaos;
 mod compliance;

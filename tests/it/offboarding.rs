@@ -2,11 +2,14 @@
 //! database notices nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use domain::hold::Event;
 use domain::ids::{ConsentId, TenantId};
 use domain::policy::Regime;
+use evidence::VerifierKey;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use server::services::holds::{self, Whom};
@@ -116,7 +119,7 @@ async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() 
     assert_eq!(alive, [current], "the log's own key is all that is left");
 
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let keys = evidence::VerifierKey::read_all(&read("keys.txt")).unwrap();
+    let keys = VerifierKey::read_all(&read("keys.txt")).unwrap();
     for consent in [one, held] {
         let report = evidence::verify(&read(&format!("{consent}.json")), &keys, None).unwrap();
         let [receipt] = <[_; 1]>::try_from(report.receipts()).unwrap();
@@ -128,6 +131,73 @@ async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() 
     assert_eq!(report["consents"]["standing"], json!({ "revoked": 3 }));
     assert_eq!(report["deletions"]["stop_to_receipt"]["number"], 3);
     assert!(read("report.html").starts_with("<!doctype html>"));
+    assert_eq!(rows(&mut owner, other).await, theirs, "not a byte of the neighbour's");
+    site.end().await;
+    world.end().await;
+}
+
+/// The end of the tenant in a process of its own that dies at a point, as by `kill -9`, or comes to its end.
+async fn ended(world: &World, folder: &Path, fault: &str) -> bool {
+    let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_node"));
+    process.arg(world.config_file()).arg("offboard").arg(folder);
+    let ahead = world.clock.seconds_ahead().to_string();
+    process.env("TRIBUTARY_FAULT", fault).env("NODE_SECONDS_AHEAD", ahead).stderr(Stdio::null());
+    process.status().await.unwrap().success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_anywhere_on_its_way_the_next_run_goes_on_and_nothing_is_doubled() {
+    let mut world = World::start().await;
+    let other = neighbour(&mut world).await;
+    let app = &world.app;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let one = connected(&world, &product, "user-1", CUSTOMER).await;
+    let two = connected(&world, &product, "user-2", NEIGHBOUR).await;
+    let mut owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();
+    let theirs = rows(&mut owner, other).await;
+    let (folder, told) = (world.dir.path().join("left"), world.bank.requests().len());
+    // Each run dies a little further on its way.
+    for fault in [
+        "offboarding.keys_withdrawn",
+        "offboarding.consent_ended:1",
+        "deletion.batch_before_commit:2",
+        "deletion.batch_committed:2",
+        "deletion.erased:1",
+        "deletion.shred_before_commit:1",
+        "deletion.shredded:1",
+        "deletion.receipt_before_commit:1",
+        "deletion.receipted:1",
+        "revocation.bank_told:1",
+        "revocation.before_commit:1",
+        "revocation.settled:1",
+        "offboarding.recorded:1",
+        "offboarding.bundle_written:1",
+    ] {
+        assert!(!ended(&world, &folder, fault).await, "not passed: {fault}");
+    }
+    assert!(ended(&world, &folder, "").await);
+    assert_eq!(product.get("/v1/accounts").await.status.as_u16(), 401, "its products are out");
+    world.clock.advance(SignedDuration::from_hours(24));
+    for fault in ["epochs.rewrapped:1", "epochs.destroyed:1", "epochs.before_commit:1", "epochs.recorded:1"] {
+        assert!(!ended(&world, &folder, fault).await, "not passed: {fault}");
+    }
+    let last = offboarding::run(app, &folder).await.unwrap();
+    assert!(last.is_complete() && (last.consents, last.ended, last.receipts) == (2, 0, 2), "{last:?}");
+
+    let ends = world.bank.requests().split_off(told).into_iter().filter(|request| request.starts_with("DELETE "));
+    let mut ends: Vec<String> = ends.collect();
+    ends.sort_unstable();
+    ends.dedup();
+    assert_eq!(ends.len(), 2, "each bank consent was ended: {ends:?}");
+    let keys = VerifierKey::read_all(&std::fs::read_to_string(folder.join("keys.txt")).unwrap()).unwrap();
+    for consent in [one, two] {
+        let bundle = std::fs::read_to_string(folder.join(format!("{consent}.json"))).unwrap();
+        let report = evidence::verify(&bundle, &keys, None).unwrap();
+        let [receipt] = <[_; 1]>::try_from(report.receipts()).unwrap();
+        assert!(report.is_unreadable_everywhere(&receipt) && receipt.erased_rows["transaction"] > 0, "{report}");
+        assert!(report.to_string().contains("confirmed the end of the consent"), "{report}");
+    }
     assert_eq!(rows(&mut owner, other).await, theirs, "not a byte of the neighbour's");
     site.end().await;
     world.end().await;

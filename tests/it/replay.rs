@@ -126,7 +126,7 @@ async fn other_rules_are_shown_before_they_count_and_can_be_taken_back() {
 /// A replay in a process of its own that dies when it passes a point, as by `kill -9`.
 async fn killed_replay(world: &World, folder: &Path, fault: &str) -> bool {
     let mut process = tokio::process::Command::new(NODE);
-    process.arg(world.config_file()).arg(folder).env("TRIBUTARY_FAULT", fault).stderr(Stdio::null());
+    process.arg(world.config_file()).arg("replay").arg(folder).env("TRIBUTARY_FAULT", fault).stderr(Stdio::null());
     process.status().await.unwrap().success()
 }
 

@@ -7,7 +7,6 @@ use domain::consent::{Event, ExpiryReason, RevokedBy, State as ConsentState};
 use domain::event::EventType;
 use domain::grant::State as GrantState;
 use domain::ids::{ConsentId, DeletionId, LineId, TenantId};
-use domain::limits;
 use domain::retention::AtEnd;
 use domain::world::World;
 use evidence::{ErasedAccount, Kept, Receipt, Scope, Subject as EvidenceSubject, Trigger, Visible};
@@ -184,17 +183,18 @@ pub async fn run(app: &App, tenant: TenantId, id: DeletionId) -> Result<Verdict,
     }
 }
 
-/// What the deletion takes: the rows of its lines, and what hangs on the consent itself if all of it goes.
+/// What the deletion still has to take: the rows of lines whose key is there, and what hangs on the consent itself if all of it
+/// goes.
 fn subjects(deletion: &Deletion, lines: &[DeletionLine]) -> Vec<Subject> {
     let whole = deletion.line.is_none().then_some(Subject::Consent(deletion.consent));
-    lines.iter().map(|line| Subject::Line(line.line)).chain(whole).collect()
+    let there = lines.iter().filter(|line| line.key_deleted_at.is_none());
+    there.map(|line| Subject::Line(line.line)).chain(whole).collect()
 }
 
 async fn erase(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[DeletionLine]) -> Result<(), ServiceError> {
     for subject in subjects(deletion, lines) {
-        let large = lines.iter().find(|line| subject == Subject::Line(line.line));
-        let large = large.is_some_and(|line| line.visible.rows > limits::ERASE_WHOLE_ROWS);
-        let limit = large.then_some(limits::ERASE_BATCH_ROWS);
+        let line = lines.iter().find(|line| subject == Subject::Line(line.line));
+        let limit = line.and_then(|line| app.config.erasure.batch(line.written));
         while !erase_part(app, tenant, deletion, subject, limit).await? {}
     }
     let mut tx = app.store.tenant_tx(tenant).await?;

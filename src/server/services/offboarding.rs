@@ -19,6 +19,7 @@ use store::{StoreError, api_keys, capsules, compliance, consents, data_map, dele
 use super::{ServiceError, deletion, erasure, revocation};
 use crate::app::App;
 use crate::evidence_log::{self, About};
+use crate::fault;
 use crate::reconcile;
 use crate::services::compliance::report;
 use crate::services::consents::advance;
@@ -94,6 +95,7 @@ async fn withdraw_keys(app: &App) -> Result<usize, ServiceError> {
         }
     }
     tx.commit().await?;
+    fault::point("offboarding.keys_withdrawn");
     Ok(withdrawn)
 }
 
@@ -124,6 +126,7 @@ async fn end(app: &App, id: ConsentId) -> Result<bool, ServiceError> {
     evidence_log::record(app, &mut tx, &world, id, "consent.withdrawal_ordered", &body).await?;
     advance(app, &mut tx, &world, &consent, event, "operator", |_| {}).await?;
     tx.commit().await?;
+    fault::point("offboarding.consent_ended");
     app.work.notify_waiters();
     Ok(true)
 }
@@ -190,6 +193,7 @@ async fn record(app: &App, done: &Outcome) -> Result<(), ServiceError> {
         "rows_left": done.rows_left, "epochs_left": done.epochs_left, "complete": done.is_complete() });
     evidence_log::record_of(app, &mut tx, &world, Subject::Tenant(app.tenant.id), "tenant.offboarded", &body).await?;
     tx.commit().await?;
+    fault::point("offboarding.recorded");
     Ok(())
 }
 
@@ -204,6 +208,7 @@ async fn hand_over(app: &App, folder: &Path, all: &[ConsentId]) -> Result<(), Se
         let about = About { tenant: app.tenant.id, consent: *consent };
         if let Some(bundle) = evidence_log::bundle(app, about, None).await? {
             write(&format!("{consent}.json"), &bundle)?;
+            fault::point("offboarding.bundle_written");
         }
     }
     // The moments of this run belong to it.

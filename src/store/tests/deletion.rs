@@ -23,6 +23,7 @@ use crate::links::Link;
 use crate::logins::Login;
 use crate::page_sessions::PageSession;
 use crate::raw_pages::Answer;
+use crate::transactions::Extent;
 use crate::{StoreError, capsules, consents, deletions, fetches, grants, keys, lines, links, logins, page_sessions};
 
 /// A consent with two lines and something in every table that an erasure goes through.
@@ -142,13 +143,9 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
     let (id, lines) = begin(&fixture, &consent).await;
     assert_eq!(lines.len(), 2);
     let mut tx = fixture.tx().await;
+    let nothing = Extent { rows: 0, first: None, last: None };
     let notes = deletions::lines(&mut tx, id).await.unwrap();
-    let (first, last) = (Date::constant(2026, 1, 1), Date::constant(2026, 1, 9));
-    assert!(
-        notes
-            .iter()
-            .all(|line| line.visible.rows == 9 && line.visible.first == Some(first) && line.visible.last == Some(last))
-    );
+    assert!(notes.iter().all(|line| line.visible == nothing && line.written == 9), "{notes:?}");
     for line in &lines {
         let before = scan(&mut tx, Subject::Line(*line)).await.unwrap();
         assert!(before.values().all(|rows| *rows > 0), "the fixture fills every table: {before:?}");
@@ -198,8 +195,10 @@ async fn a_consent_is_erased_from_every_table_of_the_map() {
             .chain([("transaction", 9)])
             .map(|(table, rows)| (table.to_owned(), rows))
             .collect();
+    let (first, last) = (Date::constant(2026, 1, 1), Date::constant(2026, 1, 9));
     for line in &notes {
         assert_eq!(line.counts, expected);
+        assert_eq!(line.visible, Extent { rows: 9, first: Some(first), last: Some(last) }, "of all batches");
         assert_eq!((line.key_epoch, line.key_deleted_at), (Some(10), Some(NOW)));
     }
     let deletion = deletions::get(&mut tx, id).await.unwrap();
