@@ -35,20 +35,31 @@ pub(crate) fn collapse(text: &str) -> String {
     collapsed
 }
 
-/// A name that was cut out of text, and the intermediary whose mark stood in front of it.
+/// A name that was cut out of text, and the intermediary that stood beside it.
 pub(crate) struct Cut {
     pub(crate) name: String,
     pub(crate) through: Option<&'static str>,
 }
 
-/// Cleans a name out of text: blanks collapsed, `;` for blanks undone, the mark of an intermediary and stray punctuation off.
+/// Cleans a name out of text: blanks collapsed, `;` for blanks undone, the mark of an intermediary in front (`SUMUP  *SHOP`),
+/// its name behind (`Shop via Mollie`) and stray punctuation off.
 pub(crate) fn from_text(text: &str) -> Cut {
     let text =
         if text.contains(';') && !text.contains(' ') { collapse(&text.replace(';', " ")) } else { collapse(text) };
     let marked = text.split_once('*').and_then(|(mark, rest)| Some((intermediary(mark)?, rest)));
-    let (through, bare) = marked.map_or((None, text.as_str()), |(through, rest)| (Some(through), rest));
+    let named = || without_via(&text).map(|(bare, through)| (through, bare));
+    let (through, bare) = marked.or_else(named).map_or((None, text.as_str()), |(through, rest)| (Some(through), rest));
     let is_stray = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '|' | '-' | '/');
     Cut { name: bare.trim_matches(is_stray).to_owned(), through }
+}
+
+/// A name without the intermediary that is told behind it, and that one. A street in Rome is none.
+pub(crate) fn without_via(name: &str) -> Option<(&str, &'static str)> {
+    name.match_indices(' ').skip_while(|(at, _)| *at == 0).find_map(|(at, _)| {
+        let (word, between) = name[at + 1..].split_once(' ')?;
+        let through = word.eq_ignore_ascii_case("via").then(|| intermediary(between))??;
+        Some((&name[..at], through))
+    })
 }
 
 /// The intermediary that a mark stands for.
@@ -169,6 +180,8 @@ mod tests {
             ("GOOGLE*STORAGE", "GOOGLE*STORAGE"),
             ("LIBRERIA;LUNA", "LIBRERIA LUNA"),
             ("Kurz, ", "Kurz"),
+            ("Blumen  Kurz via mollie", "Blumen Kurz"),
+            ("Farmacia Dante via Roma", "Farmacia Dante via Roma"),
             ("", ""),
         ] {
             assert_eq!(from_text(text).name, name, "{text:?}");
@@ -182,6 +195,10 @@ mod tests {
             ("PAYPAL *STEAM", Some("PayPal")),
             ("GOOGLE*STORAGE", None),
             ("Kurz", None),
+            ("Blumen Kurz via Mollie", Some("Mollie")),
+            ("LIDL VIA GOOGLE PAY", Some("Google Pay")),
+            ("Farmacia Dante via Roma", None),
+            ("via Mollie", None),
         ] {
             assert_eq!(from_text(text).through, through, "{text}");
         }

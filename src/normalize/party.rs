@@ -7,6 +7,7 @@ use domain::rules::Rules;
 
 use crate::amount::Direction;
 use crate::holder::{Own, is_credit_transfer};
+use crate::merchant::{Descriptor, Evidence, enrich};
 use crate::names;
 use crate::text::{Found, Reading};
 
@@ -97,13 +98,22 @@ impl Row<'_> {
 
     fn by_field(&self, field: &Text, rule: &'static str, issues: &mut Vec<Issue>) -> Option<Named> {
         let (cut, cut_by) = self.reading.bare_name(&field.value);
-        let (name, through) = cut.map_or_else(|| (names::collapse(&field.value), None), |cut| (cut.name, cut.through));
+        let (name, through) = cut.map_or_else(
+            || {
+                let name = names::collapse(&field.value);
+                names::without_via(&name).map_or_else(|| (name.clone(), None), |(bare, by)| (bare.to_owned(), Some(by)))
+            },
+            |cut| (cut.name, cut.through),
+        );
         self.accept(Named { name, path: field.path.clone(), rule: cut_by.unwrap_or(rule), through }, issues)
     }
 
     /// The row's only text. Of a credit transfer it is what the payer wrote and no name.
     fn by_label(&self, found: Found, issues: &mut Vec<Issue>) -> Option<Named> {
         if is_credit_transfer(self.parsed) {
+            return None;
+        }
+        if is_charge(&found.name) {
             return None;
         }
         let named = self.found(found, issues)?;
@@ -157,4 +167,11 @@ impl Row<'_> {
         }
         self.rules.own_names.iter().any(|bank| names::is_bank(name, bank)).then_some(Not::Bank)
     }
+}
+
+/// Whether a text says no more than what it is: a fee of the bank, or cash.
+fn is_charge(text: &str) -> bool {
+    let read = enrich(&Descriptor { text, ..Descriptor::default() });
+    let paid_nobody = read.category.starts_with("fees.") || read.category.starts_with("transfer.cash");
+    read.merchant.is_none() && read.evidence == Evidence::Words && paid_nobody
 }

@@ -177,6 +177,28 @@ fn an_intermediary_before_a_name_in_the_text_is_kept() {
 }
 
 #[test]
+fn an_intermediary_behind_a_name_is_kept_and_comes_off() {
+    for parsed in [
+        Parsed { creditor: party("Blumen Kurz via Mollie"), ..row("-1") },
+        Parsed { remittance: lines(&["Blumen Kurz via Mollie"]), ..row("-1") },
+        Parsed { remittance: lines(&["iDEAL betaling aan Blumen Kurz via Mollie"]), ..row("-1") },
+    ] {
+        let done = done(&parsed, &Holder::default());
+        assert_eq!(done.counterparty.name.as_deref(), Some("Blumen Kurz"));
+        assert_eq!(done.intermediary.as_deref(), Some("Mollie"));
+    }
+}
+
+#[test]
+fn a_lone_text_that_tells_a_fee_or_cash_names_nobody() {
+    for text in ["ÅRSAVGIFT KORT", "RETROCESION COMISION DESCUBIERTO", "LEVANTAMENTO MB COIMBRA", "Palvelumaksu"] {
+        assert_eq!(named(&Parsed { additional: lines(&[text]), ..row("-1") }, ""), None, "{text}");
+    }
+    let shop = Parsed { additional: lines(&["Buchhandlung Kurz"]), ..row("-1") };
+    assert_eq!(named(&shop, "").as_deref(), Some("Buchhandlung Kurz"));
+}
+
+#[test]
 fn a_word_that_a_field_cut_is_whole_again() {
     let joined =
         |texts: &[&str]| done(&Parsed { remittance: lines(texts), ..row("-1") }, &Holder::default()).description;
