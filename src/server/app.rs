@@ -15,6 +15,7 @@ use store::tenants::Tenant;
 use tokio::sync::Notify;
 use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
 
+use crate::api::auth::Remembered;
 use crate::api::event_stream::Streams;
 use crate::config::Config;
 use crate::connections::Connections;
@@ -57,6 +58,8 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Rung when work was written, so that nobody waits for the next look.
     pub work: Notify,
+    /// Keys that were met.
+    pub remembered: Remembered,
     /// Requests of keys and tenants.
     pub rates: Rates,
     /// Bursts and unusual reads.
@@ -102,6 +105,7 @@ impl App {
             clock,
             entropy: Arc::new(SystemEntropy),
             work: Notify::new(),
+            remembered: Remembered::default(),
             rates: Rates::default(),
             watch: Watch::default(),
             streams: Streams::default(),

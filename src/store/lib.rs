@@ -53,7 +53,6 @@ pub mod private;
 pub mod products;
 pub mod psus;
 pub mod raw_pages;
-pub mod reads;
 pub mod reconciliations;
 pub mod registrations;
 pub mod renewals;

@@ -5,7 +5,7 @@
 //! bank-data row is written.
 
 use domain::consent::State;
-use domain::ids::{ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, TenantId};
+use domain::ids::{ApiKeyId, ConsentId, GrantId, InstitutionId, LineId, ProductId, PsuId, TenantId};
 use domain::world::World;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use vault::{DataKey, Wrapped};
 
 use crate::data_map::{self, Subject};
+use crate::reconciliations::Judged;
 use crate::sealed::{DetailsWire, Opened, Place, SCHEMA_VERSION, encode};
 use crate::time::{at, maybe_day, read, read_day};
 use crate::{StoreError, TenantTx};
@@ -105,6 +106,12 @@ pub struct Held {
     pub last_error: Option<String>,
     /// Whether the consent's first fetch is still to read it.
     pub is_to_be_read: bool,
+    /// The verdict on the account, if there is one.
+    pub judged: Option<Judged>,
+    /// The tenant's key of the purpose `lookup`, which signs cursors; none before it was first needed.
+    pub lookup: Option<Wrapped>,
+    /// The evidence key of the consent; none before its first entry.
+    pub evidence: Option<Wrapped>,
 }
 
 /// Which lines of a product are asked for; every part that is there narrows.
@@ -116,6 +123,8 @@ pub struct Filter {
     pub psu: Option<PsuId>,
     /// This one.
     pub line: Option<LineId>,
+    /// To somebody with this key, which the product has and which nobody has withdrawn.
+    pub key: Option<ApiKeyId>,
 }
 
 /// A line under a consent, with the bank's id for it.
@@ -154,9 +163,15 @@ struct Row {
     last_error: Option<String>,
     is_to_be_read: bool,
     sealed_resource_id: Vec<u8>,
+    judged_at: Option<jiff_sqlx::Timestamp>,
+    verdict: Option<Vec<u8>>,
+    lookup_epoch: Option<i64>,
+    lookup_key: Option<Vec<u8>>,
+    evidence_epoch: Option<i64>,
+    evidence_key: Option<Vec<u8>>,
 }
 
-/// A select of lines under a consent; the tail says which.
+/// A select of lines under a consent, with all that a logged read needs beside the rows; the tail says which.
 macro_rules! select {
     ($first:tt $(+ $tail:tt)* $(, $arg:expr)*) => {
         sqlx::query_as!(
@@ -170,10 +185,16 @@ macro_rules! select {
               order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\", \
              (c.state = 'authorized' and not exists (select from fetch_run f join fetch_line fl \
               on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id and fl.line_id = l.line_id and fl.state = 'done' \
-              where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id)) as \"is_to_be_read!\" \
+              where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id)) as \"is_to_be_read!\", \
+             r.judged_at as \"judged_at?\", r.sealed as \"verdict?\", \
+             s.key_epoch as \"lookup_epoch?\", s.wrapped_key as \"lookup_key?\", \
+             e.key_epoch as \"evidence_epoch?\", e.wrapped_key as \"evidence_key?\" \
              from consent c \
              join consent_line cl on cl.tenant_id = c.tenant_id and cl.consent_id = c.consent_id \
              join line l on l.tenant_id = cl.tenant_id and l.line_id = cl.line_id \
+             left join reconciliation r on r.tenant_id = cl.tenant_id and r.line_id = cl.line_id \
+             left join secret_key s on s.tenant_id = c.tenant_id and s.purpose = 'lookup' \
+             left join evidence_key e on e.tenant_id = c.tenant_id and e.subject = c.consent_id \
              where cl.state = 'granted' and (c.data_state = 'readable' or c.data_state = 'present' \
              and c.state in ('authorized', 'active', 'reauth_pending')) and " + $first $(+ $tail)*
             $(, $arg)*
@@ -214,12 +235,15 @@ macro_rules! holdings {
                 + " \
              and ($3::uuid is null or c.consent_id = $3) and ($4::uuid is null or c.psu_id = $4) \
              and ($5::uuid is null or cl.line_id = $5) \
+             and ($6::uuid is null or exists (select from api_key k where k.tenant_id = $1 and k.api_key_id = $6 \
+             and k.product_id = $2 and k.revoked_at is null)) \
              order by l.line_id, c.consent_id desc",
             $tx.id(),
             $product.uuid(),
             $filter.consent.map(ConsentId::uuid),
             $filter.psu.map(PsuId::uuid),
-            $filter.line.map(LineId::uuid)
+            $filter.line.map(LineId::uuid),
+            $filter.key.map(ApiKeyId::uuid)
         )
         .fetch_all($tx.db())
         .await?
@@ -238,12 +262,31 @@ pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Resu
     for mut row in rows {
         let (purposes, clusters) = (std::mem::take(&mut row.purposes), std::mem::take(&mut row.clusters));
         let (last_error, is_to_be_read) = (row.last_error.take(), row.is_to_be_read);
+        let judged = row.judged_at.take().zip(row.verdict.take());
+        let (lookup, evidence) =
+            (wrapped(row.lookup_epoch, row.lookup_key.take()), wrapped(row.evidence_epoch, row.evidence_key.take()));
         let (line, consent, state, _) = row.line()?;
         if held.last().is_none_or(|last| last.line.id != line.id) {
-            held.push(Held { line, consent, state, purposes, clusters, last_error, is_to_be_read });
+            let judged = judged.map(|(at, sealed)| Judged::new(at.to_jiff(), line.id, sealed));
+            held.push(Held {
+                line,
+                consent,
+                state,
+                purposes,
+                clusters,
+                last_error,
+                is_to_be_read,
+                judged,
+                lookup,
+                evidence,
+            });
         }
     }
     Ok(held)
+}
+
+fn wrapped(epoch: Option<i64>, bytes: Option<Vec<u8>>) -> Option<Wrapped> {
+    Some(Wrapped { epoch: epoch?, bytes: bytes? })
 }
 
 /// The newest consent of a product that ever held a line, whatever has become of it; `None` for a line that is not the

@@ -1,6 +1,6 @@
 //! Verdicts on accounts: one sealed row a line, written in the transaction that makes the rows visible which it is about.
 
-use domain::ids::{ConsentId, LineId, TenantId, TransactionId};
+use domain::ids::{LineId, TenantId, TransactionId};
 use domain::money::Money;
 use domain::reconciliation::{Anchor, Found, Mark, Reconciliation};
 use domain::records::{Normalized, NormalizedBalance};
@@ -13,25 +13,23 @@ use sqlx::query;
 use uuid::Uuid;
 use vault::DataKey;
 
+use crate::StoreError;
 use crate::lines::LineWriter;
 use crate::sealed::{BalanceWire, Place, SCHEMA_VERSION, balance_kind, encode, status};
 use crate::time::{at, maybe_day};
-use crate::{StoreError, TenantTx};
 
 /// A verdict as it is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Judged {
     /// When it was made.
     pub judged_at: Timestamp,
-    /// Kinds of data that the consent allows on whose ground it was read.
-    pub clusters: Vec<String>,
     line: LineId,
     sealed: Vec<u8>,
 }
 
 impl Judged {
-    pub(crate) const fn new(judged_at: Timestamp, clusters: Vec<String>, line: LineId, sealed: Vec<u8>) -> Self {
-        Self { judged_at, clusters, line, sealed }
+    pub(crate) const fn new(judged_at: Timestamp, line: LineId, sealed: Vec<u8>) -> Self {
+        Self { judged_at, line, sealed }
     }
 
     /// Opens it with the key of its line.
@@ -169,11 +167,6 @@ impl LineWriter<'_> {
             })
             .collect()
     }
-}
-
-/// The verdict on a line, on the ground of a consent that may be read at this moment; else [`StoreError::NotAllowed`].
-pub async fn of_line(tx: &mut TenantTx, consent: ConsentId, line: LineId) -> Result<Option<Judged>, StoreError> {
-    Ok(crate::reads::beside(tx, consent, line).await?.judged)
 }
 
 /// [`Money`], schema version 1.

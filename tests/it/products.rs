@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use server::services::products::{self, NewKey, NewProduct};
-use tests::site::Site;
+use tests::site::{Site, connected};
 use tests::world::World;
 
 fn product(name: &str, purpose: &str, back: &str) -> NewProduct {
@@ -41,6 +41,42 @@ async fn a_key_does_what_it_was_made_for_until_it_is_withdrawn() {
     products::withdraw_key(&world.app, own.keys[0].id).await.unwrap();
     products::withdraw_key(&world.app, own.keys[0].id).await.unwrap();
     assert_eq!(status(&first, "/v1/accounts").await, 401);
+    site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_met_before_ends_with_its_withdrawal_by_any_node() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let owner = site.caller(&world, Some(&world.api_key));
+    connected(&world, &owner).await;
+    let account = owner.get("/v1/accounts").await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+    let rows = format!("/v1/accounts/{account}/transactions");
+    let nobodys = "/v1/accounts/acc_00000000-0000-7000-8000-000000000000/transactions";
+    let status = async |key: &SecretString, path: &str| site.caller(&world, Some(key)).get(path).await.status.as_u16();
+    let all = || NewKey { scopes: vec!["data".to_owned()], ..NewKey::default() };
+    for path in [&rows, nobodys, "/v1/accounts/x/transactions"] {
+        let key = products::add_key(&world.app, world.product, all()).await.unwrap();
+        let without = NewKey { scopes: vec!["keys".to_owned()], ..NewKey::default() };
+        let without = products::add_key(&world.app, world.product, without).await.unwrap();
+        let here = if path == rows { 200 } else { 404 };
+        for _ in 0..2 {
+            assert_eq!((status(&key, path).await, status(&without, path).await), (here, 403), "{path}");
+        }
+        let listed = products::list(&world.app).await.unwrap();
+        let keys = &listed.iter().find(|listed| listed.product.id == world.product).unwrap().keys;
+        // As another node or the command line does it, of which this node hears nothing.
+        for withdrawn in keys.iter().filter(|key| key.scopes.len() == 1) {
+            products::withdraw_key(&world.app, withdrawn.id).await.unwrap();
+        }
+        assert_eq!((status(&key, path).await, status(&without, path).await), (401, 401), "{path}");
+    }
+    // A key opens nothing of another product, met before or not.
+    let made = products::add(&world.app, product("Pennywise", "budgeting", "https://p.example/")).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(status(&made.1, &rows).await, 404);
+    }
     site.end().await;
     world.end().await;
 }

@@ -7,17 +7,17 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::alert::Kind;
 use domain::consent::State as ConsentState;
-use domain::ids::{ConsentId, LineId};
+use domain::ids::{ConsentId, LineId, TenantId};
 use domain::world::World;
 use serde::Deserialize;
 use serde_json::json;
 use store::lines::{Filter as LineFilter, Held};
 use store::transactions::{Cursor, Query as RowQuery};
-use store::{TenantTx, balances, lines, reads};
+use store::{TenantTx, balances, lines};
 use utoipa::IntoParams;
-use vault::{DataKey, Wrapped};
+use vault::DataKey;
 
-use super::auth::{Caller, Scope};
+use super::auth::{Caller, Presumed, Scope};
 use super::body::{AccountBody, BalanceBody, BalanceList, FreshnessBody, Page, TransactionBody, TransactionPage};
 use super::cursor::{self, Position};
 use super::filters::{self, Filter, TransactionQuery};
@@ -59,15 +59,15 @@ pub async fn list(
             continue;
         }
         let key = app.vault.open_key(caller.tenant, &held.line.key)?;
-        data.push(account(&mut tx, held, &key).await?);
+        data.push(account(caller.tenant, held, &key)?);
         disclose(&app, &mut tx, &world, &caller, held, "account", 1).await?;
     }
     tx.commit().await?;
     Ok(Json(Page { data, next_cursor: None }))
 }
 
-pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<AccountBody, ApiError> {
-    let details = held.line.details(tx.tenant(), key)?;
+pub(super) fn account(tenant: TenantId, held: &Held, key: &DataKey) -> Result<AccountBody, ApiError> {
+    let details = held.line.details(tenant, key)?;
     Ok(AccountBody {
         id: held.line.id.to_string(),
         institution_id: held.line.institution.to_string(),
@@ -78,7 +78,7 @@ pub(super) async fn account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Re
         cash_account_type: details.cash_account_type,
         owner_name: details.owner_name,
         freshness: freshness(held),
-        reconciliation: reconciliation::of_account(tx, held, key).await?,
+        reconciliation: reconciliation::of_account(tenant, held, key)?,
     })
 }
 
@@ -120,9 +120,49 @@ pub(crate) async fn readable(
     if is_for(caller, &held) {
         return Ok((tx, held));
     }
-    refuse(app, &mut tx, world, caller, &held, "account").await?;
+    Err(refused(app, tx, world, caller, &held).await?)
+}
+
+/// The same for somebody with a key of a scope for data that this node has met before. The statement that finds the line
+/// finds that the key was not withdrawn; where it finds nothing, the key is looked up anew before anything else is said.
+async fn readable_to(
+    app: &App,
+    world: &World<'_>,
+    presumed: Presumed,
+    id: &str,
+) -> Result<(TenantTx, Caller, Held), ApiError> {
+    let mut tx = app.store.tenant_tx(presumed.tenant()).await?;
+    let held = match id.parse() {
+        Ok(line) => {
+            let filter = LineFilter { line: Some(line), key: Some(presumed.key()), ..LineFilter::default() };
+            lines::held(&mut tx, presumed.product(), filter).await?.pop()
+        }
+        Err(_) => None,
+    };
+    let Some(held) = held else {
+        drop(tx);
+        presumed.looked_up(app).await?.may(Scope::Data)?;
+        return Err(ApiError::NotFound("account"));
+    };
+    let caller = presumed.confirmed();
+    caller.may(Scope::Data)?;
+    if is_for(&caller, &held) {
+        return Ok((tx, caller, held));
+    }
+    Err(refused(app, tx, world, &caller, &held).await?)
+}
+
+/// Logs that an account was refused for its purpose; what the caller hears.
+async fn refused(
+    app: &App,
+    mut tx: TenantTx,
+    world: &World<'_>,
+    caller: &Caller,
+    held: &Held,
+) -> Result<ApiError, ApiError> {
+    refuse(app, &mut tx, world, caller, held, "account").await?;
     tx.commit().await?;
-    Err(ApiError::Purpose)
+    Ok(ApiError::Purpose)
 }
 
 /// Whether the person agreed to any purpose that the key is for.
@@ -165,18 +205,6 @@ pub(crate) async fn disclose(
     what: &'static str,
     rows: usize,
 ) -> Result<(), ApiError> {
-    disclose_under(app, tx, world, caller, (held, None), (what, rows)).await
-}
-
-/// The same with the evidence key of the consent, where a statement has brought it already.
-async fn disclose_under(
-    app: &App,
-    tx: &mut TenantTx,
-    world: &World<'_>,
-    caller: &Caller,
-    (held, key): (&Held, Option<&Wrapped>),
-    (what, rows): (&'static str, usize),
-) -> Result<(), ApiError> {
     let body = json!({
         "product": caller.product.to_string(),
         "purposes": caller.purposes_of(&held.purposes),
@@ -185,7 +213,7 @@ async fn disclose_under(
         "what": what,
         "rows": rows,
     });
-    evidence_log::record_under(app, tx, world, (held.consent, key), "data.disclosed", &body).await?;
+    evidence_log::record_under(app, tx, world, (held.consent, held.evidence.as_ref()), "data.disclosed", &body).await?;
     watch::count_in(app, tx, world, (Kind::UnusualReads, &caller.key.to_string()), rows).await?;
     Ok(())
 }
@@ -205,7 +233,7 @@ pub async fn read(
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
-    let body = account(&mut tx, &held, &key).await?;
+    let body = account(caller.tenant, &held, &key)?;
     disclose(&app, &mut tx, &world, &caller, &held, "account", 1).await?;
     tx.commit().await?;
     Ok(Json(body))
@@ -247,19 +275,16 @@ pub async fn read_balances(
 )]
 pub async fn read_transactions(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    presumed: Presumed,
     Path(id): Path<String>,
     Query(query): Query<TransactionQuery>,
 ) -> Result<Response, ApiError> {
-    caller.may(Scope::Data)?;
+    let world = app.world();
+    let (mut tx, caller, held) = readable_to(&app, &world, presumed, &id).await?;
     let limit = super::limit(query.limit)?;
     let filter = Filter::of(&query)?;
-    let world = app.world();
-    let tx = app.store.tenant_tx(caller.tenant).await?;
-    let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     consented(&held, "transactions")?;
-    let beside = reads::beside(&mut tx, held.consent, held.line.id).await?;
-    let keys = TenantKeys::found(&app, &mut tx, &world, beside.lookup.as_ref()).await?;
+    let keys = TenantKeys::found(&app, &mut tx, &world, held.lookup.as_ref()).await?;
     let scope = cursor::scope(caller.product, held.line.id);
     let mac = |bytes: &[u8]| keys.mac("cursor", bytes);
     let after = match &query.cursor {
@@ -280,9 +305,8 @@ pub async fn read_transactions(
     let next_cursor =
         page.next.map(|next| cursor::encode(&Position { day: next.booking_date, seq: next.seq }, &scope, mac));
     let freshness = freshness(&held);
-    let reconciliation = reconciliation::shown(caller.tenant, beside.judged, &key)?;
-    let ground = (&held, beside.evidence.as_ref());
-    disclose_under(&app, &mut tx, &world, &caller, ground, ("transactions", data.len())).await?;
+    let reconciliation = reconciliation::of_account(caller.tenant, &held, &key)?;
+    disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
     tx.commit().await?;
     let rows = data.len();
     super::written(&TransactionPage { data, next_cursor, freshness, reconciliation }, rows)

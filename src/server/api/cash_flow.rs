@@ -181,7 +181,7 @@ pub async fn read(
     };
     let data = flow(&rows, period);
     let freshness = freshness(&held);
-    let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
+    let reconciliation = reconciliation::of_account(caller.tenant, &held, &key)?;
     disclose(&app, &mut tx, &world, &caller, &held, "cash_flow", rows.len()).await?;
     tx.commit().await?;
     Ok(Json(CashFlow { data, transactions_read: rows.len(), complete, freshness, reconciliation }))

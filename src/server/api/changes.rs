@@ -71,7 +71,7 @@ pub async fn read_changes(
     let key = app.vault.open_key(caller.tenant, &held.line.key)?;
     let data = bodies(&caller, &held, &key, &changes.changes)?;
     let freshness = freshness(&held);
-    let reconciliation = reconciliation::of_account(&mut tx, &held, &key).await?;
+    let reconciliation = reconciliation::of_account(caller.tenant, &held, &key)?;
     disclose(&app, &mut tx, &world, &caller, &held, "transactions", data.len()).await?;
     tx.commit().await?;
     let next_cursor = cursor::encode_change(changes.until, &scope, mac);
@@ -136,7 +136,7 @@ pub async fn read_all_changes(
         more |= changes.more;
         positions.push((held.line.id, changes.until));
         let freshness = freshness(held);
-        let reconciliation = reconciliation::of_account(&mut tx, held, &key).await?;
+        let reconciliation = reconciliation::of_account(caller.tenant, held, &key)?;
         standing.insert(held.line.id.to_string(), StandingBody { freshness, reconciliation });
     }
     tx.commit().await?;
@@ -161,7 +161,7 @@ async fn accounts(
         },
     };
     let mut accounts = Vec::new();
-    for held in lines::held(tx, caller.product, LineFilter { consent, psu, line: None }).await? {
+    for held in lines::held(tx, caller.product, LineFilter { consent, psu, ..LineFilter::default() }).await? {
         if consented(&held, "transactions").is_ok() && is_for(caller, &held) {
             accounts.push(held);
         }

@@ -156,7 +156,7 @@ impl Export {
         let covers = |cluster: &'static str| consented(&held, cluster).is_ok();
         let mut part = Lines::default();
         if from.is_none() {
-            part.add("account", &account(&mut tx, &held, &key).await?)?;
+            part.add("account", &account(self.caller.tenant, &held, &key)?)?;
             if covers("balances") {
                 self.balances(&mut tx, &held, &key, &mut part).await?;
             }

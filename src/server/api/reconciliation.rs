@@ -6,8 +6,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use store::lines::Held;
-use store::reconciliations::Judged;
-use store::{TenantTx, reconciliations};
 use utoipa::ToSchema;
 use vault::DataKey;
 
@@ -134,23 +132,10 @@ impl From<&Reconciliation> for EvidenceBody {
 /// read one of them gets the words without the amounts.
 ///
 /// # Errors
-/// The database's; also when the consent has been closed meanwhile.
-pub async fn of_account(tx: &mut TenantTx, held: &Held, key: &DataKey) -> Result<Option<ReconciliationBody>, ApiError> {
-    let judged = reconciliations::of_line(tx, held.consent, held.line.id).await?;
-    shown(tx.tenant(), judged, key)
-}
-
-/// A verdict that was read, as far as the person agreed to what it rests on.
-///
-/// # Errors
 /// The verdict cannot be opened.
-pub(super) fn shown(
-    tenant: TenantId,
-    judged: Option<Judged>,
-    key: &DataKey,
-) -> Result<Option<ReconciliationBody>, ApiError> {
-    let Some(judged) = judged else { return Ok(None) };
-    let may = |cluster: &str| judged.clusters.iter().any(|given| given == cluster);
+pub fn of_account(tenant: TenantId, held: &Held, key: &DataKey) -> Result<Option<ReconciliationBody>, ApiError> {
+    let Some(judged) = &held.judged else { return Ok(None) };
+    let may = |cluster: &str| held.clusters.iter().any(|given| given == cluster);
     let (balances, transactions) = (may("balances"), may("transactions"));
     if !balances && !transactions {
         return Ok(None);

@@ -14,10 +14,10 @@ use super::fixture::{CAUSE, Fixture, NOW, record, source, until_so_many_wait, un
 use crate::aligned::{Aligned, Listed, Standing, Stored};
 use crate::consents::Consent;
 use crate::fetches::{Run, RunState};
-use crate::lines::{Details, Known, NewLine, Writer};
+use crate::lines::{Details, Filter, Known, NewLine, Writer};
 use crate::raw_pages::Answer;
 use crate::transactions::Change;
-use crate::{StoreError, balances, consents, fetches, lines, raw_pages, reconciliations, transactions};
+use crate::{StoreError, balances, consents, fetches, lines, raw_pages, transactions};
 
 fn day(text: &str) -> Date {
     text.parse().unwrap()
@@ -546,19 +546,21 @@ async fn a_verdict_comes_back_as_it_was_and_is_read_under_a_live_consent_alone()
         marks: vec![mark],
     };
     let mut tx = fixture.tx().await;
-    assert!(reconciliations::of_line(&mut tx, consent.id, account.id).await.unwrap().is_none());
+    let of_line = Filter { line: Some(account.id), ..Filter::default() };
+    let held = lines::held(&mut tx, fixture.product, of_line).await.unwrap();
+    assert!(held[0].judged.is_none());
     for verdict in [Reconciliation::undecided(Undecided::Gap, Vec::new()), record.clone()] {
         let mut writer = Writer::open(&mut tx, consent.id, consent.grant.unwrap()).await.unwrap();
         let mut line = writer.line(account.id).await.unwrap();
         line.put_reconciliation(&account.key, &verdict, &fixture.world()).await.unwrap();
         assert!(line.reconciliation(&account.key).await.unwrap() == Some(verdict));
     }
-    let judged = reconciliations::of_line(&mut tx, consent.id, account.id).await.unwrap().unwrap();
+    let held = lines::held(&mut tx, fixture.product, of_line).await.unwrap().pop().unwrap();
+    let judged = held.judged.unwrap();
     assert!(judged.open(fixture.tenant, &account.key).unwrap() == record);
-    assert_eq!((judged.judged_at, judged.clusters), (NOW, vec!["transactions".to_owned()]));
+    assert_eq!((judged.judged_at, held.clusters), (NOW, vec!["transactions".to_owned()]));
     tx.commit().await.unwrap();
     fixture.set(&consent, State::Revoked(RevokedBy::Psu), DataState::Erasing).await;
     let mut tx = fixture.tx().await;
-    let refused = reconciliations::of_line(&mut tx, consent.id, account.id).await;
-    assert!(matches!(refused, Err(StoreError::NotAllowed)));
+    assert!(lines::held(&mut tx, fixture.product, of_line).await.unwrap().is_empty());
 }
