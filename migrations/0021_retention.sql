@@ -14,6 +14,8 @@ alter table consent add constraint consent_data_state_check check (data_state in
 drop index consent_retained;
 create index consent_retained on consent (tenant_id, ended_at)
     where data_state in ('present', 'readable') and state in ('expired', 'failed');
+-- A consent that ended by itself is no ground where a newer one of the same product took the account over: whoever stops that
+-- one stops it all.
 create or replace view ground with (security_invoker = true) as
 select cl.tenant_id, cl.line_id, cl.consent_id
 from consent_line cl
@@ -22,7 +24,12 @@ where cl.state = 'granted'
   and (c.data_state in ('held', 'held_restricted', 'blocked')
     or c.data_state in ('present', 'readable', 'restricted')
       and c.state not in ('revoked', 'failed')
-      and not (c.state = 'expired' and c.state_reason = 'superseded'));
+      and not (c.state = 'expired' and c.state_reason = 'superseded')
+      and not (c.state = 'expired' and c.data_state in ('present', 'readable') and exists (
+        select from consent_line taken
+        join consent newer on newer.tenant_id = taken.tenant_id and newer.consent_id = taken.consent_id
+        where taken.tenant_id = cl.tenant_id and taken.line_id = cl.line_id
+          and newer.product_id = c.product_id and newer.consent_id > c.consent_id)));
 
 -- When a hold ends by itself: one that a policy of retention has placed.
 alter table hold add column ends_at timestamptz;

@@ -10,7 +10,8 @@ use crate::policy::Regime;
 /// What may be done with data between the end of their consent and the end of their retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AtEnd {
-    /// Products go on reading what is stored. Whoever withdraws is erased at once.
+    /// Products go on reading what is stored, where the term of the consent is over. Whoever withdraws is erased at once, and what
+    /// a bank ended without a word why is used by nobody.
     ReadableUntilRetention,
     /// Nobody uses them. Whoever withdraws is erased at once.
     Blocked,
@@ -103,11 +104,13 @@ pub fn at_end(
     policy: AtEnd,
 ) -> (Consent, Vec<Effect>) {
     let by_itself = matches!(after.state, State::Expired(ExpiryReason::Term | ExpiryReason::Bank));
+    // Many banks have one word for every end: theirs may be a withdrawal, after which nobody reads on.
+    let by_term = after.state == State::Expired(ExpiryReason::Term);
     let withdrawn = matches!(after.state, State::Revoked(_)) && before.state != State::Initiated;
     match policy {
         AtEnd::Blocked => {}
         AtEnd::ReadableUntilRetention => {
-            if by_itself && before.is_open() && after.data == DataState::Present {
+            if by_term && before.is_open() && after.data == DataState::Present {
                 after.data = DataState::Readable;
             }
         }

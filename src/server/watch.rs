@@ -54,7 +54,8 @@ impl Watch {
             let age = |window: &Window| now.duration_since(window.began).as_secs();
             seen.retain(|(kind, _), window| age(window) < kind.window_seconds());
             if seen.len() >= SUBJECTS_MAX {
-                seen.clear();
+                // Strangers have as many addresses as they like; of our own names there are few.
+                seen.retain(|(kind, _), _| kind_names(*kind) == Names::Ours);
             }
         }
         let fresh = Window { began: now, number: 0, raised: false, usual: 0 };
@@ -110,8 +111,11 @@ async fn raise(
     world: &World<'_>,
     (kind, subject, number): (Kind, &str, u64),
 ) -> Result<(), ServiceError> {
+    // An address may be a person's, and anybody can bring another one: it stays in the alert, which expires, and out of our log
+    // and the evidence, which do not.
+    let named = (kind_names(kind) == Names::Ours).then_some(subject);
     metrics::counter!("tributary_alerts_total", "kind" => kind.word()).increment(1);
-    tracing::warn!(kind = kind.word(), subject, number, "somebody should look at this");
+    tracing::warn!(kind = kind.word(), subject = named, number, "somebody should look at this");
     let alert = Alert {
         id: world.uuid(),
         kind: kind.word().to_owned(),
@@ -120,8 +124,7 @@ async fn raise(
         raised_at: world.now,
     };
     alerts::insert(tx, &alert).await?;
-    // An address may be a person's: it stays in the alert, which expires, and out of the evidence, which does not.
-    let named = (kind_names(kind) == Names::Ours).then_some(subject);
+    let Some(named) = named else { return Ok(()) };
     let body = json!({ "alert": alert.id.to_string(), "kind": kind.word(), "subject": named, "number": number });
     let tenant = Subject::Tenant(tx.tenant());
     evidence_log::record_of(app, tx, world, tenant, "alert.raised", &body).await

@@ -470,17 +470,20 @@ pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Co
     Ok(rows.into_iter().map(|row| ConsentId::from_uuid(row.consent_id)).collect())
 }
 
-/// Consents that ended by themselves, whose data are still there and have had the time of their retention, the oldest first.
+/// Consents that ended by themselves, whose data are still there and have had the time of their retention, the oldest first. One
+/// that another has replaced waits for a while whatever its time: that one takes the accounts over with its first fetch.
 pub async fn past_retention(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
     // Days of 24 hours, whatever calendar the session has.
     let rows = query!(
         "select consent_id from consent
          where tenant_id = $1 and state in ('expired', 'failed') and data_state in ('present', 'readable')
-            and ended_at <= $2 and ended_at + make_interval(hours => 24 * retention_days) <= $2
+            and ended_at <= $2 and ended_at + make_interval(hours => 24 * case state_reason when 'superseded'
+                then greatest(retention_days, $4) else retention_days end) <= $2
          order by ended_at limit $3",
         tx.id(),
         at(now),
-        i64::from(limit)
+        i64::from(limit),
+        i32::from(Retention::USUAL.days)
     )
     .fetch_all(tx.db())
     .await?;

@@ -123,11 +123,14 @@ pub struct Waiting {
     pub pending: Option<String>,
 }
 
-/// Consents whose record has had its time: gone, data and all, since before that moment, and still with a key.
+/// Consents whose record has had its time: gone, data and all, since before that moment, which a receipt says, and still with a
+/// key.
 pub async fn outlived(tx: &mut TenantTx, before: Timestamp, limit: u32) -> Result<Vec<ConsentId>, StoreError> {
     let rows = query!(
         "select c.consent_id from evidence_key k join consent c on c.tenant_id = k.tenant_id and c.consent_id = k.subject
          where k.tenant_id = $1 and k.created_at <= $2 and c.ended_at <= $2 and c.data_state = 'erased'
+           and not exists (select from deletion d where d.tenant_id = c.tenant_id and d.consent_id = c.consent_id
+             and (d.receipted_at is null or d.receipted_at > $2))
          order by k.created_at limit $3",
         tx.id(),
         at(before),

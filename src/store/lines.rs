@@ -195,8 +195,10 @@ macro_rules! select {
              left join reconciliation r on r.tenant_id = cl.tenant_id and r.line_id = cl.line_id \
              left join secret_key s on s.tenant_id = c.tenant_id and s.purpose = 'lookup' \
              left join evidence_key e on e.tenant_id = c.tenant_id and e.subject = c.consent_id \
-             where cl.state = 'granted' and (c.data_state = 'readable' or c.data_state = 'present' \
-             and c.state in ('authorized', 'active', 'reauth_pending')) and " + $first $(+ $tail)*
+             where cl.state = 'granted' and (c.data_state = 'present' \
+             and c.state in ('authorized', 'active', 'reauth_pending') or c.data_state = 'readable' and exists (select \
+             from ground g where g.tenant_id = c.tenant_id and g.consent_id = c.consent_id and g.line_id = l.line_id)) \
+             and " + $first $(+ $tail)*
             $(, $arg)*
         )
     };
@@ -237,7 +239,7 @@ macro_rules! holdings {
              and ($5::uuid is null or cl.line_id = $5) \
              and ($6::uuid is null or exists (select from api_key k where k.tenant_id = $1 and k.api_key_id = $6 \
              and k.product_id = $2 and k.revoked_at is null)) \
-             order by l.line_id, c.consent_id desc",
+             order by l.line_id, (c.data_state = 'readable'), c.consent_id desc",
             $tx.id(),
             $product.uuid(),
             $filter.consent.map(ConsentId::uuid),
@@ -250,7 +252,7 @@ macro_rules! holdings {
     };
 }
 
-/// Lines that a product may read now, by id. Where several of its consents hold a line, the newest counts.
+/// Lines that a product may read now, by id. Where several of its consents hold a line, the newest that lives counts.
 pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Result<Vec<Held>, StoreError> {
     let rows = match filter {
         Filter { line: Some(_), .. } => holdings!("cl.line_id = $5", tx, product, filter),

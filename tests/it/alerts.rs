@@ -33,11 +33,16 @@ impl Ground {
             .collect()
     }
 
-    async fn sees(&self, kind: Kind) {
+    async fn is_seen(&self, kind: Kind) -> bool {
         let desk = Desk::new(&self.world, self.site.caller(&self.world, None));
         desk.sign_in("olga").await;
-        let page = desk.get("/console/alerts").await.text();
-        assert!(page.contains(&kind.word().replace('_', " ")), "{kind:?}: {page}");
+        desk.get("/console/alerts").await.text().contains(&kind.word().replace('_', " "))
+    }
+
+    async fn sees(&self, kind: Kind) {
+        assert!(self.is_seen(kind).await, "{kind:?}");
+        let desk = Desk::new(&self.world, self.site.caller(&self.world, None));
+        desk.sign_in("olga").await;
         assert!(desk.get("/console").await.text().contains("alerts in the last 24 hours"));
         let metrics = self.site.caller(&self.world, None).get("/metrics").await.text();
         assert!(metrics.contains(&format!("tributary_alerts_total{{kind=\"{}\"}}", kind.word())), "{kind:?}");
@@ -62,9 +67,9 @@ async fn a_burst_of_failed_logins_is_an_alert() {
     let guessed = SecretString::from("trb_key_guessed");
     let stranger = ground.site.caller(&ground.world, Some(&guessed));
     asks(&stranger, "/v1/accounts", Kind::FailedLogins.floor() - 1, StatusCode::UNAUTHORIZED).await;
-    assert_eq!(ground.raised().await, [], "somebody may mistype");
+    assert!(!ground.is_seen(Kind::FailedLogins).await, "somebody may mistype");
     asks(&stranger, "/v1/accounts", 10, StatusCode::UNAUTHORIZED).await;
-    assert_eq!(ground.raised().await, [("failed_logins".to_owned(), None)], "once, and without an address");
+    assert_eq!(ground.raised().await, [], "strangers write nothing that stays");
     ground.sees(Kind::FailedLogins).await;
     let nobody = ground.site.caller(&ground.world, None);
     asks(&nobody, "/console/callback?state=x", 5, StatusCode::SEE_OTHER).await;
@@ -72,7 +77,6 @@ async fn a_burst_of_failed_logins_is_an_alert() {
         let desk = Desk::new(&ground.world, ground.site.caller(&ground.world, None));
         assert_eq!(desk.sign_in("nina").await.status, StatusCode::FORBIDDEN);
     }
-    assert_eq!(ground.raised().await.last().unwrap().0, "failed_staff_logins");
     ground.sees(Kind::FailedStaffLogins).await;
     ground.end().await;
 }
@@ -93,7 +97,7 @@ async fn guesses_are_an_alert_that_names_the_key() {
         let status = nobody.get(&format!("/link/trb_link_{guess}")).await.status;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
-    assert_eq!(ground.raised().await.last().unwrap().0, "guessed_links");
+    ground.sees(Kind::GuessedLinks).await;
     ground.end().await;
 }
 

@@ -393,6 +393,13 @@ async fn every_account_ends_complete_or_with_a_true_reason_while_everything_misb
     site.end().await;
     work.ends().await;
     fleet.stop().await;
+    // A server process that is told to go is listed until it has gone.
+    for _ in 0..3000 {
+        if fleet.connections().await == 0 {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
     assert_eq!(fleet.connections().await, 0, "connections to the database are left behind");
     fleet.end().await;
     for _ in 0..3000 {

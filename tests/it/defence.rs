@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use sandbox::{Counting, Misbehaviour, Per};
 use serde_json::{Value, json};
 use server::services::fetch::{self, Verdict};
+use server::tokens;
 use store::bank_health::Service;
 use store::{bank_shapes, consents, lines, transactions};
 use tests::places;
@@ -236,14 +237,23 @@ async fn rows_of_another_form_are_kept_apart_and_everybody_is_told() {
     // The new name is known now, and was not before.
     let mut tx = world.app.store.tenant_tx(world.app.tenant.id).await.unwrap();
     let service = Service { registration: RegistrationId::new(REGISTRATION).unwrap(), capability: "rows" };
-    let asked =
-        ["transactionAmount.amount=text", "transactionAmountV2.amountV2=text", "never.seen=text"].map(str::to_owned);
+    let asked = ["transactionAmount.amount=text", "transactionAmountV2.amountV2=text", "never.seen=text"]
+        .map(|member| tokens::hash(member.as_bytes()).to_vec());
     let news = bank_shapes::seen(&mut tx, &service, &asked, now(&world)).await.unwrap();
-    assert_eq!(news.paths, ["never.seen=text"]);
+    assert_eq!(news.members, 1, "the last one alone");
     drop(tx);
 
+    // Longer than what is asked for again each time: nothing of it is lost.
+    world.clock.advance(SignedDuration::from_hours(24 * 20));
+    let until = |listed: &Value| listed["data"][0]["freshness"]["complete_until"].as_str().unwrap().to_owned();
+    assert!(matches!(present(&world, consent).await, Verdict::Next(_)));
+    let later = product.get(&format!("/v1/accounts?consent_id={consent}")).await.json();
+    assert_eq!(until(&later), until(&listed), "what cannot be read is not complete");
     world.bank.behave();
     assert!(matches!(present(&world, consent).await, Verdict::Next(_)));
+    let listed = product.get(&format!("/v1/accounts?consent_id={consent}")).await.json();
+    assert!(until(&listed) > until(&later), "{listed}");
+    assert!(listed["data"][0]["freshness"].get("stale_because").is_none(), "{listed}");
     let told = health(&product).await;
     assert!(told["incidents"][0]["closed_at"].is_string(), "{told}");
     site.end().await;

@@ -70,8 +70,8 @@ async fn receipt(world: &World, consent: ConsentId) -> Receipt {
     let bundle = evidence_log::bundle(app, world.about(consent), None).await.unwrap().unwrap();
     let keys = evidence::VerifierKey::read_all(&server::verifier_key(app).unwrap()).unwrap();
     let report = evidence::verify(&bundle, &keys, None).unwrap();
-    assert!(report.to_html().unwrap().contains("Until the erasure"));
     let [receipt] = <[_; 1]>::try_from(report.receipts()).unwrap();
+    assert_eq!(report.to_html().unwrap().contains("Until the erasure"), receipt.retention.is_some());
     receipt.clone()
 }
 
@@ -125,6 +125,29 @@ async fn data_that_stay_after_the_end_are_read_or_held_as_their_purpose_says() {
     let said = receipt(&world, held).await;
     assert_eq!((said.retention, said.trigger, said.accounts.len()), (Some(Kept::RestrictedHold), Trigger::Product, 2));
     assert!(said.blocked_until.is_some_and(|until| said.stopped_at < until));
+    site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_the_newer_consent_stops_what_an_older_one_left_readable() {
+    let mut world = World::start().await;
+    let key = under_policies(&mut world).await;
+    let app = &world.app;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&key));
+    let older = connected(&world, &product, "accounting", CUSTOMER).await;
+    days(&world, 200).await;
+    assert_eq!(stands(app, older).await, (State::Expired(ExpiryReason::Term), DataState::Readable));
+    assert_eq!(read(&product, older).await, (3, 200));
+
+    let newer = connected(&world, &product, "accounting", CUSTOMER).await;
+    assert_eq!((read(&product, older).await, read(&product, newer).await), ((0, 404), (3, 200)));
+    assert_eq!(product.delete(&format!("/v1/consents/{newer}")).await.status.as_u16(), 202);
+    days(&world, 1).await;
+    assert_eq!(product.get("/v1/accounts").await.json()["data"], json!([]));
+    let said = receipt(&world, newer).await;
+    assert_eq!((said.accounts.len(), said.kept_accounts.len()), (3, 0), "the older one keeps nothing");
     site.end().await;
     world.end().await;
 }

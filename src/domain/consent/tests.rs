@@ -418,7 +418,7 @@ fn the_policy_decides_what_becomes_of_data_at_the_end() {
             State::ReauthPending(ReauthReason::ScaExpired),
             D::Present,
             Event::EndedByBank,
-            [(Readable, D::Readable, None), (Blocked, D::Present, None), (Hold, D::Held, None)],
+            [(Readable, D::Present, None), (Blocked, D::Present, None), (Hold, D::Held, None)],
         ),
         (
             State::Active,

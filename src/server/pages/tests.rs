@@ -120,6 +120,10 @@ fn waiting(keep: Keep) -> Standing {
     Standing::NeedsYou { until: Some(date(2027, 2, 19)), keep: Some(keep), stop: form("/my/c2/stop") }
 }
 
+fn readable() -> Standing {
+    Standing::Ended { at: moment(), erasure: Erasure::Kept { readable: true }, stop: Some(form("/my/stop/c7")) }
+}
+
 fn overview_view(name: &str) -> OverviewView {
     let connections = vec![
         connection(name, "c1", active(None)),
@@ -127,7 +131,8 @@ fn overview_view(name: &str) -> OverviewView {
         connection(name, "c4", active(Some(Keep::AtBank { renew: href("/my/renew/c4") }))),
         connection(name, "c5", active(Some(Keep::WithUs { confirm: form("/my/reconfirm/c5") }))),
         connection(name, "c6", waiting(Keep::WithUs { confirm: form("/my/reconfirm/c6") })),
-        connection(name, "c3", Standing::Ended { at: moment(), erasure: done() }),
+        connection(name, "c3", Standing::Ended { at: moment(), erasure: done(), stop: None }),
+        connection(name, "c7", readable()),
     ];
     OverviewView { brand: brand(name), connections }
 }

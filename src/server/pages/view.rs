@@ -349,6 +349,8 @@ pub enum Standing {
         at: Zoned,
         /// What became of the data.
         erasure: Erasure,
+        /// Ends it for good, where products go on reading what is stored.
+        stop: Option<Form>,
     },
 }
 

@@ -1,12 +1,12 @@
 //! Moving a consent: load, step, save with compare-and-swap, history, evidence, effects — one transaction.
 
 use bank_adapters::answer::Granted;
-use domain::consent::{Effect, Event, Notice, ReauthReason, RevokedBy, State, step};
+use domain::consent::{Consent as Machine, Effect, Event, ExpiryReason, Notice, ReauthReason, RevokedBy, State, step};
 use domain::event::EventType;
 use domain::ids::{ConsentId, JobId};
 use domain::limits;
 use domain::policy::{self, ClockFacts, Clocks};
-use domain::retention::at_end;
+use domain::retention::{AtEnd, at_end};
 use domain::warning::{Clock, Warning};
 use domain::world::World;
 use jiff::civil::Date;
@@ -149,7 +149,43 @@ pub async fn advance(
     change: impl FnOnce(&mut Consent) + Send,
 ) -> Result<Consent, ServiceError> {
     let stepped = step(&before.machine, event, world.now)?;
-    let (machine, effects) = at_end(&before.machine, stepped, before.retention.at_end);
+    let moved = at_end(&before.machine, stepped, before.retention.at_end);
+    let saved = move_to(app, tx, world, before, moved, (event, actor), change).await?;
+    let ends = before.machine.is_open()
+        && matches!(saved.machine.state, State::Revoked(_) | State::Expired(ExpiryReason::Term | ExpiryReason::Bank));
+    if ends && before.retention.at_end == AtEnd::RestrictedHold && saved.machine.data.is_held() {
+        // Beside any other hold: when that one is lifted, this one stands.
+        holds::by_policy(app, tx, world, &saved).await?;
+    }
+    Ok(saved)
+}
+
+/// As [`advance`], for a step that is known to have been taken: what became of the data is known, too, and no policy says it
+/// again.
+///
+/// # Errors
+/// As [`advance`].
+pub(crate) async fn advance_again(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    before: &Consent,
+    event: Event,
+    actor: &str,
+) -> Result<Consent, ServiceError> {
+    let stepped = step(&before.machine, event, world.now)?;
+    move_to(app, tx, world, before, stepped, (event, actor), |_| {}).await
+}
+
+async fn move_to(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    before: &Consent,
+    (machine, effects): (Machine, Vec<Effect>),
+    (event, actor): (Event, &str),
+    change: impl FnOnce(&mut Consent) + Send,
+) -> Result<Consent, ServiceError> {
     if machine == before.machine && effects.is_empty() {
         return Ok(before.clone());
     }
@@ -169,9 +205,6 @@ pub async fn advance(
         "seq": saved.seq,
     });
     evidence_log::record(app, tx, world, saved.id, "consent.moved", &body).await?;
-    if machine.data.is_held() && !before.machine.data.is_held() && event != Event::HoldPlaced {
-        holds::by_policy(app, tx, world, &saved).await?;
-    }
     for effect in effects {
         plan(app, tx, world, &saved, effect).await?;
     }

@@ -279,9 +279,19 @@ fn kept_by(consent: &Consent, deletion: &Deletion) -> Option<Kept> {
     let began = deletion.unblocked_at.filter(|_| by_law).unwrap_or(deletion.stopped_at);
     // A consent that was withdrawn ends with what stops everything; nothing was kept of one that never came to life.
     let kept = deletion.line.is_none() && ended < began && consent.authorized_at.is_some();
-    kept.then_some(match consent.retention.at_end {
-        AtEnd::ReadableUntilRetention => Kept::ReadableUntilRetention,
-        AtEnd::Blocked => Kept::Blocked,
+    let (over, by_term) = match consent.machine.state {
+        ConsentState::Expired(reason) => (reason != ExpiryReason::Superseded, reason == ExpiryReason::Term),
+        ConsentState::Revoked(_) => (true, false),
+        ConsentState::Initiated
+        | ConsentState::Authorized
+        | ConsentState::Active
+        | ConsentState::ReauthPending(_)
+        | ConsentState::Failed(_) => (false, false),
+    };
+    // What a newer consent has replaced was that one's and in use.
+    (kept && over).then_some(match consent.retention.at_end {
+        AtEnd::ReadableUntilRetention if by_term => Kept::ReadableUntilRetention,
+        AtEnd::ReadableUntilRetention | AtEnd::Blocked => Kept::Blocked,
         AtEnd::RestrictedHold => Kept::RestrictedHold,
     })
 }

@@ -37,6 +37,7 @@ use vault::DataKey;
 pub(crate) use budget::{Allowance, allowance};
 use budget::{reads, unattended_reads};
 
+use self::transactions::Rows;
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Context, Occasion, Part};
 use crate::connections::Connection;
@@ -100,6 +101,8 @@ struct Fetch<'a> {
     confined_to: Option<HashSet<LineId>>,
     /// Whether the bank has answered a read, and so has counted this one.
     is_read: AtomicBool,
+    /// What came of the rows that it gave.
+    rows: Rows,
 }
 
 /// A run that may go on.
@@ -160,9 +163,22 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let rules = &connection.bank.profile().rules;
     let rule_set = rule_set::of(rules);
     let confined_to = if grant.psu == consent.psu { None } else { Some(granted(app, about).await?) };
-    let is_read = AtomicBool::new(false);
-    let fetch =
-        Fetch { app, occasion, consent, bank_consent, tokens, psu, rules, rule_set, run, job, confined_to, is_read };
+    let (is_read, rows) = (AtomicBool::new(false), Rows::default());
+    let fetch = Fetch {
+        app,
+        occasion,
+        consent,
+        bank_consent,
+        tokens,
+        psu,
+        rules,
+        rule_set,
+        run,
+        job,
+        confined_to,
+        is_read,
+        rows,
+    };
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
         Err(ServiceError::Call(error)) if !matches!(error, CallError::Ours(_)) => {
@@ -186,9 +202,31 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
 
 /// Notes why a fetch came to no end, for whoever reads what is stored meanwhile.
 async fn note(app: &App, about: About, error: &CallError) -> Result<(), ServiceError> {
+    let now = app.clock.now();
     let mut tx = app.store.tenant_tx(about.tenant).await?;
-    fetches::note(&mut tx, about.consent, error.code()).await?;
+    let too_old = |run: &Run| now.duration_since(run.started_at).as_secs() >= RESUME_SECONDS;
+    say_why(&mut tx, about.consent, error.code(), now, too_old).await?;
     Ok(tx.commit().await?)
+}
+
+/// Says at the latest run why there is nothing newer. One that is under way and that nobody will go on with ends with it: what
+/// it has read is not new for ever.
+async fn say_why(
+    tx: &mut TenantTx,
+    consent: ConsentId,
+    code: &str,
+    now: Timestamp,
+    is_over: impl Fn(&Run) -> bool + Send,
+) -> Result<(), StoreError> {
+    let latest = fetches::latest(tx, consent).await?;
+    match latest.filter(|run| run.state == RunState::Running && is_over(run)) {
+        Some(open) => match fetches::finish(tx, open.id, RunState::Partial, Some(code), now).await {
+            // Somebody else has ended it meanwhile, and said why.
+            Err(StoreError::Raced) => Ok(()),
+            ended => ended,
+        },
+        None => fetches::note(tx, consent, code).await,
+    }
 }
 
 /// What a refused read of a day says: the bank counts fewer than we have made of this grant. Its limit holds for every grant,
@@ -321,13 +359,7 @@ async fn put_off(
     consent: ConsentId,
     until: Timestamp,
 ) -> Result<(), ServiceError> {
-    let latest = fetches::latest(tx, consent).await?;
-    match latest.filter(|run| run.state == RunState::Running) {
-        Some(open) => {
-            fetches::finish(tx, open.id, RunState::Partial, Some(telling::READS_USED_UP), world.now).await?;
-        }
-        None => fetches::note(tx, consent, telling::READS_USED_UP).await?,
-    }
+    say_why(tx, consent, telling::READS_USED_UP, world.now, |_| true).await?;
     telling::deferred(tx, world, consent, until).await
 }
 
@@ -550,6 +582,8 @@ impl Fetch<'_> {
             moves::advance(self.app, &mut tx, &world, &before, Event::FirstFetchDone, "bank", |_| {}).await?;
             renewals::report(self.app, &mut tx, &world, &before, listed).await?;
         }
+        // The last step: every run at this bank wants this row.
+        self.note_form(&mut tx).await?;
         let next = next_fetch(self.app, self.occasion.connection, world.now);
         if let Some(job) = self.job {
             jobs::finish(&mut tx, job).await?;

@@ -3,9 +3,10 @@
 //! While a hold stands nobody reads the data, nothing erases them and their keys live on. Whoever withdraws is heard: the
 //! bank is told at once, and the erasure is noted as blocked and runs in the moment in which the last hold is lifted.
 
-use domain::consent::{Event as ConsentEvent, step as consent_step};
+use domain::consent::{DataState, Event as ConsentEvent, State as Ended, step as consent_step};
 use domain::hold::{Event, Hold as Machine, Refused, State, step};
 use domain::ids::{ConsentId, HoldId, ProductId, StaffId, TenantId};
+use domain::retention::AtEnd;
 use domain::world::World;
 use evidence::Statement;
 use jiff::{SignedDuration, Timestamp};
@@ -119,7 +120,7 @@ pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event, seen: Option<S
     holds::put(&mut tx, &after).await?;
     match kind {
         "hold.placed" => place(app, &mut tx, &world, &after).await?,
-        "hold.lifted" => lift(app, &mut tx, &world, &after).await?,
+        "hold.lifted" => lift(app, &mut tx, &world, &after, "operator").await?,
         _ => {}
     }
     note(app, &mut tx, &world, &after, by.id, kind).await?;
@@ -172,7 +173,7 @@ pub(crate) async fn lift_past(app: &App, tenant: TenantId, limit: u32) -> Result
         let machine = Machine { state: State::Lifted, asked_by: NOBODY };
         let after = Hold { machine, lifted_at: Some(world.now), ..before };
         holds::put(&mut tx, &after).await?;
-        lift(app, &mut tx, &world, &after).await?;
+        lift(app, &mut tx, &world, &after, "timer").await?;
         note(app, &mut tx, &world, &after, NOBODY, "hold.lifted").await?;
         tx.commit().await?;
         app.work.notify_waiters();
@@ -215,13 +216,19 @@ async fn place(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> 
     Ok(())
 }
 
-/// Gives back what no other hold keeps.
-async fn lift(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<(), ServiceError> {
+/// Gives back what no other hold keeps. A law's duty was all that kept the data of a consent that ended under it: without one
+/// they go.
+async fn lift(app: &App, tx: &mut TenantTx, world: &World<'_>, hold: &Hold, actor: &str) -> Result<(), ServiceError> {
     // The oldest first, as whoever else locks several does.
     for id in hold.consents.iter().rev() {
         let consent = consents::lock(tx, *id).await?;
         if consent.machine.data.is_held() && holds::holding(tx, *id).await? == 0 {
-            advance(app, tx, world, &consent, ConsentEvent::HoldLifted, "operator", |_| {}).await?;
+            let lifted = advance(app, tx, world, &consent, ConsentEvent::HoldLifted, actor, |_| {}).await?;
+            let by_law = lifted.retention.at_end == AtEnd::RestrictedHold;
+            if by_law && lifted.machine.data == DataState::Present && matches!(lifted.machine.state, Ended::Expired(_))
+            {
+                advance(app, tx, world, &lifted, ConsentEvent::EraseRequested, actor, |_| {}).await?;
+            }
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ use store::{StoreError, TenantTx, api_keys, consents, deletions, keys as key_row
 
 use crate::app::App;
 use crate::evidence_copy::{self, Ahead};
-use crate::services::consents::advance;
+use crate::services::consents::advance_again;
 use crate::services::{ServiceError, deletion, holds};
 use crate::{evidence_log, keys};
 
@@ -280,7 +280,7 @@ async fn allowed(
     before: Consent,
     event: Event,
 ) -> Result<Consent, ServiceError> {
-    match advance(app, tx, world, &before, event, "restore", |_| {}).await {
+    match advance_again(app, tx, world, &before, event, "restore").await {
         Err(ServiceError::Refused(_)) => Ok(before),
         moved => moved,
     }

@@ -1,19 +1,41 @@
 //! The shape of a bank's rows: names of members and kinds of values, and never a value. A new one means that the bank has
-//! changed its schema.
+//! changed its schema. Outside this process they are digests: what a bank calls a name may be a person's.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::tokens;
+
 /// Deepest member that is looked at.
 const DEPTH_MAX: usize = 6;
 /// Members of one page that are told apart. A bank has some sixty; more is no schema.
 const PATHS_MAX: usize = 200;
+/// Members of a whole reading that are told apart.
+const MEMBERS_MAX: usize = 1000;
 /// What stands for a name that is none: a map with account numbers for keys must leave no trace.
 const ANY: &str = "*";
 
+/// The members of all pages of a reading.
+#[derive(Debug, Default)]
+pub(crate) struct Shape(BTreeSet<String>);
+
+impl Shape {
+    /// Adds the members of further rows, as far as there may be more.
+    pub(crate) fn add<'a>(&mut self, rows: impl Iterator<Item = &'a [u8]>) {
+        if self.0.len() < MEMBERS_MAX {
+            self.0.extend(of(rows));
+        }
+    }
+
+    /// Their digests.
+    pub(crate) fn digests(&self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|member| tokens::hash(member.as_bytes()).to_vec()).collect()
+    }
+}
+
 /// The members of rows that are JSON texts, as `transactionAmount.amount=text`. What is no JSON has none.
-pub(crate) fn of<'a>(rows: impl Iterator<Item = &'a [u8]>) -> BTreeSet<String> {
+fn of<'a>(rows: impl Iterator<Item = &'a [u8]>) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for row in rows {
         if let Ok(row) = serde_json::from_slice::<Value>(row) {

@@ -74,7 +74,8 @@ async fn connection(
         ConsentState::Expired(_) | ConsentState::Revoked(_) | ConsentState::Failed(_) => {
             let deletion = last_deletion(tx, consent.id).await?;
             let at = consent.ended_at.unwrap_or(consent.created_at).to_zoned(zone.clone());
-            Standing::Ended { at, erasure: erasure(consent, deletion.as_ref(), &zone) }
+            let readable = consent.machine.data == DataState::Readable;
+            Standing::Ended { at, erasure: erasure(consent, deletion.as_ref(), &zone), stop: readable.then(stop) }
         }
     };
     // The last one goes with the whole.

@@ -1,5 +1,5 @@
-//! Normalised rows sealed and stored as a fetch stores them, against the owner's `COPY` of the same rows and bytes into the
-//! same indexed table.
+//! Normalised rows sealed and stored by the statements of a fetch, against the owner's `COPY` of the same rows and bytes into
+//! the same indexed table. What a fetch does beside it (raw pages, alignment, reconciliation) is not in it.
 
 use anyhow::{Context as _, ensure};
 use domain::records::Normalized;

@@ -124,7 +124,8 @@ fn resident(process: u32) -> anyhow::Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
-#[cfg(test)]
+// Where memory is told by `/proc`.
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

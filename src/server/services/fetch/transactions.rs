@@ -3,7 +3,8 @@
 //! Raw answers are kept page by page. Rows become visible when the bank has given all of them: a row that is missing
 //! says something then, and a reading that was killed has changed nothing that anybody sees.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bank_adapters::answer::{Continuation, Row};
 use bank_adapters::ask::{BookingStatus, PageAsk, ResourceId, Window};
@@ -27,7 +28,8 @@ use super::{Fetch, Trail};
 use crate::bank_calls::{self, CallError};
 use crate::fault;
 use crate::services::reconciliation::{self, Complete};
-use crate::services::{ServiceError, raw_rows, shape};
+use crate::services::shape::Shape;
+use crate::services::{ServiceError, raw_rows};
 
 /// Pages without a row behind an empty one that are followed: some banks filter what they have cut to pages before.
 const EMPTY_PAGES_MAX: u32 = 3;
@@ -62,7 +64,7 @@ struct Reading {
     /// Rows that could not be read.
     refused: usize,
     /// Of which members the rows consist.
-    shape: BTreeSet<String>,
+    shape: Shape,
 }
 
 impl Fetch<'_> {
@@ -226,7 +228,7 @@ impl Fetch<'_> {
         if reading.listed.len().saturating_add(rows.len()) > limits::ROWS_PER_READING_MAX {
             return Err(too_long("transactions"));
         }
-        reading.shape.extend(shape::of(rows.iter().map(|row| row.raw.as_bytes())));
+        reading.shape.add(rows.iter().map(|row| row.raw.as_bytes()));
         for (nth, row) in (0..).zip(rows) {
             match normalize::transaction(&row.parsed, holder, self.rules) {
                 Ok(record) => {
@@ -247,7 +249,7 @@ impl Fetch<'_> {
         &self,
         resource: &Resource,
         key: &DataKey,
-        reading: Reading,
+        mut reading: Reading,
         coverage: Coverage,
         asked: (Date, Date),
     ) -> Result<(), ServiceError> {
@@ -256,7 +258,7 @@ impl Fetch<'_> {
         let mut writer = Writer::open(&mut tx, self.consent.id, self.grant()?).await?;
         let mut line = writer.line(resource.line.id).await?;
         let counts = [reading.refused, reading.listed.len()];
-        let shape: Vec<_> = reading.shape.iter().cloned().collect();
+        let shape = std::mem::take(&mut reading.shape);
         let retired = line.retire_unidentified(coverage.from, world.now).await?;
         if retired > 0 {
             tracing::info!(retired, "rows of an earlier build are stored anew");
@@ -275,56 +277,77 @@ impl Fetch<'_> {
         } else {
             None
         };
-        line.transactions_complete(world.now, Some(asked.0), Some(asked.1)).await?;
+        // What is in another form is asked for again until it can be read: nothing says which days it is of.
+        let whole = !is_another_form(counts);
+        line.transactions_complete(world.now, whole.then_some(asked.0), whole.then_some(asked.1)).await?;
         line.done(self.run, &stored).await?;
         if let Some(judged) = &judged {
             judged.record(self.app, &mut tx, &world, self.consent.id, resource.line.id).await?;
         }
         // The last step: every reading of this bank wants these rows.
-        self.watch(&mut tx, counts, &shape).await?;
+        self.note_shape(&mut tx, &shape).await?;
         fault::point("fetch.line_before_commit");
         tx.commit().await?;
         if let Some(judged) = judged {
             judged.count(&self.occasion.connection.institution);
         }
         fault::point("fetch.line_done");
+        self.rows.add(counts);
         Ok(())
     }
-}
 
-impl Fetch<'_> {
-    /// Notices where the bank has changed the form of its rows: rows that cannot be read are an incident, members that nobody
-    /// knew are told to whoever runs this.
-    async fn watch(
-        &self,
-        tx: &mut TenantTx,
-        [refused, read]: [usize; 2],
-        shape: &[String],
-    ) -> Result<(), ServiceError> {
-        let (now, connection) = (self.app.world().now, self.occasion.connection);
-        let service = Service { registration: connection.id.clone(), capability: "rows" };
-        let news = bank_shapes::seen(tx, &service, shape, now).await?;
+    /// Tells whoever runs this of members that nobody knew.
+    async fn note_shape(&self, tx: &mut TenantTx, shape: &Shape) -> Result<(), ServiceError> {
+        let now = self.app.world().now;
+        let news = bank_shapes::seen(tx, &self.rows_service(), &shape.digests(), now).await?;
         let settled = SignedDuration::from_hours(SETTLED_HOURS);
         if news.known_since.is_some_and(|since| now.duration_since(since) >= settled) {
-            let members = news.paths.join(" ");
-            tracing::warn!(bank.id = %connection.institution, members, "the bank's rows have members that are new");
+            let (bank, members) = (&self.occasion.connection.institution, news.members);
+            tracing::warn!(bank.id = %bank, members, "the bank's rows have members that are new");
         }
+        Ok(())
+    }
+
+    /// Notices at the end of a run where the bank has changed the form of its rows, and where it is back in one that can be read.
+    pub(super) async fn note_form(&self, tx: &mut TenantTx) -> Result<(), ServiceError> {
+        let (now, service) = (self.app.world().now, self.rows_service());
+        let [refused, read] = self.rows.counts();
         if refused > 0 {
-            tracing::warn!(bank.id = %connection.institution, refused, "rows that could not be read");
+            tracing::warn!(bank.id = %self.occasion.connection.institution, refused, "rows that could not be read");
         }
-        if is_another_form(refused, read) {
+        if is_another_form([refused, read]) {
             bank_health::incident_begins(tx, &service, now, "bank.rows_unreadable").await?;
         } else if read > 0 {
             bank_health::incident_ends(tx, &service, now).await?;
         }
         Ok(())
     }
+
+    fn rows_service(&self) -> Service {
+        Service { registration: self.occasion.connection.id.clone(), capability: "rows" }
+    }
 }
 
-/// Whether so many refused rows beside those that were read mean that the bank has changed their form: a single bad row
+/// How many rows of a run could not be read, and how many could.
+#[derive(Debug, Default)]
+pub(super) struct Rows([AtomicUsize; 2]);
+
+impl Rows {
+    fn add(&self, counts: [usize; 2]) {
+        self.0.iter().zip(counts).for_each(|(sum, count)| {
+            sum.fetch_add(count, Ordering::Relaxed);
+        });
+    }
+
+    fn counts(&self) -> [usize; 2] {
+        self.0.each_ref().map(|sum| sum.load(Ordering::Relaxed))
+    }
+}
+
+/// Whether so many refused rows beside those that were read mean that the bank has changed their form: a bad row here and there
 /// does not.
-const fn is_another_form(refused: usize, read: usize) -> bool {
-    refused >= REFUSED_MIN && refused > read
+const fn is_another_form([refused, read]: [usize; 2]) -> bool {
+    refused >= REFUSED_MIN && refused >= read / 10
 }
 
 /// Whose rows they are, as far as the bank tells.
@@ -555,11 +578,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_row_is_no_change_of_form_and_most_of_them_are() {
+    fn a_bad_row_is_no_change_of_form_and_a_tenth_of_them_is() {
         for (refused, read, form) in
-            [(0, 0, false), (1, 0, false), (3, 0, true), (3, 3, false), (4, 3, true), (9, 400, false)]
+            [(0, 0, false), (1, 0, false), (3, 0, true), (3, 3, true), (2, 3, false), (9, 400, false), (40, 400, true)]
         {
-            assert_eq!(is_another_form(refused, read), form, "{refused} beside {read}");
+            assert_eq!(is_another_form([refused, read]), form, "{refused} beside {read}");
         }
     }
 
