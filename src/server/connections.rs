@@ -2,8 +2,8 @@
 //!
 //! A registration is a file; which of its keys and certificates is in force is a row that all nodes share. A connection is
 //! made of both and never changes: when either does, a new one takes its place, and work under way ends on the old one
-//! with its pool, its certificate and the tokens that are bound to it. A wrong file stops the start with its name and
-//! line, and later leaves the connection as it was.
+//! with its pool, its certificate and the tokens that are bound to it. A wrong file leaves its own bank out of reach, said
+//! with its name and line, until it can be used; where there is a connection already, it stays as it was.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -114,8 +114,8 @@ pub struct Connections {
     allow_loopback: bool,
     clock: Arc<dyn Clock>,
     by_id: RwLock<BTreeMap<RegistrationId, Held>>,
-    /// Files that make no connection, as they were when that was found.
-    refused: RwLock<BTreeMap<PathBuf, Option<SystemTime>>>,
+    /// Files that make no connection, and why.
+    refused: RwLock<BTreeMap<PathBuf, String>>,
 }
 
 impl Connections {
@@ -233,10 +233,8 @@ impl Connections {
 
     fn has_changed(&self, file: &Path, credentials: &[Kept]) -> bool {
         let held = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(held) = held.values().find(|held| held.file == file) else {
-            let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
-            return refused.get(file).is_none_or(|then| *then != modified(file));
-        };
+        // One that makes no connection may be mended elsewhere: a certificate comes late.
+        let Some(held) = held.values().find(|held| held.file == file) else { return true };
         let same = credentials.iter().filter(|kept| kept.registration == held.connection.id).eq(&held.credentials);
         held.modified != modified(file) || !same
     }
@@ -251,11 +249,14 @@ impl Connections {
         true
     }
 
-    /// Goes on without a registration, and does not look at its file again until it changes.
+    /// Goes on without a registration, which is tried again with every look; says why once.
     fn refuse(&self, file: &Path, error: &anyhow::Error) {
         let (name, why) = (file.display(), format!("{error:#}"));
-        tracing::error!(file = %name, error = why, "a registration cannot be used; its bank is out of reach");
-        self.refused.write().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), modified(file));
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        if refused.get(file) != Some(&why) {
+            tracing::error!(file = %name, error = why, "a registration cannot be used; its bank is out of reach");
+            refused.insert(file.to_owned(), why);
+        }
     }
 
     fn put(&self, held: Held) {
