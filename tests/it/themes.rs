@@ -150,6 +150,8 @@ async fn a_theme_is_its_products_alone_and_the_tenants_is_everybodys_who_has_non
     themes::set(app, None, tenants).await.unwrap();
     let everybodys = style(&page(&plain).await.text()).unwrap();
     assert_eq!(style(&page(&strayed).await.text()).as_ref(), Some(&everybodys));
+    let lost = anybody.get("/nothing/here").await;
+    assert_eq!((lost.status.as_u16(), style(&lost.text()).as_ref()), (404, Some(&everybodys)));
     assert_eq!(style(&page(&themed).await.text()).as_ref(), Some(&sheet));
     assert!(everybodys != sheet && anybody.get(&everybodys.replace(".css", ".png")).await.status == 404);
 

@@ -83,13 +83,13 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
 
 /// The page for an address that nothing is behind.
 pub(crate) async fn lost(app: Arc<App>) -> Response {
-    let page = reply::ending(&app, None, Outcome::Unknown);
+    let page = theme::worn_by(&app, || reply::ending(&app, None, Outcome::Unknown)).await;
     headers::guard((StatusCode::NOT_FOUND, page).into_response()).await
 }
 
 /// The page for an answer that failed on the way.
 pub(crate) async fn broken(app: &App, status: StatusCode) -> Response {
-    let page = reply::ending(app, None, Outcome::OurFault);
+    let page = theme::worn_by(app, || reply::ending(app, None, Outcome::OurFault)).await;
     headers::guard((status, page).into_response()).await
 }
 

@@ -29,6 +29,8 @@ use vault::SystemEntropy;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::pages::theme::Palette;
+use crate::services::themes::{self, NewTheme};
 use crate::services::{consents as moves, deletion, rivals};
 use crate::{setup, tokens};
 
@@ -522,6 +524,8 @@ async fn a_failure_that_nobody_foresaw_has_words_too() {
     async fn broken() -> StatusCode {
         panic!("a secret")
     }
+    let palette = Palette::checked("#8a2a0b".parse().unwrap(), None, None, None).unwrap();
+    themes::set(&site.app, None, NewTheme { palette, name: None, logo: None }).await.unwrap();
     let routes = Router::new().route("/broken", get(broken)).route("/v1/broken", get(broken));
     let router = crate::guarded(routes, site.app.clone());
     for (path, kind, says) in [
@@ -533,6 +537,7 @@ async fn a_failure_that_nobody_foresaw_has_words_too() {
         assert_eq!(answer.headers()["content-type"], kind);
         let body = String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
         assert!(body.contains(says) && !body.contains("secret"), "{body}");
+        assert_eq!(body.contains("/theme/"), path == "/broken", "the page wears the tenant's theme");
     }
 }
 

@@ -1,6 +1,7 @@
 //! How the pages of a request look: a product's theme, or else the tenant's, and the two files that a theme leads to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -17,6 +18,9 @@ use super::reply::own;
 use crate::app::App;
 use crate::pages::theme::{Colour, Palette};
 use crate::pages::view::Look;
+
+/// How long a page that tells of trouble waits for its theme: the database may be the trouble.
+const FOUND_WITHIN: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The tenant's theme in the request that this task answers.
@@ -39,6 +43,12 @@ pub(super) async fn wear(State(app): State<Arc<App>>, request: Request, next: Ne
     let is_file = ["/assets/", "/theme/"].iter().any(|folder| request.uri().path().starts_with(folder));
     let worn = if is_file { None } else { tenants(&app).await.unwrap_or_default() };
     TENANTS.scope(worn, next.run(request)).await
+}
+
+/// A page of an address or a failure that the routes of the pages know nothing of, in the tenant's theme if it can be had soon.
+pub(super) async fn worn_by<P>(app: &App, page: impl FnOnce() -> P) -> P {
+    let worn = tokio::time::timeout(FOUND_WITHIN, tenants(app)).await.ok().and_then(Result::ok).flatten();
+    TENANTS.sync_scope(worn, page)
 }
 
 async fn tenants(app: &App) -> Result<Option<Worn>, StoreError> {
