@@ -45,7 +45,10 @@ pub const LINK_SECONDS: i64 = 24 * 60 * 60;
 pub const SIGNERS_SECONDS: i64 = 14 * 24 * 60 * 60;
 /// Lifetime of one login at a bank, in seconds: from acceptance of the text to the callback.
 pub const LOGIN_SECONDS: i64 = 15 * 60;
-/// Clock skew accepted for instants in the future in security tokens, in seconds.
+/// Least distance of two fetches of one consent that a product asks for with its person there, in seconds: no limit of the
+/// bank's holds these back.
+pub const ATTENDED_DISTANCE_SECONDS: i64 = 60;
+/// Clock skew accepted for instants in the future that others attest, in seconds.
 pub const CLOCK_SKEW_SECONDS: i64 = 60;
 /// Lease of claimed work, in seconds of the database's clock.
 pub const JOB_LEASE_SECONDS: i32 = 60;

@@ -117,10 +117,20 @@ impl App {
     /// Notes that a person is at the other end: what is fetched for them in the next minutes is attended. Kept in memory
     /// alone; a restart forgets it and the fetch goes on unattended.
     pub fn note_present(&self, consent: ConsentId, psu: PsuPresent) {
+        self.note_present_since(consent, psu, self.clock.now()).keep();
+    }
+
+    /// The same, of a person who was there at that moment, before what they asked for is written: forgotten unless it is
+    /// [kept](Noted::keep). Whoever was there later stays noted.
+    pub(crate) fn note_present_since(&self, consent: ConsentId, psu: PsuPresent, since: Timestamp) -> Noted<'_> {
         let now = self.clock.now();
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.retain(|_, (_, since)| is_recent(*since, now));
-        present.insert(consent, (psu, now));
+        let before = present.get(&consent).cloned();
+        if before.as_ref().is_none_or(|(_, noted)| *noted <= since) {
+            present.insert(consent, (psu, since));
+        }
+        Noted { app: self, consent, since, before, is_kept: false }
     }
 
     /// The person, if present.
@@ -136,6 +146,39 @@ impl App {
         let now = self.clock.now();
         let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
         World { now, entropy: self.entropy.as_ref() }
+    }
+}
+
+/// A person who is noted as present, as long as it is not certain that what they asked for is written.
+#[must_use]
+pub(crate) struct Noted<'a> {
+    app: &'a App,
+    consent: ConsentId,
+    since: Timestamp,
+    before: Option<(PsuPresent, Timestamp)>,
+    is_kept: bool,
+}
+
+impl Noted<'_> {
+    /// It is written.
+    pub(crate) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        let mut present = self.app.present.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever was noted meanwhile stays.
+        if present.get(&self.consent).is_some_and(|(_, since)| *since == self.since) {
+            match self.before.take() {
+                Some(before) => present.insert(self.consent, before),
+                None => present.remove(&self.consent),
+            };
+        }
     }
 }
 

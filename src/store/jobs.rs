@@ -239,18 +239,27 @@ const fn held(rows: u64) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::Raced) } else { Ok(()) }
 }
 
-/// Whether a node works on it at this moment.
-pub async fn is_leased(tx: &mut TenantTx, kind: &str, subject: Uuid) -> Result<bool, StoreError> {
+/// How a piece of work stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether a node works on it at this moment.
+    pub is_leased: bool,
+    /// When it is due, or was.
+    pub due_at: Timestamp,
+}
+
+/// How a piece of work stands, if it is asked for. Nobody claims it before this transaction has ended.
+pub async fn standing(tx: &mut TenantTx, kind: &str, subject: Uuid) -> Result<Option<Standing>, StoreError> {
     let row = query!(
-        r#"select exists (select from job where tenant_id = $1 and kind = $2 and subject = $3
-            and leased_by is not null and lease_until >= clock_timestamp()) as "leased!""#,
+        r#"select due_at, coalesce(lease_until >= clock_timestamp(), false) as "is_leased!"
+           from job where tenant_id = $1 and kind = $2 and subject = $3 for update"#,
         tx.id(),
         kind,
         subject
     )
-    .fetch_one(tx.db())
+    .fetch_optional(tx.db())
     .await?;
-    Ok(row.leased)
+    Ok(row.map(|row| Standing { is_leased: row.is_leased, due_at: row.due_at.to_jiff() }))
 }
 
 /// How much waits, runs and is put aside, for operators.

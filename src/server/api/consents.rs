@@ -31,6 +31,8 @@ use crate::services::{consents as service, deletion, renewals};
 const CLUSTERS: [&str; 3] = ["accounts", "balances", "transactions"];
 /// Term of a consent where the product names none, in days.
 const TERM_DAYS: i64 = 365;
+/// For how long what a person confirmed in the product may be passed on, in seconds.
+const CONFIRMED_SECONDS: i64 = 60 * 60;
 /// Longest reference of a person, in characters.
 const PSU_REF_CHARS_MAX: usize = 128;
 
@@ -121,11 +123,7 @@ pub async fn reconfirm(
 ) -> Result<Json<ConsentBody>, ApiError> {
     caller.may(Scope::Consents)?;
     let Reconfirm { psu } = super::json(&body)?;
-    let now = app.clock.now();
-    if psu.session_at > now || now.duration_since(psu.session_at) > SignedDuration::from_hours(1) {
-        let why = "must be within the last hour: the person must be there".to_owned();
-        return Err(ApiError::Invalid { field: "psu.session_at", why });
-    }
+    super::attested(psu.session_at, CONFIRMED_SECONDS, app.clock.now())?;
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
     let consent = own(&mut tx, &caller, &id).await?;
     let world = app.world();

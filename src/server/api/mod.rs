@@ -39,6 +39,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use domain::limits;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_http::timeout::TimeoutLayer;
@@ -167,6 +168,16 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         };
         ApiError::Malformed(format!("{kind} (line {}, column {})", error.line(), error.column()))
     })
+}
+
+/// Since when a person is there, as a product attests with its own clock; never later than now.
+fn attested(session_at: Timestamp, within_seconds: i64, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let age = now.duration_since(session_at).as_secs();
+    if (-limits::CLOCK_SKEW_SECONDS..within_seconds).contains(&age) {
+        return Ok(session_at.min(now));
+    }
+    let why = format!("must be within the last {} minutes: the person must be there", within_seconds / 60);
+    Err(ApiError::Invalid { field: "psu.session_at", why })
 }
 
 /// An answer of many rows, written in one piece: a buffer that grows from nothing copies all of it again and again.

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bank_adapters::ask::PsuPresent;
 use domain::world::World;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -40,7 +40,7 @@ pub struct PersonThere {
     pub ip: String,
     /// Their `User-Agent`.
     pub user_agent: Option<String>,
-    /// When they asked for it; within the last ten minutes.
+    /// When they asked for it; within the last ten minutes. They count as there for ten minutes from then on.
     #[schema(value_type = String, format = DateTime)]
     pub session_at: Timestamp,
 }
@@ -54,7 +54,9 @@ pub struct RefreshBody {
     pub consent_id: String,
     /// `queued`, or `under_way` where it was begun before.
     pub state: String,
-    /// `psu_present` or `unattended`.
+    /// `psu_present` or `unattended`: the ground as things stand. The node that answers alone remembers a person, for ten
+    /// minutes from `session_at`. Where another one does the work, or it is done later, the bank is told that nobody is
+    /// there and it counts, or it is put off (`sync.deferred`). The consent's evidence says what was done (`fetch.begun`).
     pub basis: String,
     /// When the bank is asked, at the earliest.
     #[schema(value_type = String, format = DateTime)]
@@ -76,7 +78,8 @@ pub struct AllowanceBody {
 }
 
 /// Ask for fresher data of an account. The accounts of its consent are read together; `sync.completed` tells when that is
-/// done. Asking again before it has begun changes nothing.
+/// done. Asking again before it has begun changes nothing. With a person there it is done once a minute at most.
+/// `sync.partial`, `sync.failed` and `sync.deferred` tell where it came to another end.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/refresh", tag = "accounts",
     params(
@@ -85,11 +88,11 @@ pub struct AllowanceBody {
     ),
     request_body = Option<Refresh>,
     responses(
-        (status = 202, body = RefreshBody, description = "It will be done; this says when and on what ground"),
+        (status = 202, body = RefreshBody, description = "It will be done; this says when and on what ground, as things stand"),
         (status = 404, body = Problem), (status = 422, body = Problem),
         (status = 409, body = Problem, description = "The person has to come back first, or the consent's state forbids it"),
-        (status = 429, body = Problem, description = "The bank lets us read no more today without the person"),
-        (status = 503, body = Problem, description = "The bank has told us to slow down")
+        (status = 429, body = Problem, description = "The bank lets us read no more today without the person; `retry_after` says when it does"),
+        (status = 503, body = Problem, description = "The bank wants to be left alone, with a person there as well; `retry_after` says how long")
     )
 )]
 pub async fn ask(
@@ -102,7 +105,6 @@ pub async fn ask(
     caller.may(Scope::Data)?;
     let wish: Option<Refresh> = if body.is_empty() { None } else { super::json(&body)? };
     let world = app.world();
-    let person = wish.and_then(|wish| wish.psu).map(|psu| there(psu, &world)).transpose()?;
     let tx = app.store.tenant_tx(caller.tenant).await?;
     let (mut tx, held) = readable(&app, tx, &world, &caller, &id).await?;
     let operation = format!("POST /v1/accounts/{id}/refresh");
@@ -110,8 +112,11 @@ pub async fn ask(
     if let Some(answer) = first {
         return Ok((StatusCode::ACCEPTED, Json(answer)));
     }
-    let (psu, session_at) = person.unzip();
-    let asked = on_demand::ask(&app, &mut tx, &world, held.consent, psu.as_ref()).await?;
+    // Only now: whoever repeats a request gets the first answer, however long ago the person was there.
+    let attested = wish.and_then(|wish| wish.psu);
+    let session_at = attested.as_ref().map(|psu| psu.session_at);
+    let person = attested.map(|psu| there(psu, &world)).transpose()?;
+    let asked = on_demand::ask(&app, &mut tx, &world, held.consent, person.as_ref().map(|(psu, _)| psu)).await?;
     let promise = asked.map_err(|not_now| refusal(not_now, &world))?;
     let entry = json!({
         "product": caller.product.to_string(),
@@ -124,9 +129,12 @@ pub async fn ask(
     evidence_log::record(&app, &mut tx, &world, held.consent, "data.refresh_asked", &entry).await?;
     let answer = serde_json::to_value(shown(&held, &promise)).map_err(anyhow::Error::new)?;
     repeatable.keep(&app, &mut tx, &world, &answer).await?;
+    // Before the work can be seen, so that whoever takes it up here knows of the person.
+    let noted =
+        person.filter(|_| !promise.is_under_way).map(|(psu, since)| app.note_present_since(held.consent, psu, since));
     tx.commit().await?;
-    if let Some(psu) = psu {
-        app.note_present(held.consent, psu);
+    if let Some(noted) = noted {
+        noted.keep();
     }
     app.work.notify_waiters();
     Ok((StatusCode::ACCEPTED, Json(answer)))
@@ -160,7 +168,8 @@ fn refusal(not_now: NotNow, world: &World<'_>) -> ApiError {
     }
 }
 
-/// The person, if that can be true: somebody who asked just now, from an address that a person can have.
+/// The person and since when they are there, if that can be true: somebody who asked just now, from an address that a person
+/// can have.
 fn there(psu: PersonThere, world: &World<'_>) -> Result<(PsuPresent, Timestamp), ApiError> {
     let invalid = |field, why: &str| ApiError::Invalid { field, why: why.to_owned() };
     let ip: IpAddr = psu.ip.parse().map_err(|_| invalid("psu.ip", "is no address"))?;
@@ -168,10 +177,7 @@ fn there(psu: PersonThere, world: &World<'_>) -> Result<(PsuPresent, Timestamp),
     if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() {
         return Err(invalid("psu.ip", "is no address of a person"));
     }
-    let age = world.now.duration_since(psu.session_at);
-    if age.is_negative() || age >= SignedDuration::from_secs(PRESENT_SECONDS) {
-        return Err(invalid("psu.session_at", "must be within the last ten minutes: the person must be there"));
-    }
+    let since = super::attested(psu.session_at, PRESENT_SECONDS, world.now)?;
     let sendable = |agent: &String| {
         (1..=peer::USER_AGENT_BYTES_MAX).contains(&agent.len())
             && HeaderValue::from_str(agent).is_ok_and(|value| value.to_str().is_ok())
@@ -179,5 +185,5 @@ fn there(psu: PersonThere, world: &World<'_>) -> Result<(PsuPresent, Timestamp),
     if psu.user_agent.as_ref().is_some_and(|agent| !sendable(agent)) {
         return Err(invalid("psu.user_agent", "is no User-Agent that can be passed on"));
     }
-    Ok((PsuPresent { ip, user_agent: psu.user_agent }, psu.session_at))
+    Ok((PsuPresent { ip, user_agent: psu.user_agent }, since))
 }
