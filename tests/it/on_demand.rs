@@ -198,7 +198,8 @@ async fn a_bank_that_wants_to_be_left_alone_is_by_whoever_is_there_as_well() {
     let Some(Verdict::Again(until)) = worker(&world).await else { panic!("the bank works") };
     rests_until(&world, &product, &refresh, until).await;
     pass(until);
-    assert!(matches!(worker(&world).await, Some(Verdict::Next(_))));
+    let verdict = worker(&world).await;
+    assert!(matches!(verdict, Some(Verdict::Next(_))), "{verdict:?} at {}, put off until {until}", world.moment().now);
     world.bank.count(Some(Counting { per: Per::Client, calls: 1, seconds: 3600, tells: true }));
     assert_eq!(product.post(&refresh, &json!({})).await.status, 202);
     let Some(Verdict::Again(until)) = worker(&world).await else { panic!("the bank has not counted") };

@@ -117,7 +117,14 @@ pub async fn ask(
     let session_at = attested.as_ref().map(|psu| psu.session_at);
     let person = attested.map(|psu| there(psu, &world)).transpose()?;
     let asked = on_demand::ask(&app, &mut tx, &world, held.consent, person.as_ref().map(|(psu, _)| psu)).await?;
-    let promise = asked.map_err(|not_now| refusal(not_now, &world))?;
+    let promise = match asked {
+        Ok(promise) => promise,
+        Err(not_now) => {
+            // At once: what waits was locked, and a worker that comes by meanwhile passes it over.
+            tx.rollback().await?;
+            return Err(refusal(not_now, &world));
+        }
+    };
     let entry = json!({
         "product": caller.product.to_string(),
         "key": caller.key.to_string(),
