@@ -5,6 +5,7 @@
 
 mod budget;
 pub(super) mod transactions;
+mod why;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,6 @@ use domain::limits;
 use domain::policy::end_of_day;
 use domain::records::{NormalizedBalance, ParsedAccount};
 use domain::rules::Rules;
-use domain::world::World;
 use fapi::token::Tokens;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +30,7 @@ use store::fetches::{Run, RunState};
 use store::grants::Grant;
 use store::lines::{Details, Known, NewLine, Resource, Writer};
 use store::raw_pages::Answer;
-use store::{StoreError, TenantTx, budgets, consents, fetches, grants, jobs, lines};
+use store::{StoreError, budgets, consents, fetches, grants, jobs, lines};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -38,6 +38,7 @@ pub(crate) use budget::{Allowance, allowance};
 use budget::{reads, unattended_reads};
 
 use self::transactions::Rows;
+use self::why::{note, put_off};
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Context, Occasion, Part};
 use crate::connections::Connection;
@@ -200,35 +201,6 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     }
 }
 
-/// Notes why a fetch came to no end, for whoever reads what is stored meanwhile.
-async fn note(app: &App, about: About, error: &CallError) -> Result<(), ServiceError> {
-    let now = app.clock.now();
-    let mut tx = app.store.tenant_tx(about.tenant).await?;
-    let too_old = |run: &Run| now.duration_since(run.started_at).as_secs() >= RESUME_SECONDS;
-    say_why(&mut tx, about.consent, error.code(), now, too_old).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Says at the latest run why there is nothing newer. One that is under way and that nobody will go on with ends with it: what
-/// it has read is not new for ever.
-async fn say_why(
-    tx: &mut TenantTx,
-    consent: ConsentId,
-    code: &str,
-    now: Timestamp,
-    is_over: impl Fn(&Run) -> bool + Send,
-) -> Result<(), StoreError> {
-    let latest = fetches::latest(tx, consent).await?;
-    match latest.filter(|run| run.state == RunState::Running && is_over(run)) {
-        Some(open) => match fetches::finish(tx, open.id, RunState::Partial, Some(code), now).await {
-            // Somebody else has ended it meanwhile, and said why.
-            Err(StoreError::Raced) => Ok(()),
-            ended => ended,
-        },
-        None => fetches::note(tx, consent, code).await,
-    }
-}
-
 /// What a refused read of a day says: the bank counts fewer than we have made of this grant. Its limit holds for every grant,
 /// so that no other one has to run into it. Gives when the bank may be asked again: on its next day where it means the day
 /// for certain, since it says so or has refused twice without a word. `None` where it was no limit, or the bank says until
@@ -349,18 +321,6 @@ async fn begin(
     tx.commit().await?;
     fault::point("fetch.begun");
     Ok(Ok(Begun { run: run.id, day: counted_on }))
-}
-
-/// The reads of the day are used up: whoever reads what is stored is told why it is not newer, and a run that waited to be
-/// gone on with has ended.
-async fn put_off(
-    tx: &mut TenantTx,
-    world: &World<'_>,
-    consent: ConsentId,
-    until: Timestamp,
-) -> Result<(), ServiceError> {
-    say_why(tx, consent, telling::READS_USED_UP, world.now, |_| true).await?;
-    telling::deferred(tx, world, consent, until).await
 }
 
 /// A fetch came to nothing before the bank read anything. `day`: the one that it was counted on, which may be over by now.
