@@ -318,7 +318,8 @@ impl Consent {
 
     /// Whether products may read what is stored: during re-authentication too; after the end only by the policy of retention.
     pub const fn may_read(&self) -> bool {
-        self.may_renew() || matches!(self.data, DataState::Readable)
+        let left = matches!(self.state, State::Expired(ExpiryReason::Term | ExpiryReason::Bank));
+        self.may_renew() || left && matches!(self.data, DataState::Readable)
     }
 
     /// Whether the bank has authorised it and it is not over.

@@ -196,8 +196,8 @@ macro_rules! select {
              left join secret_key s on s.tenant_id = c.tenant_id and s.purpose = 'lookup' \
              left join evidence_key e on e.tenant_id = c.tenant_id and e.subject = c.consent_id \
              where cl.state = 'granted' and (c.data_state = 'present' \
-             and c.state in ('authorized', 'active', 'reauth_pending') or c.data_state = 'readable' and exists (select \
-             from ground g where g.tenant_id = c.tenant_id and g.consent_id = c.consent_id and g.line_id = l.line_id)) \
+             and c.state in ('authorized', 'active', 'reauth_pending') or c.data_state = 'readable' \
+             and c.state = 'expired' and exists (select from ground g where g.tenant_id = c.tenant_id and g.consent_id = c.consent_id and g.line_id = l.line_id)) \
              and " + $first $(+ $tail)*
             $(, $arg)*
         )

@@ -124,6 +124,8 @@ pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> 
             ) r
             where cl.tenant_id = $1 and cl.consent_id = $2 and cl.state = 'granted'
               and ($3::uuid is null or cl.line_id = $3)
+              and (c.data_state <> 'readable' or exists (select from ground g where g.tenant_id = cl.tenant_id
+                and g.consent_id = cl.consent_id and g.line_id = cl.line_id))
             order by r.booking_date desc, r.line_id desc, r.seq desc limit $8
          ) p on true
          where c.tenant_id = $1 and c.consent_id = $2
@@ -246,6 +248,8 @@ pub async fn changes(
             from consent_line cl
             join transaction t on t.tenant_id = cl.tenant_id and t.line_id = cl.line_id
             where cl.tenant_id = $1 and cl.consent_id = $2 and cl.line_id = $3 and cl.state = 'granted'
+              and (c.data_state <> 'readable' or exists (select from ground g where g.tenant_id = cl.tenant_id
+                and g.consent_id = cl.consent_id and g.line_id = cl.line_id))
               and coalesce(t.change_seq, t.seq) > $4
             order by coalesce(t.change_seq, t.seq) limit $5
          ) p on true
