@@ -251,6 +251,11 @@ impl Pair {
         self.ours.micros() / self.limit.micros()
     }
 
+    /// Both sides as rates of so many things.
+    pub(crate) fn rates(self, things: usize) -> Vec<(&'static str, f64)> {
+        vec![("ours_a_second", self.ours.a_second(things)), ("limit_a_second", self.limit.a_second(things))]
+    }
+
     /// Both sides.
     pub(crate) fn beside(self) -> Vec<(&'static str, f64)> {
         vec![("ours_us", self.ours.micros()), ("limit_us", self.limit.micros())]
@@ -306,6 +311,11 @@ pub(crate) async fn waited<T>(work: impl Future<Output = anyhow::Result<T>>) -> 
     let begin = Instant::now();
     black_box(work.await?);
     Ok(begin.elapsed())
+}
+
+/// The runtime of a bench that waits for a database.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
 }
 
 fn median(mut times: Vec<Duration>) -> Spent {

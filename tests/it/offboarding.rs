@@ -72,13 +72,19 @@ async fn two(app: &App) -> [Staff; 2] {
     known.try_into().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() {
+/// A world with a neighbour, its pages, and a product of the tenant that leaves.
+async fn ground() -> (World, TenantId, Site, Caller) {
     let mut world = World::start().await;
     let other = neighbour(&mut world).await;
-    let app = &world.app;
     let site = Site::start(world.app.clone()).await;
     let product = site.caller(&world, Some(&world.api_key));
+    (world, other, site, product)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_leaves_with_every_receipt_and_its_neighbour_notices_nothing() {
+    let (world, other, site, product) = ground().await;
+    let app = &world.app;
     let one = connected(&world, &product, "user-1", CUSTOMER).await;
     let held = connected(&world, &product, "user-2", NEIGHBOUR).await;
     asked(&product, "user-3").await;
@@ -147,11 +153,8 @@ async fn ended(world: &World, folder: &Path, fault: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_anywhere_on_its_way_the_next_run_goes_on_and_nothing_is_doubled() {
-    let mut world = World::start().await;
-    let other = neighbour(&mut world).await;
+    let (world, other, site, product) = ground().await;
     let app = &world.app;
-    let site = Site::start(world.app.clone()).await;
-    let product = site.caller(&world, Some(&world.api_key));
     let one = connected(&world, &product, "user-1", CUSTOMER).await;
     let two = connected(&world, &product, "user-2", NEIGHBOUR).await;
     let mut owner = PgConnection::connect_with(&world.private.connect_options()).await.unwrap();

@@ -9,7 +9,7 @@ use server::services::{consents as moves, deletion};
 use store::deletions::{self, State as Step};
 
 use super::site::{self, Site};
-use super::{Figure, Goal, Pair, waited};
+use super::{Figure, Goal, Pair, runtime, waited};
 
 /// Rows of the account.
 const MANY: u32 = 1_000_000;
@@ -18,8 +18,7 @@ const ROUNDS_MAX: usize = 3;
 
 /// A consent is withdrawn and erased, with keys, scan and receipt; against a bare `DELETE` of as many rows.
 pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let pair = runtime.block_on(measured(rounds.min(ROUNDS_MAX), MANY))?;
+    let pair = runtime()?.block_on(measured(rounds.min(ROUNDS_MAX), MANY))?;
     Ok(vec![Figure {
         name: "erase",
         what: "1,000,000 transactions of a withdrawn consent gone, shredded and proven, against their bare DELETE",
@@ -31,10 +30,7 @@ pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
 }
 
 async fn measured(rounds: usize, rows: u32) -> anyhow::Result<Pair> {
-    let site = Site::open().await?;
-    let outcome = in_turn(&site.app, rounds, rows).await;
-    site.close().await?;
-    outcome
+    Site::during(async |site| in_turn(&site.app, rounds, rows).await).await
 }
 
 async fn in_turn(app: &App, rounds: usize, rows: u32) -> anyhow::Result<Pair> {

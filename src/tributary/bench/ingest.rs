@@ -1,7 +1,7 @@
 //! Normalised rows sealed and stored by the statements of a fetch, against the owner's `COPY` of the same rows and bytes into
 //! the same indexed table. What a fetch does beside it (raw pages, alignment, reconciliation) is not in it.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use domain::records::Normalized;
 use server::App;
 
@@ -9,7 +9,7 @@ use super::normalize::finished;
 use super::page::page;
 use super::parse::Reader;
 use super::site::{self, Site};
-use super::{Figure, Goal, Pair, Spent, waited};
+use super::{Figure, Goal, Pair, runtime, waited};
 
 /// Rows of a page, which are stored in one transaction.
 const PAGE: usize = 500;
@@ -20,24 +20,19 @@ const ROUNDS_MAX: usize = 9;
 
 /// The rate at which rows are stored, as a part of that of a bare `COPY`.
 pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let pair = runtime.block_on(measured(rounds.min(ROUNDS_MAX), PAGES))?;
-    let a_second = |spent: Spent| spent.a_second(PAGE * PAGES);
+    let pair = runtime()?.block_on(measured(rounds.min(ROUNDS_MAX), PAGES))?;
     Ok(vec![Figure {
         name: "ingest",
         what: "rows sealed and stored page by page, as a part of the rate of a bare COPY of what was stored",
         value: 1.0 / pair.ratio(),
         unit: "×",
         goal: Goal::AtLeast(0.4),
-        beside: vec![("ours_a_second", a_second(pair.ours)), ("limit_a_second", a_second(pair.limit))],
+        beside: pair.rates(PAGE * PAGES),
     }])
 }
 
 async fn measured(rounds: usize, pages: usize) -> anyhow::Result<Pair> {
-    let site = Site::open().await?;
-    let outcome = in_turn(&site.app, rounds, pages).await;
-    site.close().await?;
-    outcome
+    Site::during(async |site| in_turn(&site.app, rounds, pages).await).await
 }
 
 async fn in_turn(app: &App, rounds: usize, pages: usize) -> anyhow::Result<Pair> {

@@ -17,7 +17,7 @@ use super::normalize::finished;
 use super::page::page;
 use super::parse::Reader;
 use super::site::{self, Account, Site};
-use super::{Figure, Goal, Pair, median, waited};
+use super::{Figure, Goal, Pair, median, runtime, waited};
 
 /// Clients that ask at the same time, each with a connection, a key and an account of its own.
 const CLIENTS: usize = 16;
@@ -47,10 +47,6 @@ pub(super) fn measure_growth(rounds: usize, rows_max: usize) -> anyhow::Result<V
     runtime()?.block_on(growth(rounds.min(ROUNDS_MAX), &sizes))
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")
-}
-
 async fn rates(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let mut served = Served::open(CLIENTS).await?;
     let (mut ours, mut bare, mut each) = (Vec::new(), Vec::new(), Vec::new());
@@ -73,7 +69,6 @@ async fn rates(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let pair = Pair::of(ours, bare);
     each.sort_unstable();
     let at = |part: usize| each.get(each.len() * part / 100).map_or(0.0, |time| time.as_secs_f64() * 1e3);
-    let a_second = |spent: super::Spent| spent.a_second(CLIENTS * PAGES);
     Ok(vec![
         Figure {
             name: "query",
@@ -81,7 +76,7 @@ async fn rates(rounds: usize) -> anyhow::Result<Vec<Figure>> {
             value: 1.0 / pair.ratio(),
             unit: "×",
             goal: Goal::AtLeast(0.6),
-            beside: vec![("ours_a_second", a_second(pair.ours)), ("limit_a_second", a_second(pair.limit))],
+            beside: pair.rates(CLIENTS * PAGES),
         },
         Figure {
             name: "query-tail",

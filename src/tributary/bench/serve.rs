@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::site::Site;
-use super::{Figure, Goal, Spent, median, waited};
+use super::{Figure, Goal, Spent, median, runtime, waited};
 
 /// Rounds of a figure.
 const ROUNDS_MAX: usize = 9;
@@ -27,9 +27,8 @@ const REST: Duration = Duration::from_secs(3);
 
 /// Time to the first answer, and resident memory, the catalogue of brands and the program itself included.
 pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let program = std::env::current_exe().context("our own program")?;
-    let (start, memory) = runtime.block_on(measured(&program, rounds.min(ROUNDS_MAX)))?;
+    let (start, memory) = runtime()?.block_on(measured(&program, rounds.min(ROUNDS_MAX)))?;
     Ok(vec![
         Figure {
             name: "serve-start",
@@ -51,10 +50,7 @@ pub(super) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
 }
 
 async fn measured(program: &Path, rounds: usize) -> anyhow::Result<(Spent, f64)> {
-    let site = Site::open().await?;
-    let outcome = in_turn(&site, program, rounds).await;
-    site.close().await?;
-    outcome
+    Site::during(async |site| in_turn(site, program, rounds).await).await
 }
 
 async fn in_turn(site: &Site, program: &Path, rounds: usize) -> anyhow::Result<(Spent, f64)> {

@@ -56,6 +56,14 @@ impl Site {
         written(self.folder.path(), "node.toml", address)
     }
 
+    /// Opens one for a piece of work, and closes it whatever came of that.
+    pub(super) async fn during<T>(work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let site = Self::open().await?;
+        let outcome = work(&site).await;
+        site.close().await?;
+        outcome
+    }
+
     pub(super) async fn close(self) -> anyhow::Result<()> {
         drop(self.app);
         self.database.close().await
