@@ -74,6 +74,10 @@ pub const SESSION_SECONDS: i64 = 30 * 60;
 /// Lifetime of a login of the staff, in seconds: from the button to the way back from their identity provider, a second
 /// factor included.
 pub const STAFF_LOGIN_SECONDS: i64 = 10 * 60;
+/// How long their identity provider may take for a step of a login, in seconds.
+pub const STAFF_PROVIDER_SECONDS: u64 = 10;
+/// Steps of logins that wait for it at a time; further ones are turned away at once.
+pub const STAFF_LOGINS_AT_A_TIME: usize = 16;
 /// Largest form that a page of ours accepts, in bytes: a few short fields, or what a bank posts to a callback.
 pub const FORM_BYTES_MAX: usize = 16 * 1024;
 /// Banks that one page of the picker lists; the rest is found by typing more of the name.

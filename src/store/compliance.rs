@@ -3,7 +3,7 @@
 
 use domain::ids::{ConsentId, DeletionId, InstitutionId, PsuId};
 use jiff::Timestamp;
-use sqlx::query;
+use sqlx::{query, query_as};
 use uuid::Uuid;
 
 use crate::evidence_log::{Entry, hash};
@@ -27,40 +27,72 @@ pub struct Wanted<'a> {
     pub limit: i64,
 }
 
+struct Row {
+    entry_id: Uuid,
+    subject: Uuid,
+    kind: String,
+    recorded_at: jiff_sqlx::Timestamp,
+    commitment: Vec<u8>,
+    leaf_index: i64,
+    previous: Vec<u8>,
+    sealed: Option<Vec<u8>>,
+}
+
+impl TryFrom<Row> for Entry {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: domain::ids::EntryId::from_uuid(row.entry_id),
+            subject: row.subject,
+            kind: row.kind,
+            recorded_at: row.recorded_at.to_jiff(),
+            commitment: hash(row.commitment, "evidence_entry", "commitment")?,
+            index: row.leaf_index,
+            previous: hash(row.previous, "evidence_entry", "previous")?,
+            sealed: row.sealed,
+        })
+    }
+}
+
+/// A select of placed entries in an order.
+macro_rules! select {
+    ($order:tt, $tx:expr, $wanted:expr) => {
+        query_as!(
+            Row,
+            "select entry_id, subject, kind, recorded_at, commitment, leaf_index as \"leaf_index!\", \
+             previous as \"previous!\", sealed \
+             from evidence_entry \
+             where tenant_id = $1 and leaf_index >= $2 and ($3::uuid[] is null or subject = any($3)) \
+             and ($4::text is null or kind = $4 or starts_with(kind, $4 || '.')) \
+             and ($5::timestamptz is null or recorded_at >= $5) and ($6::timestamptz is null or recorded_at < $6) \
+             order by leaf_index "
+                + $order
+                + " limit $7",
+            $tx.id(),
+            $wanted.leaf,
+            $wanted.subjects,
+            $wanted.kind,
+            maybe_at($wanted.from) as _,
+            maybe_at($wanted.until) as _,
+            $wanted.limit
+        )
+        .fetch_all($tx.db())
+        .await?
+        .into_iter()
+        .map(Entry::try_from)
+        .collect()
+    };
+}
+
 /// Placed entries, in the order of the log.
 pub async fn entries(tx: &mut TenantTx, wanted: &Wanted<'_>) -> Result<Vec<Entry>, StoreError> {
-    let rows = query!(
-        r#"select entry_id, subject, kind, recorded_at, commitment, leaf_index as "leaf_index!", previous as "previous!",
-            sealed
-         from evidence_entry
-         where tenant_id = $1 and leaf_index >= $2 and ($3::uuid[] is null or subject = any($3))
-           and ($4::text is null or kind = $4 or starts_with(kind, $4 || '.'))
-           and ($5::timestamptz is null or recorded_at >= $5) and ($6::timestamptz is null or recorded_at < $6)
-         order by leaf_index limit $7"#,
-        tx.id(),
-        wanted.leaf,
-        wanted.subjects,
-        wanted.kind,
-        maybe_at(wanted.from) as _,
-        maybe_at(wanted.until) as _,
-        wanted.limit
-    )
-    .fetch_all(tx.db())
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Entry {
-                id: domain::ids::EntryId::from_uuid(row.entry_id),
-                subject: row.subject,
-                kind: row.kind,
-                recorded_at: row.recorded_at.to_jiff(),
-                commitment: hash(row.commitment, "evidence_entry", "commitment")?,
-                index: row.leaf_index,
-                previous: hash(row.previous, "evidence_entry", "previous")?,
-                sealed: row.sealed,
-            })
-        })
-        .collect()
+    select!("asc", tx, wanted)
+}
+
+/// The newest of them, the newest first.
+pub async fn newest(tx: &mut TenantTx, wanted: &Wanted<'_>) -> Result<Vec<Entry>, StoreError> {
+    select!("desc", tx, wanted)
 }
 
 /// The consents of a person, or at a bank, or both.

@@ -316,6 +316,19 @@ pub async fn list(tx: &mut TenantTx, before: Option<DeletionId>, limit: u32) -> 
     rows.into_iter().map(Deletion::try_from).collect()
 }
 
+/// Deletions on which something is owed, newest first: without a receipt, or with a bank that has not confirmed the end.
+pub async fn owed(tx: &mut TenantTx, limit: u32) -> Result<Vec<Deletion>, StoreError> {
+    let rows = select!(
+        "where tenant_id = $1 and (state <> 'receipted' or bank in ('pending', 'unconfirmed'))
+         order by deletion_id desc limit $2",
+        tx.id(),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    rows.into_iter().map(Deletion::try_from).collect()
+}
+
 /// Deletions without a receipt that no legal hold blocks, oldest first.
 pub async fn unfinished(tx: &mut TenantTx) -> Result<Vec<DeletionId>, StoreError> {
     let rows = query!(

@@ -111,6 +111,13 @@ pub async fn work(tx: &mut TenantTx, limit: i64) -> Result<Vec<Work>, StoreError
         .collect())
 }
 
+/// How much work of the tenant is put aside.
+pub async fn parked(tx: &mut TenantTx) -> Result<i64, StoreError> {
+    let row =
+        query!(r#"select count(*) as "number!" from job where tenant_id = $1 and parked_at is not null"#, tx.id());
+    Ok(row.fetch_one(tx.db()).await?.number)
+}
+
 /// Brings work back that was put aside; gives its kind, or none where it is not put aside any more.
 pub async fn try_again(tx: &mut TenantTx, id: JobId, now: Timestamp) -> Result<Option<String>, StoreError> {
     let row = query!(

@@ -55,6 +55,11 @@ async fn the_log_is_found_by_consent_person_bank_kind_and_time_and_shows_no_bank
     assert!(found(Search { from: Some(from), ..Search::default() }).await.is_empty());
     let nobody = Search { person: Some((world.product, "nobody".to_owned())), ..Search::default() };
     assert!(compliance::search(&world.app, &nobody).await.is_err());
+    for many in [1, 7, 100_000] {
+        let newest = compliance::newest(&world.app, &Search::default(), many).await.unwrap();
+        let expected: Vec<_> = all.iter().rev().take(usize::try_from(many).unwrap()).cloned().collect();
+        assert_eq!(newest, expected, "the newest {many}, the newest first");
+    }
 
     let told = serde_json::to_string(&all).unwrap();
     let mut looked_for = 0;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::ConsentId;
+use domain::limits;
 use domain::staff::{Action, Role, may};
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
@@ -10,9 +11,10 @@ use serde_json::json;
 use server::services::compliance::{self, Found, Search};
 use server::services::{deletion, staff};
 use server::setup;
-use tests::site::{Site, connected};
+use tests::site::{Caller, Site, connected};
 use tests::staff::{Desk, Lie, Provider};
 use tests::world::World;
+use tokio::net::TcpListener;
 
 /// A world with a console, and what stands in it.
 struct Ground {
@@ -75,7 +77,7 @@ impl Ground {
 }
 
 /// Every address of the console with what it is.
-const DOORS: [(Method, &str, Action); 21] = [
+const DOORS: [(Method, &str, Action); 22] = [
     (Method::GET, "/console", Action::SeeOverview),
     (Method::GET, "/console/alerts", Action::SeeAlerts),
     (Method::GET, "/console/banks", Action::SeeBanks),
@@ -97,6 +99,7 @@ const DOORS: [(Method, &str, Action); 21] = [
     (Method::POST, "/console/evidence", Action::SearchLog),
     (Method::GET, "/console/holds", Action::SeeHolds),
     (Method::POST, "/console/holds", Action::MoveHolds),
+    (Method::POST, "/console/holds/{hold}", Action::MoveHolds),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +200,7 @@ async fn a_session_ends_by_time_by_hand_and_with_its_person() {
     assert_eq!(desk.get("/console").await.status, StatusCode::SEE_OTHER, "a cookie that was kept opens nothing");
 
     let desk = ground.at("olga").await;
-    ground.world.clock.advance(SignedDuration::from_mins(59));
+    ground.world.clock.advance(SignedDuration::from_mins(29));
     assert_eq!(desk.get("/console").await.status, StatusCode::OK);
     ground.world.clock.advance(SignedDuration::from_mins(1));
     assert_eq!(desk.get("/console").await.status, StatusCode::SEE_OTHER);
@@ -291,6 +294,10 @@ async fn a_person_is_found_by_a_products_reference_and_hostile_names_do_no_harm(
         assert_eq!(answer.text().matches("href=\"/console/consents/cns_").count(), found, "{person}");
         assert!(!answer.text().contains("<script"), "{person}");
     }
+    let looked_up = ground.recorded("staff.looked_up").await;
+    assert_eq!(looked_up.len(), 4, "whether somebody was found or not");
+    let told = looked_up.iter().map(|one| one.body.as_ref().unwrap().to_string()).collect::<String>();
+    assert!(told.contains("stf_") && told.contains("cns_") && !told.contains("script") && !told.contains(&long));
     let eve = ground.at("eve").await;
     for path in ["/console", "/console/consents", "/console/keys", "/console/consents?state=%3Cscript%3E"] {
         let answer = eve.get(path).await;
@@ -300,6 +307,35 @@ async fn a_person_is_found_by_a_products_reference_and_hostile_names_do_no_harm(
         assert_eq!(answer.headers["cache-control"], "no-store");
     }
     ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_provider_holds_few_logins_and_none_for_long() {
+    let mut world = World::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tests::staff::configure(&mut world, &format!("https://localhost:{}", silent.local_addr().unwrap().port()));
+    let site = Site::start(world.app.clone()).await;
+    let login = async |caller: Caller| {
+        let answer = Desk::new(&world, caller).send(Method::POST, "/console/login", &[]).await;
+        (answer.status, answer.text())
+    };
+    let waiting = (0..limits::STAFF_LOGINS_AT_A_TIME).map(|_| login(site.caller(&world, None)));
+    let further = async {
+        let mut open = Vec::new();
+        for _ in 0..limits::STAFF_LOGINS_AT_A_TIME {
+            open.push(silent.accept().await.unwrap());
+        }
+        let turned_away = login(site.caller(&world, None)).await;
+        (turned_away, open.len())
+    };
+    let (ended, (turned_away, open)) = tokio::join!(futures_util::future::join_all(waiting), further);
+    assert_eq!(open, limits::STAFF_LOGINS_AT_A_TIME);
+    assert_eq!(turned_away.0, StatusCode::SERVICE_UNAVAILABLE, "{}", turned_away.1);
+    for (status, page) in ended {
+        assert_eq!(status, StatusCode::BAD_GATEWAY, "{page}");
+    }
+    site.end().await;
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,8 @@ use crate::services::compliance::{self, Found, Search};
 
 /// Entries that one page shows; a search that means more says so.
 const SHOWN: usize = 500;
+/// One more than that.
+const READ: i64 = 501;
 
 /// The form.
 pub(super) async fn ask(member: Member) -> Answer {
@@ -42,12 +44,9 @@ fn asking(member: &Member) -> Form {
 pub(super) async fn find(State(app): State<Arc<App>>, order: Order) -> Answer {
     let member = &order.member;
     let search = search(&order).map_err(|why| unfit(member, why))?;
-    let found = compliance::search(&app, &search).await.map_err(fail(member))?;
-    let many = found.len();
-    let lead = match many {
-        many if many > SHOWN => {
-            format!("{many} entries; the newest {SHOWN} are shown. Narrow the search for the others.")
-        }
+    let found = compliance::newest(&app, &search, READ).await.map_err(fail(member))?;
+    let lead = match found.len() {
+        many if many > SHOWN => format!("The newest {SHOWN} entries. Narrow the search for the others."),
         many => format!("{many} entries."),
     };
     let sections =
@@ -82,13 +81,13 @@ fn end(begin: Timestamp) -> Timestamp {
 /// The evidence of one consent.
 pub(super) async fn of_consent(app: &App, member: &Member, id: ConsentId) -> Result<Block, Response> {
     let search = Search { consent: Some(id), ..Search::default() };
-    let found = compliance::search(app, &search).await.map_err(fail(member))?;
+    let found = compliance::newest(app, &search, READ).await.map_err(fail(member))?;
     Ok(table(&found, false))
 }
 
 /// Entries, the newest first, each with whom it is about unless that is known.
 fn table(found: &[Found], with_subject: bool) -> Block {
-    let rows = found.iter().rev().take(SHOWN).map(|one| {
+    let rows = found.iter().take(SHOWN).map(|one| {
         let subject = match one.subject.starts_with("cns_") {
             true => Cell::code(&one.subject).to(format!("{CONSENTS}/{}", one.subject)),
             false => Cell::code(&one.subject),

@@ -7,7 +7,9 @@ use axum::response::Response;
 use domain::consent::{DataState, State as ConsentState};
 use domain::ids::{ConsentId, ProductId};
 use domain::staff::Action;
+use evidence::Subject;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use store::consents::{Consent, Move};
 use store::deletions::Deletion;
 use store::desk::{self, Listed, Wanted};
@@ -22,6 +24,7 @@ use super::page::{Answer, fail, form, missing, page, question, unfit};
 use super::view::{Block, Cell, Field, Form, Section, Tone};
 use super::{CONSENTS, audit, data, deletions as erasures};
 use crate::app::App;
+use crate::evidence_log;
 use crate::services::{ServiceError, erasure};
 use crate::web::headers::Segment;
 
@@ -97,10 +100,8 @@ pub(super) async fn find(State(app): State<Arc<App>>, order: Order) -> Answer {
     let Ok(product) = order.fields.get("product").parse::<ProductId>() else {
         return Err(unfit(member, "Choose a product."));
     };
-    let found = match of_person(&app, product, order.fields.get("reference").trim()).await {
-        Err(ServiceError::Store(StoreError::NotFound(_))) => Vec::new(),
-        other => other.map_err(fail(member))?,
-    };
+    let reference = order.fields.get("reference").trim();
+    let found = of_person(&app, member, product, reference).await.map_err(fail(member))?;
     let (_, products) = read(&app, Wanted { state: Some("none"), ..Wanted::default() }).await.map_err(fail(member))?;
     let sections = vec![
         Section::new("", vec![Block::Form(finder(member, &products))]),
@@ -109,11 +110,25 @@ pub(super) async fn find(State(app): State<Arc<App>>, order: Order) -> Answer {
     Ok(page(member, CONSENTS, "Consents of a person", "By a product's own reference.", sections))
 }
 
-async fn of_person(app: &App, product: ProductId, reference: &str) -> Result<Vec<Listed>, ServiceError> {
+/// That somebody looked is on record, with what was found and without the reference.
+async fn of_person(
+    app: &App,
+    member: &Member,
+    product: ProductId,
+    reference: &str,
+) -> Result<Vec<Listed>, ServiceError> {
     let world = app.world();
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
-    let psu = erasure::person(app, &mut tx, &world, product, reference).await?;
-    let found = desk::consents(&mut tx, Wanted { psu: Some(psu), ..Wanted::default() }, SHOWN).await?;
+    let found = match erasure::person(app, &mut tx, &world, product, reference).await {
+        Ok(psu) => desk::consents(&mut tx, Wanted { psu: Some(psu), ..Wanted::default() }, SHOWN).await?,
+        Err(ServiceError::Store(StoreError::NotFound(_))) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let consents: Vec<_> = found.iter().map(|one| one.id.to_string()).collect();
+    let body = json!({
+        "staff": member.staff.id.to_string(), "product": product.to_string(), "consents": consents,
+    });
+    evidence_log::record_of(app, &mut tx, &world, Subject::Tenant(app.tenant.id), "staff.looked_up", &body).await?;
     tx.commit().await?;
     Ok(found)
 }

@@ -21,17 +21,22 @@ use crate::services::ServiceError;
 use crate::web::headers::Segment;
 
 /// Erasures that one page shows.
-const SHOWN: u32 = 200;
+const SHOWN: usize = 200;
+/// One more than that.
+const READ: u32 = 201;
 
 /// The queue, and what is done.
 pub(super) async fn list(State(app): State<Arc<App>>, member: Member) -> Answer {
-    let found = read(&app).await.map_err(fail(&member))?;
-    let (open, done): (Vec<_>, Vec<_>) = found.into_iter().partition(is_owed);
+    let (mut open, mut done) = read(&app).await.map_err(fail(&member))?;
+    done.retain(|one| !is_owed(one));
+    let mut owed = Vec::new();
+    if open.len() > SHOWN {
+        open.truncate(SHOWN);
+        owed.push(Block::Note(Tone::Wait, format!("More are owed; the newest {SHOWN} are shown.")));
+    }
+    owed.push(table(&member, "Erasures on which something is owed", &open, "Nothing is owed."));
     let sections = vec![
-        Section::new(
-            "Something is owed",
-            vec![table(&member, "Erasures on which something is owed", &open, "Nothing is owed.")],
-        ),
+        Section::new("Something is owed", owed),
         Section::new("Done", vec![table(&member, "Erasures that are done", &done, "None yet.")]),
     ];
     Ok(page(
@@ -43,9 +48,10 @@ pub(super) async fn list(State(app): State<Arc<App>>, member: Member) -> Answer 
     ))
 }
 
-async fn read(app: &App) -> Result<Vec<Deletion>, ServiceError> {
+/// What is owed, however old, and the newest.
+async fn read(app: &App) -> Result<(Vec<Deletion>, Vec<Deletion>), ServiceError> {
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
-    let found = deletions::list(&mut tx, None, SHOWN).await?;
+    let found = (deletions::owed(&mut tx, READ).await?, deletions::list(&mut tx, None, READ).await?);
     tx.commit().await?;
     Ok(found)
 }

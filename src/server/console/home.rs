@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::staff::Action;
 use jiff::Timestamp;
-use store::jobs;
+use store::desk;
 use store::overview::{self, Count};
 
 use super::HOME;
@@ -44,9 +44,6 @@ async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     let now = app.clock.now();
     let mut tiles = Vec::new();
     let alerts = alerts::since(app, 24).await?.len();
-    let mut system = app.store.system_tx().await?;
-    let jobs = jobs::backlog(&mut system, now).await?;
-    system.commit().await?;
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let consents = overview::consents(&mut tx).await?;
     let endpoints = overview::endpoints(&mut tx).await?;
@@ -54,6 +51,7 @@ async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     let evidence = overview::evidence(&mut tx).await?;
     let breakers = overview::breakers(&mut tx, now).await?;
     let deliveries = overview::deliveries(&mut tx).await?;
+    let parked = desk::parked(&mut tx).await?;
     tx.commit().await?;
     let mut add = |action, tone, figure: i64, label: &str| {
         if member.may(action) {
@@ -80,7 +78,6 @@ async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     add(Action::SeeDeliveries, Tone::Quiet, deliveries, "deliveries under way");
     let silent = endpoints.iter().filter(|count| count.state != "active").map(|count| count.number).sum();
     add(Action::SeeDeliveries, bad(silent), silent, "endpoints that take nothing");
-    let parked = jobs.iter().map(|kind| kind.parked).sum();
     add(Action::SeeJobs, bad(parked), parked, "jobs put aside");
     let (ending, late) = (ending(app, now), behind(evidence.signed_at, evidence.waiting, now));
     add(Action::SeeKeys, wait(ending), ending, "certificates that end within a month");

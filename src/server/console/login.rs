@@ -162,6 +162,9 @@ async fn refused(app: &App, refusal: &Refusal) -> Response {
         Refusal::Provider(_) => {
             ("provider", "The sign-in service does not answer. Try again in a while.", StatusCode::BAD_GATEWAY)
         }
+        Refusal::Busy => {
+            ("busy", "Many sign in at this moment. Try again in a while.", StatusCode::SERVICE_UNAVAILABLE)
+        }
         Refusal::Answer(_) => ("answer", "That did not work. Begin again from here.", StatusCode::BAD_REQUEST),
         Refusal::Declined => ("declined", "The sign-in service said no.", StatusCode::FORBIDDEN),
         Refusal::NoRole => (

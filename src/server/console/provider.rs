@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -31,6 +31,7 @@ use openidconnect::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use url::{Url, form_urlencoded};
 
 use crate::config::{Config, Console};
@@ -100,6 +101,9 @@ pub(super) enum Refusal {
     /// The answer is not one that this browser waits for, or its ID token does not hold.
     #[error("the identity provider's answer was not accepted: {0}")]
     Answer(String),
+    /// As many wait for the provider as may.
+    #[error("too many logins wait for the identity provider")]
+    Busy,
     /// The provider says no.
     #[error("the identity provider declined")]
     Declined,
@@ -142,6 +146,7 @@ pub struct Provider {
     back: RedirectUrl,
     settings: Console,
     http: net::Client,
+    places: Semaphore,
 }
 
 impl Provider {
@@ -186,7 +191,16 @@ impl Provider {
             back: RedirectUrl::from_url(back),
             settings,
             http,
+            places: Semaphore::new(limits::STAFF_LOGINS_AT_A_TIME),
         }))
+    }
+
+    /// A step of a login, which anybody may begin: so few wait at a time, and none for long.
+    async fn step<T>(&self, step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        let Ok(_place) = self.places.try_acquire() else { return Err(Refusal::Busy) };
+        let most = Duration::from_secs(limits::STAFF_PROVIDER_SECONDS);
+        let late = |_| Err(Refusal::Provider("it does not answer in time".to_owned()));
+        tokio::time::timeout(most, step).await.unwrap_or_else(late)
     }
 
     /// The provider as it describes itself now (OpenID Connect Discovery 1.0 §4), with its keys of today.
@@ -203,7 +217,7 @@ impl Provider {
 
     /// Where a browser goes to sign in.
     pub(super) async fn begin(&self, browser: &SecretString) -> Result<Url, Refusal> {
-        let party = self.discover().await?;
+        let party = self.step(self.discover()).await?;
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier(browser));
         let (state, nonce) = (CsrfToken::new(derived("state", browser)), Nonce::new(derived("nonce", browser)));
         let ask = party.authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce);
@@ -219,10 +233,14 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Identity, Refusal> {
         let code = self.code(query, browser)?;
-        let party = self.discover().await?;
-        let ask = party.exchange_code(code).map_err(|error| Refusal::Provider(error.to_string()))?;
-        let answer = ask.set_pkce_verifier(verifier(browser)).request_async(self).await;
-        let answer = answer.map_err(|error| Refusal::Provider(error.to_string()))?;
+        let (party, answer) = self
+            .step(async {
+                let party = self.discover().await?;
+                let ask = party.exchange_code(code).map_err(|error| Refusal::Provider(error.to_string()))?;
+                let answer = ask.set_pkce_verifier(verifier(browser)).request_async(self).await;
+                Ok((party, answer.map_err(|error| Refusal::Provider(error.to_string()))?))
+            })
+            .await?;
         let token = answer.id_token().ok_or_else(|| Refusal::Answer("there is no ID token".to_owned()))?;
         let check = party
             .id_token_verifier()

@@ -72,15 +72,7 @@ pub async fn search(app: &App, search: &Search) -> Result<Vec<Found>, ServiceErr
     let subjects = subjects(app, &mut tx, search).await?;
     let (mut found, mut opened, mut leaf) = (Vec::new(), HashMap::new(), 0);
     loop {
-        let wanted = Wanted {
-            subjects: subjects.as_deref(),
-            kind: search.kind.as_deref(),
-            from: search.from,
-            until: search.until,
-            leaf,
-            limit: PAGE,
-        };
-        let page = rows::entries(&mut tx, &wanted).await?;
+        let page = rows::entries(&mut tx, &search.wanted(subjects.as_deref(), leaf, PAGE)).await?;
         let Some(last) = page.last() else { break };
         leaf = last.index + 1;
         for entry in &page {
@@ -92,6 +84,29 @@ pub async fn search(app: &App, search: &Search) -> Result<Vec<Found>, ServiceErr
     }
     tx.commit().await?;
     Ok(found)
+}
+
+/// The newest entries that are meant, the newest first, at most so many: for those who look at a page, so nothing is opened
+/// that it does not show.
+///
+/// # Errors
+/// The person is not known; the database's or the key provider's.
+pub async fn newest(app: &App, search: &Search, many: i64) -> Result<Vec<Found>, ServiceError> {
+    while evidence_log::sequence(app, app.tenant.id).await? > 0 {}
+    let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let subjects = subjects(app, &mut tx, search).await?;
+    let (mut found, mut opened) = (Vec::new(), HashMap::new());
+    for entry in rows::newest(&mut tx, &search.wanted(subjects.as_deref(), 0, many)).await? {
+        found.push(open(app, &mut tx, &mut opened, &entry).await?);
+    }
+    tx.commit().await?;
+    Ok(found)
+}
+
+impl Search {
+    fn wanted<'a>(&'a self, subjects: Option<&'a [Uuid]>, leaf: i64, limit: i64) -> Wanted<'a> {
+        Wanted { subjects, kind: self.kind.as_deref(), from: self.from, until: self.until, leaf, limit }
+    }
 }
 
 /// The subjects that are meant; `None`: every one.

@@ -360,6 +360,7 @@ async fn a_deletion_moves_forward_only_and_keeps_one_receipt() {
     let (id, _) = begin(&fixture, &consent).await;
     let mut tx = fixture.tx().await;
     assert_eq!(deletions::unfinished(&mut tx).await.unwrap(), [id]);
+    assert_eq!(deletions::owed(&mut tx, 5).await.unwrap().len(), 1, "until there is a receipt");
     assert_eq!(deletions::shredded(&mut tx, id, NOW, NOW).await, Err(StoreError::Raced));
     assert_eq!(deletions::receipted(&mut tx, id, b"r", NOW).await, Err(StoreError::Raced));
     deletions::erased(&mut tx, id, NOW).await.unwrap();
@@ -368,6 +369,7 @@ async fn a_deletion_moves_forward_only_and_keeps_one_receipt() {
     deletions::receipted(&mut tx, id, b"receipt", NOW).await.unwrap();
     assert_eq!(deletions::receipted(&mut tx, id, b"forged", NOW).await, Err(StoreError::Raced));
     deletions::bank_settled(&mut tx, id, Bank::Unconfirmed, NOW).await.unwrap();
+    assert_eq!(deletions::owed(&mut tx, 5).await.unwrap().len(), 1, "whatever its bank still owes");
     deletions::bank_settled(&mut tx, id, Bank::Confirmed, NOW).await.unwrap();
     assert_eq!(deletions::bank_settled(&mut tx, id, Bank::Unconfirmed, NOW).await, Err(StoreError::Raced));
     for kind in ["deletion.bank_answer", "epoch.destroyed"] {
@@ -385,6 +387,7 @@ async fn a_deletion_moves_forward_only_and_keeps_one_receipt() {
     assert_eq!(deletions::unfinished(&mut tx).await.unwrap(), []);
     assert_eq!(deletions::of_consent(&mut tx, consent.id).await.unwrap(), std::slice::from_ref(&deletion));
     assert_eq!(deletions::list(&mut tx, None, 5).await.unwrap(), [deletion]);
+    assert_eq!(deletions::owed(&mut tx, 5).await.unwrap(), []);
     assert_eq!(deletions::list(&mut tx, Some(id), 5).await.unwrap(), []);
 }
 
