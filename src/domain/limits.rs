@@ -12,6 +12,8 @@ pub const TENANT_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1000).unwrap(
 pub const TENANT_REQUESTS_BURST: NonZeroU32 = NonZeroU32::new(5000).unwrap();
 /// Streams of events that one key may have open at a time, on each node: a few readers and their successors.
 pub const STREAMS_PER_KEY_MAX: usize = 8;
+/// Streams of events that a node has open at a time, of all keys: each asks the database once a second.
+pub const STREAMS_PER_NODE_MAX: usize = 1024;
 /// Largest answer that is read from a bank, in bytes; a longer one is an error, never a silent cut.
 pub const BANK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest answer that is read from an authorisation server, in bytes. Metadata and tokens are a few kilobytes.

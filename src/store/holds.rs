@@ -1,7 +1,7 @@
 //! Legal holds, and the consents that each is about.
 
 use domain::hold::{Hold as Machine, State};
-use domain::ids::{ConsentId, HoldId, StaffId};
+use domain::ids::{ConsentId, HoldId, PsuId, StaffId};
 use jiff::Timestamp;
 use sqlx::query;
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Hold {
     pub lifted_at: Option<Timestamp>,
     /// When it ends by itself: a hold that a policy of retention has placed. `None`: not before four eyes lift it.
     pub ends_at: Option<Timestamp>,
+    /// The person whom it is about, where it is about all that they have given a product; it grows until it is confirmed.
+    pub person: Option<PsuId>,
     /// The consents that it is about, the newest first.
     pub consents: Vec<ConsentId>,
 }
@@ -33,8 +35,9 @@ pub struct Hold {
 /// Writes a hold, new or moved, and the consents that it is about. Consents are only added.
 pub async fn put(tx: &mut TenantTx, hold: &Hold) -> Result<(), StoreError> {
     query!(
-        "insert into hold (tenant_id, hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "insert into hold (tenant_id, hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at,
+            psu_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (tenant_id, hold_id) do update set state = excluded.state, asked_by = excluded.asked_by,
             asked_at = excluded.asked_at, placed_at = excluded.placed_at, lifted_at = excluded.lifted_at",
         tx.id(),
@@ -45,7 +48,8 @@ pub async fn put(tx: &mut TenantTx, hold: &Hold) -> Result<(), StoreError> {
         at(hold.asked_at),
         maybe_at(hold.placed_at) as _,
         maybe_at(hold.lifted_at) as _,
-        maybe_at(hold.ends_at) as _
+        maybe_at(hold.ends_at) as _,
+        hold.person.map(PsuId::uuid)
     )
     .execute(tx.db())
     .await?;
@@ -71,6 +75,7 @@ struct Row {
     placed_at: Option<jiff_sqlx::Timestamp>,
     lifted_at: Option<jiff_sqlx::Timestamp>,
     ends_at: Option<jiff_sqlx::Timestamp>,
+    psu_id: Option<Uuid>,
     consents: Vec<Uuid>,
 }
 
@@ -87,6 +92,7 @@ impl TryFrom<Row> for Hold {
             placed_at: read(row.placed_at),
             lifted_at: read(row.lifted_at),
             ends_at: read(row.ends_at),
+            person: row.psu_id.map(PsuId::from_uuid),
             consents: row.consents.into_iter().map(ConsentId::from_uuid).collect(),
         })
     }
@@ -96,7 +102,7 @@ impl TryFrom<Row> for Hold {
 pub async fn all(tx: &mut TenantTx) -> Result<Vec<Hold>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at,
+        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at, psu_id,
             array(select c.consent_id from hold_consent c where c.tenant_id = h.tenant_id and c.hold_id = h.hold_id
                 order by c.consent_id desc) as "consents!"
          from hold h where tenant_id = $1 order by hold_id desc"#,
@@ -115,7 +121,7 @@ pub async fn lock(tx: &mut TenantTx, id: HoldId) -> Result<Hold, StoreError> {
         .ok_or(StoreError::NotFound("hold"))?;
     let row = sqlx::query_as!(
         Row,
-        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at,
+        r#"select hold_id, matter, state, asked_by, asked_at, placed_at, lifted_at, ends_at, psu_id,
             array(select c.consent_id from hold_consent c where c.tenant_id = h.tenant_id and c.hold_id = h.hold_id
                 order by c.consent_id desc) as "consents!"
          from hold h where tenant_id = $1 and hold_id = $2"#,

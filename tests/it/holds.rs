@@ -266,3 +266,26 @@ async fn a_hold_that_is_younger_than_the_backup_stands_after_the_restore() {
     database.close().await.unwrap();
     bank.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_of_a_person_has_what_they_gave_until_somebody_confirmed_it() {
+    let world = World::start().await;
+    let app = &world.app;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let first = connected(&world, &product).await;
+    let (ada, grace) = two(app).await;
+    let whom = Whom::Person(world.product, "user-1".to_owned());
+    let hold = holds::ask(app, &ada, &whom, "2026/18").await.unwrap();
+    assert_eq!(hold.consents, [first]);
+    world.clock.advance(SignedDuration::from_mins(1));
+    let second = connected(&world, &product).await;
+    let placed = holds::act(app, &grace, hold.id, Event::Confirm, None).await.unwrap();
+    assert_eq!(placed.consents, [second, first]);
+    assert_eq!(holds::list(app).await.unwrap()[0].consents, [second, first]);
+    for consent in [first, second] {
+        assert_eq!(stands(app, consent).await.1, DataState::Held);
+    }
+    site.end().await;
+    world.end().await;
+}

@@ -150,9 +150,12 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// A place for one more stream of a key; none, if it has as many as it may.
+    /// A place for one more stream of a key; none, if it has as many as it may, or the node has.
     fn take(&self, key: ApiKeyId) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.values().sum::<usize>() >= limits::STREAMS_PER_NODE_MAX {
+            return None;
+        }
         let many = open.entry(key).or_default();
         if *many >= limits::STREAMS_PER_KEY_MAX {
             return None;
@@ -185,6 +188,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_node_has_so_many_streams_whoever_reads_them() {
+        let streams = Streams::default();
+        let key = |n: usize| ApiKeyId::from_uuid(Uuid::from_u128((n / limits::STREAMS_PER_KEY_MAX) as u128));
+        let mut taken: Vec<_> = (0..limits::STREAMS_PER_NODE_MAX).map(|n| streams.take(key(n)).unwrap()).collect();
+        let another = key(limits::STREAMS_PER_NODE_MAX + limits::STREAMS_PER_KEY_MAX);
+        assert!(streams.take(another).is_none());
+        taken.pop();
+        assert!(streams.take(another).is_some());
+    }
 
     #[test]
     fn a_key_has_so_many_streams_and_gets_places_back() {

@@ -5,7 +5,7 @@
 
 use domain::consent::{DataState, Event as ConsentEvent, State as Ended, step as consent_step};
 use domain::hold::{Event, Hold as Machine, Refused, State, step};
-use domain::ids::{ConsentId, HoldId, ProductId, StaffId, TenantId};
+use domain::ids::{ConsentId, HoldId, ProductId, PsuId, StaffId, TenantId};
 use domain::retention::AtEnd;
 use domain::world::World;
 use evidence::Statement;
@@ -35,7 +35,7 @@ const MATTER_CHARS_MAX: usize = 120;
 pub enum Whom {
     /// Those under one consent.
     Consent(ConsentId),
-    /// Those under every consent that a person has given a product until now, by the product's reference.
+    /// Those under every consent that a person has given a product until the confirmation, by the product's reference.
     Person(ProductId, String),
 }
 
@@ -52,12 +52,8 @@ pub async fn ask(app: &App, by: &Staff, whom: &Whom, matter: &str) -> Result<Hol
     }
     let world = app.world();
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
-    let mut consents = Vec::new();
-    for consent in of(app, &mut tx, &world, whom).await? {
-        let machine = consents::get(&mut tx, consent).await?.machine;
-        let can_be = machine.data.is_held() || consent_step(&machine, ConsentEvent::HoldPlaced, world.now).is_ok();
-        consents.extend(can_be.then_some(consent));
-    }
+    let (person, meant) = of(app, &mut tx, &world, whom).await?;
+    let consents = with_data(&mut tx, &world, meant).await?;
     if consents.is_empty() {
         return Err(anyhow::anyhow!("there are no data to hold: none were given, or their erasure has begun").into());
     }
@@ -69,6 +65,7 @@ pub async fn ask(app: &App, by: &Staff, whom: &Whom, matter: &str) -> Result<Hol
         placed_at: None,
         lifted_at: None,
         ends_at: None,
+        person,
         consents,
     };
     holds::put(&mut tx, &hold).await?;
@@ -77,15 +74,47 @@ pub async fn ask(app: &App, by: &Staff, whom: &Whom, matter: &str) -> Result<Hol
     Ok(hold)
 }
 
-/// The consents that are meant, the newest first.
-async fn of(app: &App, tx: &mut TenantTx, world: &World<'_>, whom: &Whom) -> Result<Vec<ConsentId>, ServiceError> {
+/// The person, if one is meant, and the consents that are, the newest first.
+async fn of(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    whom: &Whom,
+) -> Result<(Option<PsuId>, Vec<ConsentId>), ServiceError> {
     match whom {
-        Whom::Consent(id) => Ok(vec![*id]),
+        Whom::Consent(id) => Ok((None, vec![*id])),
         Whom::Person(product, reference) => {
             let psu = erasure::person(app, tx, world, *product, reference).await?;
-            erasure::all(tx, *product, psu).await
+            Ok((Some(psu), erasure::all(tx, *product, psu).await?))
         }
     }
+}
+
+/// Those of some consents whose data are held, or can be.
+async fn with_data(
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consents: Vec<ConsentId>,
+) -> Result<Vec<ConsentId>, ServiceError> {
+    let mut found = Vec::new();
+    for consent in consents {
+        let machine = consents::get(tx, consent).await?.machine;
+        let can_be = machine.data.is_held() || consent_step(&machine, ConsentEvent::HoldPlaced, world.now).is_ok();
+        found.extend(can_be.then_some(consent));
+    }
+    Ok(found)
+}
+
+/// The consents of a hold at its confirmation: those that it was asked for, and what its person has given since.
+async fn by_now(tx: &mut TenantTx, world: &World<'_>, hold: &Hold) -> Result<Vec<ConsentId>, ServiceError> {
+    let (Some(psu), Some(first)) = (hold.person, hold.consents.first()) else { return Ok(hold.consents.clone()) };
+    let product = consents::get(tx, *first).await?.product;
+    let mut all = erasure::all(tx, product, psu).await?;
+    all.retain(|consent| !hold.consents.contains(consent));
+    let mut all = with_data(tx, world, all).await?;
+    all.extend(&hold.consents);
+    all.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(all)
 }
 
 /// Does with a hold what a member of staff wants. With the confirmation of somebody else it begins to hold, or is lifted
@@ -105,6 +134,7 @@ pub async fn act(app: &App, by: &Staff, id: HoldId, event: Event, seen: Option<S
     let kind = match (machine.state, event) {
         (State::Placed, Event::Confirm) => {
             after.placed_at = Some(world.now);
+            after.consents = by_now(&mut tx, &world, &before).await?;
             "hold.placed"
         }
         (State::Lifted, _) => {
@@ -149,6 +179,7 @@ pub(crate) async fn by_policy(
         placed_at: Some(world.now),
         lifted_at: None,
         ends_at: Some(world.now.saturating_add(time).unwrap_or(Timestamp::MAX)),
+        person: None,
         consents: vec![consent.id],
     };
     holds::put(tx, &hold).await?;
@@ -254,6 +285,7 @@ async fn note(
         "placed_at": hold.placed_at.map(|at| at.to_string()),
         "lifted_at": hold.lifted_at.map(|at| at.to_string()),
         "ends_at": hold.ends_at.map(|at| at.to_string()),
+        "psu": hold.person.map(|psu| psu.to_string()),
     });
     for consent in &hold.consents {
         evidence_log::record(app, tx, world, *consent, kind, &body).await?;
@@ -273,6 +305,7 @@ pub(crate) fn read(statement: &Statement) -> Option<Hold> {
         placed_at: at("placed_at"),
         lifted_at: at("lifted_at"),
         ends_at: at("ends_at"),
+        person: word("psu").and_then(|psu| psu.parse().ok()),
         consents: Vec::new(),
     })
 }
