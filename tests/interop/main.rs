@@ -1,6 +1,6 @@
 //! Our programs against others' that nobody here wrote: `tributary fapi probe` logs in at npm `oidc-provider`, and npm
 //! `standardwebhooks` verifies what we send, the clients of GoCardless Bank Account Data read what we serve, and so do clients
-//! that others' generators make of our document.
+//! that others' generators make of our document, and the reader that Apache maintains opens our exports.
 //!
 //! Needs Node 20 or later with npm, Python 3.9 or later with pip, and registries of packages the first time; the packages
 //! are pinned in this folder and installed below the target folder.
@@ -12,6 +12,7 @@ mod document;
 mod ecosystems;
 mod faults;
 mod generated;
+mod parquet;
 mod planted;
 mod probe;
 mod provider;

@@ -14,6 +14,7 @@ mod crash;
 mod cut_off;
 mod defence;
 mod doctor;
+mod exports;
 mod gocardless;
 mod hardware;
 mod hints;

@@ -22,6 +22,7 @@ pub mod institutions;
 pub mod keys;
 pub mod notices;
 pub mod oauth;
+mod parquet;
 pub mod psus;
 pub mod query;
 pub mod reconciliation;

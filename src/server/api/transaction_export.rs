@@ -1,4 +1,5 @@
-//! `/v1/accounts/{id}/transactions/export`: an account's transactions as a stream, as lines of JSON or as CSV.
+//! `/v1/accounts/{id}/transactions/export`: an account's transactions as a stream, as lines of JSON, as CSV
+//! or as a file of Parquet.
 //!
 //! Each part is read in a transaction of its own that looks at the consent and logs the disclosure: after a withdrawal no
 //! further row comes, and the stream breaks off, so that nobody takes it for whole.
@@ -18,20 +19,24 @@ use super::accounts::{consented, disclose, readable};
 use super::auth::{Caller, Scope};
 use super::body::TransactionBody;
 use super::filters::{self, Filter, TransactionQuery};
+use super::parquet;
 use super::query::Query;
 use crate::app::App;
 use crate::problem::{ApiError, Problem};
 
+/// The media type of Parquet, as it is registered with IANA.
+const PARQUET: &str = "application/vnd.apache.parquet";
 /// The columns of the CSV form.
 const COLUMNS: &str = "id,account_id,status,booking_date,value_date,transaction_date,amount,currency,counterparty,\
     counterparty_account,merchant,category,description,bank_reference,end_to_end_id\r\n";
 
-/// Read an account's transactions as a stream: `Accept: text/csv` for CSV, JSON Lines otherwise. A stream that breaks off is
-/// not whole. In CSV, a text that a spreadsheet would take for a formula begins with an apostrophe.
+/// Read an account's transactions as a stream: `Accept: text/csv` for CSV, `application/vnd.apache.parquet` for Parquet,
+/// JSON Lines otherwise. A stream that breaks off is not whole; of Parquet it opens nowhere. In CSV, a text that a
+/// spreadsheet would take for a formula begins with an apostrophe.
 #[utoipa::path(
     operation_id = "export_transactions", get, path = "/v1/accounts/{id}/transactions/export", tag = "accounts", params(("id" = String, Path), TransactionQuery),
     responses(
-        (status = 200, description = "JSON Lines or CSV", content_type = "application/x-ndjson"),
+        (status = 200, description = "JSON Lines, CSV or Parquet", content_type = "application/x-ndjson"),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)
     )
 )]
@@ -48,13 +53,13 @@ pub async fn read(
             return Err(ApiError::Invalid { field, why: "an export has no pages".to_owned() });
         }
     }
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let csv = accepts.split(',').any(|kind| kind.trim().starts_with("text/csv"));
+    let form = Form::of(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default())?;
+    let (kind, head) = (form.kind(), form.head());
     let filter = Filter::of(&query)?;
-    let mut export = Export { app, caller, id, query, filter, csv, after: None, ended: false };
+    let mut export = Export { app, caller, id, query, filter, form, after: None, ended: false };
     // What is wrong with the request is said before the stream begins.
     let first = export.part().await?;
-    let begun = if csv { [COLUMNS.as_bytes(), &first].concat() } else { first };
+    let begun = [head, &first].concat();
     let rest = futures_util::stream::try_unfold(export, |mut export| async move {
         if export.ended {
             return Ok(None);
@@ -69,8 +74,67 @@ pub async fn read(
     });
     let first = futures_util::stream::once(async move { Ok::<_, IoError>(Bytes::from(begun)) });
     let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
-    let kind = if csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
     Ok(([(CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// How rows are written.
+enum Form {
+    Lines,
+    Csv,
+    Parquet(Box<parquet::Writer>),
+}
+
+impl Form {
+    /// The form that is accepted.
+    fn of(accept: &str) -> Result<Self, ApiError> {
+        let accepts = |kind: &str| accept.split(',').any(|accepted| accepted.trim().starts_with(kind));
+        Ok(if accepts(PARQUET) {
+            Self::Parquet(Box::new(parquet::Writer::new()?))
+        } else if accepts("text/csv") {
+            Self::Csv
+        } else {
+            Self::Lines
+        })
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Parquet(_) => PARQUET,
+        }
+    }
+
+    /// What stands before the rows.
+    const fn head(&self) -> &'static [u8] {
+        match self {
+            Self::Lines | Self::Parquet(_) => b"",
+            Self::Csv => COLUMNS.as_bytes(),
+        }
+    }
+
+    fn rows(&mut self, rows: &[TransactionBody]) -> Result<Vec<u8>, ApiError> {
+        let mut part = Vec::new();
+        match self {
+            Self::Lines => {
+                for row in rows {
+                    serde_json::to_writer(&mut part, row).map_err(anyhow::Error::new)?;
+                    part.push(b'\n');
+                }
+            }
+            Self::Csv => rows.iter().for_each(|row| part.extend_from_slice(line(row).as_bytes())),
+            Self::Parquet(writer) => part = writer.rows(rows)?,
+        }
+        Ok(part)
+    }
+
+    /// What stands behind the rows, once all of them are written.
+    fn foot(&mut self) -> Result<Vec<u8>, ApiError> {
+        match self {
+            Self::Lines | Self::Csv => Ok(Vec::new()),
+            Self::Parquet(writer) => Ok(writer.end()?),
+        }
+    }
 }
 
 /// An export under way.
@@ -80,7 +144,7 @@ struct Export {
     id: String,
     query: TransactionQuery,
     filter: Filter,
-    csv: bool,
+    form: Form,
     after: Option<Cursor>,
     ended: bool,
 }
@@ -102,21 +166,16 @@ impl Export {
             limit: limits::ROWS_PER_QUERY_MAX,
         };
         let page = filters::page(&mut tx, wanted, &self.filter, &key).await?;
-        let rows = page.rows.len();
-        let mut part = Vec::new();
-        for (stored, opened) in page.rows {
-            let body = TransactionBody::new(&stored, opened);
-            if self.csv {
-                part.extend_from_slice(line(&body).as_bytes());
-            } else {
-                serde_json::to_writer(&mut part, &body).map_err(anyhow::Error::new)?;
-                part.push(b'\n');
-            }
-        }
-        disclose(app, &mut tx, &world, &self.caller, &held, "export", rows).await?;
+        let rows: Vec<_> =
+            page.rows.into_iter().map(|(stored, opened)| TransactionBody::new(&stored, opened)).collect();
+        let mut part = self.form.rows(&rows)?;
+        disclose(app, &mut tx, &world, &self.caller, &held, "export", rows.len()).await?;
         tx.commit().await?;
         self.after = page.next;
         self.ended = page.next.is_none();
+        if self.ended {
+            part.extend(self.form.foot()?);
+        }
         Ok(part)
     }
 }
