@@ -26,6 +26,8 @@ pub const BANK_CALL_SECONDS_MAX: u64 = 30;
 pub const CONNECT_SECONDS_MAX: u64 = 10;
 /// Longest time a client may take to send its request headers to us, in seconds.
 pub const HEADER_READ_SECONDS_MAX: u64 = 10;
+/// Longest time a client may take to send us the whole of a request's body, in seconds. Bodies are small.
+pub const BODY_READ_SECONDS_MAX: u64 = 10;
 /// Pages of one fetch of one account; more is an endless list.
 pub const PAGES_PER_FETCH_MAX: u32 = 400;
 /// Accounts under one consent.

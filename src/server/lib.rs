@@ -33,18 +33,23 @@ mod trace;
 pub mod watch;
 mod web;
 
+use std::io::{Error as IoError, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
 use domain::limits;
 use domain::policy::Regime;
 use domain::world::{Clock, World};
+use futures_util::{StreamExt as _, stream};
 use net::TransportIdentity;
 use net::serve::{ClientCertificates, ServeConfig, Serving, Transport};
 use tokio::net::TcpListener;
@@ -161,8 +166,9 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
-            std::time::Duration::from_secs(4 * limits::BANK_CALL_SECONDS_MAX),
+            Duration::from_secs(4 * limits::BANK_CALL_SECONDS_MAX),
         ))
+        .layer(map_request(hurried))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(rate::told))
         .layer(from_fn_with_state(app.clone(), worded))
@@ -173,6 +179,25 @@ fn guarded(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
         .layer(secure(header::CACHE_CONTROL, "no-store"))
         .with_state(app)
+}
+
+/// Bounds the time in which a body comes, however evenly it drips: what is not whole by then cannot be read, and the
+/// connection is let go.
+async fn hurried(request: Request) -> Request {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    request.map(|body| {
+        let mut late = Box::pin(tokio::time::sleep(Duration::from_secs(limits::BODY_READ_SECONDS_MAX)));
+        let mut parts = body.into_data_stream();
+        Body::from_stream(stream::poll_fn(move |context| match parts.poll_next_unpin(context) {
+            Poll::Ready(part) => Poll::Ready(part),
+            Poll::Pending => late.as_mut().poll(context).map(|()| {
+                let error = IoError::from(ErrorKind::TimedOut);
+                Some(Err(axum::Error::new(error)))
+            }),
+        }))
+    })
 }
 
 /// Puts words to an answer that routing, a limit, a time-out or a panic left bare: a problem for programs, a page for

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod node;
 pub mod places;
 pub mod receiver;
+pub mod routes;
 pub mod search;
 pub mod site;
 pub mod staff;

@@ -11,10 +11,13 @@ use serde_json::json;
 use server::services::compliance::{self, Found, Search};
 use server::services::{deletion, staff};
 use server::setup;
+use tests::routes;
 use tests::site::{Caller, Site, connected};
 use tests::staff::{Desk, Lie, Provider};
 use tests::world::World;
 use tokio::net::TcpListener;
+
+use super::owasp::{HOSTILE, harmless};
 
 /// A world with a console, and what stands in it.
 struct Ground {
@@ -102,6 +105,54 @@ const DOORS: [(Method, &str, Action); 22] = [
     (Method::POST, "/console/holds/{hold}", Action::MoveHolds),
 ];
 
+/// Somebody of each role.
+const PEOPLE: [(&str, Role); 4] =
+    [("olga", Role::Operator), ("carl", Role::Compliance), ("sam", Role::Support), ("ada", Role::Auditor)];
+
+#[test]
+fn every_route_of_the_console_is_a_door_that_is_tried() {
+    let tried = |method: &Method, path: &str| {
+        DOORS.iter().any(|(one, door, _)| one == method && door.split('?').next() == Some(path))
+    };
+    for (method, path) in routes::of("console") {
+        let for_everybody = ["/console/login", "/console/callback", "/console/logout"].contains(&path.as_str());
+        // A form's address that is opened leads back, behind the same gate.
+        let leads_back = method == Method::GET && tried(&Method::POST, &path);
+        assert!(for_everybody || leads_back || tried(&method, &path), "{method} {path} is tried by nobody");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_input_at_every_door_is_refused_in_words() {
+    let ground = Ground::start().await;
+    let long = "a".repeat(4_000);
+    for (name, role) in PEOPLE {
+        let desk = ground.at(name).await;
+        let csrf = desk.csrf().await;
+        for (method, path, action) in &DOORS {
+            // Each door once, by the first who may.
+            if PEOPLE.iter().find(|(_, role)| may(*role, *action)).is_none_or(|(_, first)| *first != role) {
+                continue;
+            }
+            for input in HOSTILE.into_iter().chain([long.as_str()]) {
+                let said = url::form_urlencoded::parse(input.as_bytes())
+                    .map(|(said, _)| said.into_owned())
+                    .collect::<String>();
+                let names = ["consent", "product", "reference", "person", "matter", "deed", "seen", "reason", "kind"];
+                let more = ["from", "until", "institution", "to", "first", "last"];
+                let form = [("csrf", csrf.as_str())].into_iter();
+                let fields: Vec<_> =
+                    form.chain(names.into_iter().chain(more).map(|name| (name, said.as_str()))).collect();
+                let address = routes::filled(path.split('?').next().unwrap_or_default(), input);
+                let address = format!("{address}?state={input}&after={input}&page={input}");
+                let answer = desk.send(method.clone(), &address, &fields).await;
+                harmless(&answer, &format!("{method} {path} with {input:.40}"));
+            }
+        }
+    }
+    ground.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_passes_the_doors_of_its_table_and_no_other() {
     let ground = Ground::start().await;
@@ -111,8 +162,7 @@ async fn every_role_passes_the_doors_of_its_table_and_no_other() {
         let expected = if *method == Method::GET { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
         assert_eq!(answer.status, expected, "{method} {path}");
     }
-    let people = [("olga", Role::Operator), ("carl", Role::Compliance), ("sam", Role::Support), ("ada", Role::Auditor)];
-    for (name, role) in people {
+    for (name, role) in PEOPLE {
         let desk = ground.at(name).await;
         let csrf = desk.csrf().await;
         for (method, path, action) in &DOORS {

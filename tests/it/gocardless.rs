@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use domain::consent::RevokedBy;
-use domain::ids::{ApiKeyId, ConsentId, LineId, ProductId};
+use domain::ids::{ApiKeyId, ConsentId, ProductId};
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use server::services::{consents as service, fetch};
 use server::{setup, tokens};
 use store::api_keys::{self, ApiKey};
+use tests::routes;
 use tests::site::{Answer, Caller, Site};
 use tests::world::{CUSTOMER, NEIGHBOUR, World};
 
@@ -259,24 +260,10 @@ async fn accounts_keep_their_ids_say_what_is_wrong_and_are_nobody_elses() {
 
     // Another product, and a consent that does not cover everything.
     let other = self::client(&world, &site).await;
-    let nobodys = LineId::new(&world.moment()).uuid().to_string();
-    for what in ["", "details/", "balances/", "transactions/"] {
-        let theirs = other.caller.get(&path(what)).await;
-        let none = other.caller.get(&format!("/api/v2/accounts/{nobodys}/{what}")).await;
-        assert_eq!((theirs.status, none.status), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
-        assert_eq!(theirs.text().replace(account, "_"), none.text().replace(&nobodys, "_"));
-    }
     for list in ["requisitions", "agreements/enduser"] {
         assert_eq!(good(&other.caller.get(&format!("/api/v2/{list}/")).await, 200)["count"], 0);
     }
-    for path in
-        [format!("requisitions/{}", id(&first)), format!("agreements/enduser/{}", first["agreement"].as_str().unwrap())]
-    {
-        for method in [Method::GET, Method::DELETE] {
-            let answer = other.caller.send(method, &format!("/api/v2/{path}/"), &[], Bytes::new()).await;
-            assert_eq!(refused(&answer, 404), "Not found.");
-        }
-    }
+    others(&other, [account, id(&first), first["agreement"].as_str().unwrap()]).await;
     powerless(&world, &site, &client, account).await;
 
     // The same person connects again: the same accounts. What was agreed less is shown less.
@@ -309,6 +296,32 @@ async fn accounts_keep_their_ids_say_what_is_wrong_and_are_nobody_elses() {
     assert_eq!(good(&client.caller.get(&path("")).await, 200)["status"], "EXPIRED");
     site.end().await;
     world.end().await;
+}
+
+/// Whatever names a thing of another product's answers as for a thing that is nobody's.
+async fn others(other: &Client, [account, requisition, agreement]: [&str; 3]) {
+    let accept = json!({ "user_agent": "Browser", "ip_address": "127.0.0.1" }).to_string();
+    let mut tried = 0;
+    for (method, path) in routes::of("gocardless").into_iter().filter(|(_, path)| path.contains("{id}")) {
+        let theirs = match path.split('/').nth(3) {
+            Some("accounts") => account,
+            Some("requisitions") => requisition,
+            Some("agreements") => agreement,
+            Some("institutions") => continue,
+            _ => panic!("nothing stands for what {path} names"),
+        };
+        let nobodys = format!("{}{}", &theirs[..35], if theirs.ends_with('0') { '1' } else { '0' });
+        let mut faces = Vec::new();
+        for id in [theirs, &nobodys] {
+            let body = if method == Method::PUT { accept.clone().into() } else { Bytes::new() };
+            let answer = other.caller.send(method.clone(), &format!("{}/", routes::filled(&path, id)), &[], body).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.text());
+            faces.push(answer.text().replace(id, "_"));
+        }
+        assert_eq!(faces[0], faces[1], "{method} {path}");
+        tried += 1;
+    }
+    assert!(tried >= 14, "{tried}");
 }
 
 /// A key without scopes, and one that is for another network.

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use server::services::{deletion, events, fetch};
 use server::{App, setup};
+use tests::routes;
 use tests::site::{Answer, Caller, Site};
 use tests::world::{BANK, CUSTOMER, NEIGHBOUR, World};
 
@@ -271,18 +272,12 @@ async fn repetitions(theirs: &Belongings, own: &Belongings) {
 /// Pages of a person, without their session: whoever guesses an id learns nothing.
 async fn pages(nobody: &Caller, theirs: &Belongings) {
     let consent = &theirs.places[&("/v1/consents", "id")];
-    for (method, page) in [
-        (Method::GET, "/my/stopped/"),
-        (Method::GET, "/my/receipt/"),
-        (Method::GET, "/my/renew/"),
-        (Method::POST, "/my/renew/"),
-        (Method::POST, "/my/stop/"),
-        (Method::POST, "/my/remove/"),
-        (Method::POST, "/my/reconfirm/"),
-    ] {
+    let pages: Vec<_> = routes::of("web").into_iter().filter(|(_, path)| path.contains("{consent}")).collect();
+    assert!(pages.len() >= 9, "{pages:?}");
+    for (method, page) in pages {
         let mut faces = Vec::new();
         for id in [consent, &nobodys(consent)] {
-            faces.push(face(&nobody.send(method.clone(), &format!("{page}{id}"), &[], Bytes::new()).await));
+            faces.push(face(&nobody.send(method.clone(), &routes::filled(&page, id), &[], Bytes::new()).await));
         }
         assert_eq!(faces[0], faces[1], "{method} {page}");
         assert!(!faces[0].0.is_success(), "{method} {page}");

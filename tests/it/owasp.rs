@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use server::services::fetch;
 use server::setup;
+use tests::routes;
 use tests::site::{Answer, Caller, Site};
 use tests::world::{BANK, CUSTOMER, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -245,6 +246,45 @@ async fn api4_a_slow_loris_holds_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn api4_a_body_that_drips_holds_no_connection() {
+    let ground = Ground::start().await;
+    let key = ground.world.api_key.expose_secret();
+    let mut open = Vec::new();
+    for path in ["/v1/consents", "/v1/webhook-endpoints", "/oauth/token", "/api/v2/token/new/", "/link/consent"] {
+        for _ in 0..8 {
+            let (mut answer, mut body) = TcpStream::connect(ground.site.address()).await.unwrap().into_split();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
+                 content-type: application/json\r\ncontent-length: 9000\r\n\r\n"
+            );
+            body.write_all(head.as_bytes()).await.unwrap();
+            open.push(tokio::spawn(async move {
+                let mut said = Vec::new();
+                let drip = async {
+                    let mut every = tokio::time::interval(Duration::from_millis(200));
+                    while body.write_all(b" ").await.is_ok() {
+                        every.tick().await;
+                    }
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    _ = answer.read_to_end(&mut said) => {}
+                    () = drip => {}
+                }
+                (path, String::from_utf8_lossy(&said).into_owned())
+            }));
+        }
+    }
+    // Whoever speaks is heard meanwhile.
+    assert_eq!(ground.product.get("/v1/consents").await.status, StatusCode::OK);
+    for one in open {
+        let (path, said) = one.await.unwrap();
+        assert!(said.starts_with("HTTP/1.1 4"), "{path}: {said}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn api5_broken_function_level_authorization() {
     let ground = Ground::start().await;
     let reader = ground.key(json!({ "scopes": ["data"] })).await;
@@ -376,7 +416,7 @@ async fn api10_unsafe_consumption_of_apis() {
 }
 
 /// What no address may stumble over, and no answer may repeat as it came.
-const HOSTILE: [&str; 14] = [
+pub(crate) const HOSTILE: [&str; 14] = [
     "%00",
     "%ff%fe",
     "..%2f..%2f..%2fetc%2fpasswd",
@@ -404,11 +444,7 @@ async fn hostile_input_at_every_address_is_refused_in_words() {
         for (method, operation) in operations.as_object().unwrap() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             for input in HOSTILE.into_iter().chain([long.as_str()]) {
-                let mut address: String = path
-                    .split('/')
-                    .map(|part| if part.starts_with('{') { input } else { part })
-                    .collect::<Vec<_>>()
-                    .join("/");
+                let mut address = routes::filled(path, input);
                 let query = operation["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query");
                 let query: Vec<_> = query.map(|one| format!("{}={input}", text(one, "name"))).collect();
                 if !query.is_empty() {
@@ -422,21 +458,22 @@ async fn hostile_input_at_every_address_is_refused_in_words() {
         }
     }
     assert!(asked > 600, "{asked}");
-    for page in
-        ["/link/", "/my/stopped/", "/my/receipt/", "/my/renew/", "/callback/", "/assets/", "/", "/api/v2/accounts/"]
-    {
-        for input in HOSTILE.into_iter().chain([long.as_str()]) {
-            for method in [Method::GET, Method::POST, Method::PUT] {
-                let address = format!("{page}{input}?state={input}&code={input}&lang={input}");
-                let answer = nobody.send(method.clone(), &address, &[], Bytes::new()).await;
-                harmless(&answer, &format!("{method} {page} with {input:.40}"));
+    for (folder, caller) in [("web", &nobody), ("gocardless", &ground.product)] {
+        for (method, path) in routes::of(folder) {
+            for input in HOSTILE.into_iter().chain([long.as_str()]) {
+                let query = format!("state={input}&code={input}&lang={input}&limit={input}&date_from={input}");
+                let address = format!("{}?{query}", routes::filled(&path, input));
+                let form = [("content-type", "application/x-www-form-urlencoded")];
+                let body = if method == Method::GET { Bytes::new() } else { Bytes::from(query) };
+                let answer = caller.send(method.clone(), &address, &form, body).await;
+                harmless(&answer, &format!("{method} {path} with {input:.40}"));
             }
         }
     }
     ground.end().await;
 }
 
-fn harmless(answer: &Answer, what: &str) {
+pub(crate) fn harmless(answer: &Answer, what: &str) {
     assert!(!answer.status.is_server_error(), "{what}: {} {}", answer.status, answer.text());
     assert!(
         !answer.headers.contains_key("set-cookie") || !answer.headers["set-cookie"].as_bytes().starts_with(b"a=b"),
