@@ -43,6 +43,15 @@ impl Kind {
         }
     }
 
+    /// Whether its subject is a network address, of which strangers have as many as they like; otherwise it is a key or a member
+    /// of staff, of whom there are few.
+    pub const fn is_of_addresses(self) -> bool {
+        match self {
+            Self::FailedLogins | Self::FailedStaffLogins | Self::GuessedLinks => true,
+            Self::Enumeration | Self::UnusualReads | Self::StaffReads => false,
+        }
+    }
+
     /// Length of the window, in seconds.
     pub const fn window_seconds(self) -> i64 {
         match self {

@@ -55,7 +55,7 @@ impl Watch {
             seen.retain(|(kind, _), window| age(window) < kind.window_seconds());
             if seen.len() >= SUBJECTS_MAX {
                 // Strangers have as many addresses as they like; of our own names there are few.
-                seen.retain(|(kind, _), _| kind_names(*kind) == Names::Ours);
+                seen.retain(|(kind, _), _| !kind.is_of_addresses());
             }
         }
         let fresh = Window { began: now, number: 0, raised: false, usual: 0 };
@@ -113,7 +113,7 @@ async fn raise(
 ) -> Result<(), ServiceError> {
     // An address may be a person's, and anybody can bring another one: it stays in the alert, which expires, and out of our log
     // and the evidence, which do not.
-    let named = (kind_names(kind) == Names::Ours).then_some(subject);
+    let named = (!kind.is_of_addresses()).then_some(subject);
     metrics::counter!("tributary_alerts_total", "kind" => kind.word()).increment(1);
     tracing::warn!(kind = kind.word(), subject = named, number, "somebody should look at this");
     let alert = Alert {
@@ -128,22 +128,6 @@ async fn raise(
     let body = json!({ "alert": alert.id.to_string(), "kind": kind.word(), "subject": named, "number": number });
     let tenant = Subject::Tenant(tx.tenant());
     evidence_log::record_of(app, tx, world, tenant, "alert.raised", &body).await
-}
-
-/// What the subject of an alert names.
-#[derive(PartialEq, Eq)]
-enum Names {
-    /// A network address.
-    Address,
-    /// A key of a product, or a member of staff.
-    Ours,
-}
-
-const fn kind_names(kind: Kind) -> Names {
-    match kind {
-        Kind::FailedLogins | Kind::FailedStaffLogins | Kind::GuessedLinks => Names::Address,
-        Kind::Enumeration | Kind::UnusualReads | Kind::StaffReads => Names::Ours,
-    }
 }
 
 /// Where whoever recognises a key leaves it, for the count of the answer.

@@ -38,12 +38,19 @@ pub async fn insert(tx: &mut TenantTx, alert: &Alert) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Alerts since a moment, the newest first.
-pub async fn since(tx: &mut TenantTx, begin: Timestamp, limit: i64) -> Result<Vec<Alert>, StoreError> {
+/// Alerts of some kinds since a moment, the newest first.
+pub async fn since(
+    tx: &mut TenantTx,
+    kinds: &[String],
+    begin: Timestamp,
+    limit: i64,
+) -> Result<Vec<Alert>, StoreError> {
     let rows = query!(
-        "select alert_id, kind, subject, number, raised_at from alert where tenant_id = $1 and raised_at >= $2
-         order by raised_at desc, alert_id limit $3",
+        "select alert_id, kind, subject, number, raised_at from alert
+         where tenant_id = $1 and kind = any($2) and raised_at >= $3
+         order by raised_at desc, alert_id limit $4",
         tx.id(),
+        kinds,
         at(begin),
         limit
     )
@@ -59,6 +66,16 @@ pub async fn since(tx: &mut TenantTx, begin: Timestamp, limit: i64) -> Result<Ve
             raised_at: row.raised_at.to_jiff(),
         })
         .collect())
+}
+
+/// How many alerts there are since a moment.
+pub async fn number(tx: &mut TenantTx, begin: Timestamp) -> Result<i64, StoreError> {
+    let row = query!(
+        r#"select count(*) as "number!" from alert where tenant_id = $1 and raised_at >= $2"#,
+        tx.id(),
+        at(begin)
+    );
+    Ok(row.fetch_one(tx.db()).await?.number)
 }
 
 /// Removes alerts from before a moment; gives how many.

@@ -2,8 +2,10 @@
 
 use domain::alert::Kind;
 use http::StatusCode;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use server::services::compliance::{self, Search};
+use store::alerts::{self, Alert};
 use tests::site::{Caller, Site, connected};
 use tests::staff::{Desk, Provider};
 use tests::world::World;
@@ -129,5 +131,34 @@ async fn unusual_reads_are_an_alert_by_products_and_by_staff() {
     let (kind, who) = ground.raised().await.pop().unwrap();
     assert_eq!(kind, "staff_reads");
     assert!(who.unwrap().starts_with("stf_"));
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_many_addresses_pushes_no_other_alert_off_the_page() {
+    let ground = Ground::start().await;
+    let app = &ground.world.app;
+    let moment = ground.world.moment();
+    let alert = |kind: Kind, subject: String, n: i64| Alert {
+        id: moment.uuid(),
+        kind: kind.word().to_owned(),
+        subject,
+        number: 20,
+        raised_at: moment.now - SignedDuration::from_hours(1) + SignedDuration::from_secs(n),
+    };
+    let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
+    alerts::insert(&mut tx, &alert(Kind::UnusualReads, "key_that_leaks".to_owned(), 0)).await.unwrap();
+    for n in 1..=250 {
+        let kind = [Kind::FailedLogins, Kind::FailedStaffLogins, Kind::GuessedLinks][usize::try_from(n).unwrap() % 3];
+        alerts::insert(&mut tx, &alert(kind, format!("198.51.100.{n}"), n)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let desk = Desk::new(&ground.world, ground.site.caller(&ground.world, None));
+    desk.sign_in("olga").await;
+    let page = desk.get("/console/alerts").await.text();
+    assert!(page.contains("key_that_leaks"), "{page}");
+    assert_eq!(page.matches("198.51.100.").count(), 200, "a page has an end");
+    assert!(page.contains("198.51.100.250<") && !page.contains("198.51.100.50<"), "the newest");
+    assert!(desk.get("/console").await.text().contains("251"), "all are counted");
     ground.end().await;
 }

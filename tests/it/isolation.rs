@@ -4,17 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::body::Body;
 use bytes::Bytes;
 use domain::ids::{ConsentId, DeletionId};
 use domain::policy::Regime;
-use http::{Method, StatusCode};
-use secrecy::SecretString;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use server::services::{deletion, events, fetch};
 use server::{App, setup};
 use tests::routes;
 use tests::site::{Answer, Caller, Site};
 use tests::world::{BANK, CUSTOMER, NEIGHBOUR, World};
+use tower::ServiceExt as _;
 
 /// What one product has.
 struct Belongings {
@@ -180,10 +183,35 @@ async fn every_operation_answers_anothers_as_nobodys() {
     assert_eq!(consent["state"], "active");
     questions(&theirs, &[&own.caller, &abroad], &own, &operations).await;
     repetitions(&theirs, &own).await;
-    pages(&site.caller(&world, None), &theirs).await;
+    stream(&world, &neighbour, &theirs, &own).await;
+    pages(&site.caller(&world, None), &theirs, &own).await;
+    let consent = theirs.caller.get(&theirs.fill("/v1/consents/{id}")).await.json();
+    assert_eq!(consent["state"], "active", "no page has moved anything");
     site.end().await;
     world.end().await;
 }
+
+/// Parameters of a query that name something of a product's.
+const NAMING: [&str; 3] = ["consent_id", "cursor", "psu_ref"];
+/// Parameters of a query that name nothing.
+const PLAIN: [&str; 16] = [
+    "after",
+    "amount_max",
+    "amount_min",
+    "before",
+    "category",
+    "date_from",
+    "date_to",
+    "direction",
+    "freshness",
+    "limit",
+    "merchant",
+    "period",
+    "since",
+    "status",
+    "text",
+    "witnessed",
+];
 
 /// Parameters that name something, lists, and cursors that continue another's question.
 async fn questions(
@@ -193,6 +221,9 @@ async fn questions(
     operations: &[(Method, String, Vec<String>)],
 ) {
     let mut tried = BTreeSet::new();
+    let names: BTreeSet<_> = operations.iter().flat_map(|(_, _, queries)| queries).map(String::as_str).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !PLAIN.contains(name) && !NAMING.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}: what they name of somebody else's is not tried");
     // A stream has no end; it is the same question as the list of events.
     let reads = operations.iter().filter(|(method, path, _)| *method == Method::GET && path != "/v1/events/stream");
     for (_, path, queries) in reads {
@@ -205,7 +236,7 @@ async fn questions(
                 }
             }
         }
-        for name in queries.iter().filter(|name| ["consent_id", "psu_ref"].contains(&name.as_str())) {
+        for name in queries.iter().filter(|name| NAMING.contains(&name.as_str()) && *name != "cursor") {
             let begin = if name == "psu_ref" { ("/v1/psus", "ref") } else { ("/v1/consents", "id") };
             let value = &theirs.places[&begin];
             for other in others {
@@ -269,17 +300,51 @@ async fn repetitions(theirs: &Belongings, own: &Belongings) {
     assert_eq!(id_of(&send(&own.caller, ask("user-2")).await), other);
 }
 
-/// Pages of a person, without their session: whoever guesses an id learns nothing.
-async fn pages(nobody: &Caller, theirs: &Belongings) {
+/// A stream of events tells a product of what is its own, wherever it begins.
+async fn stream(world: &World, key: &SecretString, theirs: &Belongings, own: &Belongings) {
+    let events = own.caller.get("/v1/events?limit=500").await.json()["data"].as_array().unwrap().len();
+    let request = Request::get("/v1/events/stream").header("last-event-id", "0");
+    let request = request.header("authorization", format!("Bearer {}", key.expose_secret())).body(Body::empty());
+    let answer = server::router(world.app.clone()).oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let (mut body, mut said) = (answer.into_body(), String::new());
+    while said.matches("\nid: ").count() + usize::from(said.starts_with("id: ")) < events || !said.ends_with("\n\n") {
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        said += std::str::from_utf8(&frame).unwrap();
+    }
+    assert!(events > 3 && said.contains(&own.places[&("/v1/consents", "id")]), "{said}");
+    assert!(theirs.secrets().all(|secret| !said.contains(secret)), "{said}");
+}
+
+/// The cookie and the anti-forgery token of a person of another product, who is at their own pages.
+async fn session(nobody: &Caller, own: &Belongings) -> (String, String) {
+    let ask = json!({ "psu_ref": own.places[&("/v1/psus", "ref")], "purposes": ["budgeting"] });
+    let made = own.caller.post("/v1/consents", &ask).await.json();
+    let link = made["link"]["url"].as_str().unwrap().strip_prefix("http://localhost:8080").unwrap().to_owned();
+    let taken = nobody.send(Method::POST, &link, &[], Bytes::new()).await;
+    let cookie = taken.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = nobody.send(Method::GET, "/my", &[("cookie", &cookie)], Bytes::new()).await;
+    assert!(page.text().contains(&own.places[&("/v1/consents", "id")]), "they see their own: {}", page.text());
+    let csrf = page.text().split_once("name=\"csrf\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    (cookie, csrf)
+}
+
+/// Pages of a person: whoever guesses an id learns nothing, without a session or with one of their own.
+async fn pages(nobody: &Caller, theirs: &Belongings, own: &Belongings) {
     let consent = &theirs.places[&("/v1/consents", "id")];
     let pages: Vec<_> = routes::of("web").into_iter().filter(|(_, path)| path.contains("{consent}")).collect();
     assert!(pages.len() >= 9, "{pages:?}");
-    for (method, page) in pages {
-        let mut faces = Vec::new();
-        for id in [consent, &nobodys(consent)] {
-            faces.push(face(&nobody.send(method.clone(), &routes::filled(&page, id), &[], Bytes::new()).await));
+    for (cookie, csrf) in [(String::new(), String::new()), session(nobody, own).await] {
+        let headers = [("cookie", cookie.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        for (method, page) in &pages {
+            let form = if *method == Method::POST { format!("csrf={csrf}") } else { String::new() };
+            let mut faces = Vec::new();
+            for id in [consent, &nobodys(consent)] {
+                let page = routes::filled(page, id);
+                faces.push(face(&nobody.send(method.clone(), &page, &headers, form.clone().into()).await));
+            }
+            assert_eq!(faces[0], faces[1], "{method} {page}");
+            assert!(!faces[0].0.is_success(), "{method} {page}");
         }
-        assert_eq!(faces[0], faces[1], "{method} {page}");
-        assert!(!faces[0].0.is_success(), "{method} {page}");
     }
 }

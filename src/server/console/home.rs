@@ -43,8 +43,8 @@ fn shown(app: &App, member: &Member, sections: Vec<Section>) -> Response {
 async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     let now = app.clock.now();
     let mut tiles = Vec::new();
-    let alerts = alerts::since(app, 24).await?.len();
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
+    let alerts = alerts::number(app, &mut tx, 24).await?;
     let consents = overview::consents(&mut tx).await?;
     let endpoints = overview::endpoints(&mut tx).await?;
     let deletions = overview::deletions(&mut tx).await?;
@@ -65,7 +65,6 @@ async fn look(app: &App, member: &Member) -> Result<Vec<Tile>, ServiceError> {
     };
     let bad = |number: i64| if number == 0 { Tone::Good } else { Tone::Bad };
     let wait = |number: i64| if number == 0 { Tone::Good } else { Tone::Wait };
-    let alerts = i64::try_from(alerts).unwrap_or(i64::MAX);
     add(Action::SeeAlerts, bad(alerts), alerts, "alerts in the last 24 hours");
     let open = i64::try_from(breakers.len()).unwrap_or(i64::MAX);
     add(Action::SeeBanks, bad(open), open, "services of banks that are left alone");
