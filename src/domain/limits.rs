@@ -64,6 +64,8 @@ pub const CAPSULE_SECONDS: i64 = 72 * 60 * 60;
 pub const ROWS_PER_RECURRING_MAX: usize = 10_000;
 /// Retention of sealed raw answers, in days.
 pub const RAW_RETENTION_DAYS: i32 = 90;
+/// How long a key that a key service opened is used before the service is asked again.
+pub const KEY_LEASE_SECONDS: u64 = 5;
 /// Length of an epoch of wrapping keys, in seconds.
 pub const EPOCH_SECONDS: i64 = 24 * 60 * 60;
 /// Epochs that stay openable beside the current one; longer than the oldest backup one would restore.

@@ -13,13 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use store::Store;
 use store::tenants::Tenant;
 use tokio::sync::Notify;
-use vault::{EpochPolicy, FileProvider, SystemEntropy, Vault};
+use vault::{EpochPolicy, SystemEntropy, Vault};
 
 use crate::api::auth::Remembered;
 use crate::api::event_stream::Streams;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::console::provider::Provider;
+use crate::keys;
 use crate::peer;
 use crate::rate::Rates;
 use crate::services::delivery::Receivers;
@@ -83,14 +84,17 @@ impl App {
         }
         let connections =
             Connections::read(&config.banks.registrations_dir, &directory, config.banks.allow_loopback, &clock)?;
-        let provider = FileProvider::open(&config.keys.dir)
-            .with_context(|| format!("keys.dir: {} cannot be used", config.keys.dir.display()))?;
+        let provider = keys::provider(&config.keys, &clock)?;
         let receivers = receivers(&config, net::Limits::NOTIFY, &clock)?;
         let witness = Witness::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
         let time_authority = Authority::of(&config.evidence, self::receivers(&config, net::Limits::AUTH, &clock)?)?;
         let staff_provider = Provider::of(&config, clock.clone())?;
         let trusted_proxies = peer::networks(&config.listen.trusted_proxies).context("listen.trusted_proxies")?;
-        let policy = EpochPolicy { seconds: config.keys.epoch_seconds, kept: config.keys.epochs_kept };
+        let policy = EpochPolicy {
+            seconds: config.keys.epoch_seconds,
+            kept: config.keys.epochs_kept,
+            pending_seconds: config.keys.pending_seconds(),
+        };
         Ok(Self {
             tenant,
             vault: Vault::with_policy(Arc::new(provider), policy),

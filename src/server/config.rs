@@ -1,5 +1,6 @@
 //! Settings: a commented default, a file, the environment; later ones win. Unknown keys are refused.
 
+mod keys;
 mod retention;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+pub use keys::{KeyHolder, Keys, Kms};
 pub use retention::{Erasure, PurposeRetention, RetentionOf};
 
 /// What our signing keys sign has lapsed after so many seconds: request objects live for an hour at most.
@@ -82,18 +84,6 @@ pub struct Database {
     pub data_dir: PathBuf,
     /// Pool size.
     pub connections_max: u32,
-}
-
-/// `[keys]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    /// Folder of the file key provider.
-    pub dir: PathBuf,
-    /// Length of an epoch, in seconds.
-    pub epoch_seconds: i64,
-    /// Old epochs that stay openable.
-    pub epochs_kept: i64,
 }
 
 /// `[banks]`
@@ -287,12 +277,7 @@ impl Config {
                 "must be https anywhere but on this machine: it carries people's consent",
             );
         }
-        if self.keys.epoch_seconds < 1 {
-            return value("keys.epoch_seconds", "must be at least 1");
-        }
-        if self.keys.epochs_kept < 1 {
-            return value("keys.epochs_kept", "must be at least 1: the running epoch's data must stay openable");
-        }
+        self.keys.check()?;
         if self.rotation.announce_seconds < 0 || self.rotation.certificate_overlap_seconds < 0 {
             return value("rotation", "times must not be negative");
         }
@@ -360,14 +345,7 @@ impl Config {
                     ("connections_max", i64::from(self.database.connections_max).into()),
                 ]),
             ),
-            (
-                "keys".to_owned(),
-                table([
-                    ("dir", path(&self.keys.dir)),
-                    ("epoch_seconds", self.keys.epoch_seconds.into()),
-                    ("epochs_kept", self.keys.epochs_kept.into()),
-                ]),
-            ),
+            ("keys".to_owned(), self.keys.shown()),
             (
                 "banks".to_owned(),
                 table([
@@ -520,6 +498,17 @@ mod tests {
             ("[listen]\ntrusted_proxies = [\"somewhere\"]", "listen.trusted_proxies"),
             ("[keys]\nepochs_kept = 0", "keys.epochs_kept"),
             ("[keys]\ndir = \"data/postgres/keys\"", "keys.dir"),
+            ("[keys]\nprovider = \"paper\"", "paper"),
+            ("[keys]\nprovider = \"kms\"\n[keys.kms]\ncredentials_file = \"c\"", "keys.kms.region"),
+            ("[keys]\nprovider = \"kms\"\n[keys.kms]\nregion = \"eu-central-1\"", "keys.kms.credentials_file"),
+            (
+                "[keys]\nprovider = \"kms\"\n[keys.kms]\nregion = \"a\"\nendpoint = \"http://kms\"\ncredentials_file = \"c\"",
+                "keys.kms.endpoint",
+            ),
+            (
+                "[keys]\nprovider = \"kms\"\n[keys.kms]\nregion = \"a\"\ncredentials_file = \"c\"\npending_days = 6",
+                "keys.kms.pending_days",
+            ),
             ("[rotation]\noverlap_seconds = 60", "rotation.overlap_seconds"),
             ("[evidence]\ncopy_dir = \"data/postgres/copy\"", "evidence.copy_dir"),
             ("[tenant]\nregime = \"mars\"", "tenant.regime"),

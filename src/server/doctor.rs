@@ -17,9 +17,10 @@ use net::TransportIdentity;
 use secrecy::ExposeSecret as _;
 use store::private::{Private, PrivateConfig};
 use store::{Condition, Store, StoreConfig, StoreError, tenants};
-use vault::{FileProvider, KeyProvider as _, Wrapped};
+use vault::{KeyError, KeyProvider as _, Wrapped};
 
 use crate::config::Config;
+use crate::keys;
 
 /// Clocks that are further apart than this make signatures and tokens invalid at strict banks: FAPI allows 10 s towards
 /// the future (FAPI 2.0 Security Profile §5.3.2.1).
@@ -86,7 +87,7 @@ impl Finding {
 pub async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     let mut findings = vec![listener(config)];
     findings.extend(config.listen.tls.as_ref().map(|tls| own_certificate(&tls.certificate, &tls.key, clock.now())));
-    findings.extend(database(config, clock.now()).await);
+    findings.extend(database(config, clock).await);
     findings.extend(outside_checkpoint(config));
     findings.extend(time_authority(config));
     findings.extend(receivers_roots(config));
@@ -162,30 +163,30 @@ fn expiry(about: impl Into<String>, identity: &TransportIdentity, now: Timestamp
 }
 
 /// The database, and what can be told only with it.
-async fn database(config: &Config, now: Timestamp) -> Vec<Finding> {
+async fn database(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     let sizes = StoreConfig { connections: 2, ..StoreConfig::default() };
     let url = config.database.url.expose_secret();
     if !url.is_empty() {
         return match Store::connect(url, sizes).await {
-            Ok(store) => with_database(config, &store, now).await,
+            Ok(store) => with_database(config, &store, clock).await,
             Err(error) => vec![
                 Finding::bad(
                     "database.url",
                     error.to_string(),
                     "see that the server runs, that its address, user and password are right, and that pg_hba.conf lets us in",
                 ),
-                key_folder(config, &[]),
+                key_folder(config, &[], clock),
             ],
         };
     }
     if !config.database.data_dir.join("data").exists() && !config.database.data_dir.exists() {
         let seen = "a private PostgreSQL will be made at the first start";
-        return vec![Finding::good("database.data_dir", seen), key_folder(config, &[])];
+        return vec![Finding::good("database.data_dir", seen), key_folder(config, &[], clock)];
     }
     match Private::start(PrivateConfig::new(&config.database.data_dir)).await {
         Ok(private) => {
             let findings = match Store::open(private.connect_options(), sizes).await {
-                Ok(store) => with_database(config, &store, now).await,
+                Ok(store) => with_database(config, &store, clock).await,
                 Err(error) => vec![Finding::bad("database.data_dir", error.to_string(), "read the log in that folder")],
             };
             if let Err(error) = private.stop().await {
@@ -195,18 +196,22 @@ async fn database(config: &Config, now: Timestamp) -> Vec<Finding> {
         }
         Err(error) => vec![
             Finding::bad("database.data_dir", error.to_string(), "do as the sentence says; no data are lost by it"),
-            key_folder(config, &[]),
+            key_folder(config, &[], clock),
         ],
     }
 }
 
-async fn with_database(config: &Config, store: &Store, now: Timestamp) -> Vec<Finding> {
+async fn with_database(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     let condition = match store.condition().await {
         Ok(condition) => condition,
         Err(error) => {
-            return vec![Finding::bad("database", error.to_string(), "read PostgreSQL's log"), key_folder(config, &[])];
+            return vec![
+                Finding::bad("database", error.to_string(), "read PostgreSQL's log"),
+                key_folder(config, &[], clock),
+            ];
         }
     };
+    let now = clock.now();
     let mut findings = vec![schema(&condition), clocks("clock: database", condition.now, now)];
     // Before the schema is there, nobody is.
     let tenants = if condition.missing == 0 { tenants_of(store).await } else { Ok(Vec::new()) };
@@ -216,7 +221,7 @@ async fn with_database(config: &Config, store: &Store, now: Timestamp) -> Vec<Fi
         }
     }
     findings.push(match tenants {
-        Ok(tenants) => key_folder(config, &tenants),
+        Ok(tenants) => key_folder(config, &tenants, clock),
         Err(error) => Finding::bad("keys.dir", error.to_string(), "mend the database first"),
     });
     store.close().await;
@@ -302,7 +307,7 @@ async fn silent_banks(store: &Store, tenant: TenantId, now: Timestamp) -> Option
     })
 }
 
-fn key_folder(config: &Config, tenants: &[Wrapping]) -> Finding {
+fn key_folder(config: &Config, tenants: &[Wrapping], clock: &Arc<dyn Clock>) -> Finding {
     let (about, dir) = ("keys.dir", &config.keys.dir);
     let lost = "bring the folder back from where its owner keeps a copy: without it the data cannot be read by anybody";
     if !dir.exists() {
@@ -312,17 +317,27 @@ fn key_folder(config: &Config, tenants: &[Wrapping]) -> Finding {
             Finding::good(about, "will be made at the first start")
         };
     }
-    let provider = match FileProvider::open(dir) {
+    let provider = match keys::provider(&config.keys, clock) {
         Ok(provider) => provider,
         Err(error) => {
-            let cure = format!("let the user of the server alone enter: chmod 700 {}", dir.display());
-            return Finding::bad(about, error.to_string(), cure);
+            let cure = match error.downcast_ref::<KeyError>() {
+                Some(_) => format!("let the user of the server alone enter: chmod 700 {}", dir.display()),
+                None => "mend the setting".to_owned(),
+            };
+            return Finding::bad(about, format!("{error:#}"), cure);
         }
     };
     for (tenant, wrapped) in tenants {
         for (epoch, key) in wrapped {
             if let Err(error) = provider.unwrap(*tenant, *epoch, &key.bytes) {
-                return Finding::bad(about, error.to_string(), lost);
+                let cure = match error {
+                    KeyError::Unavailable { .. } => {
+                        "see that the folder, and the key service if there is one, can be reached"
+                    }
+                    KeyError::Refused { .. } => "let the key service allow us what the guide to operations names",
+                    _ => lost,
+                };
+                return Finding::bad(about, error.to_string(), cure);
             }
         }
     }

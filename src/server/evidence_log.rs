@@ -136,7 +136,9 @@ async fn append(
     match keys::of_evidence(app, tx, world, subject, key).await {
         Ok(key) => rows::append(tx, entry, &key, world.entropy).await?,
         // Whoever withdraws is heard all the same. The sequencer seals it, which needs the provider anyway.
-        Err(ServiceError::Key(KeyError::Unavailable { .. })) => rows::append_pending(tx, entry).await?,
+        Err(ServiceError::Key(KeyError::Unavailable { .. } | KeyError::Refused { .. })) => {
+            rows::append_pending(tx, entry).await?;
+        }
         Err(error) => return Err(error),
     }
     Ok(payload)

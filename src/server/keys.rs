@@ -1,11 +1,17 @@
-//! Keys of the tenant and of evidence subjects: found wrapped in the database, opened by the vault, made when missing.
+//! Keys of the tenant and of evidence subjects: found wrapped in the database, opened by the vault, made when missing. And
+//! who holds the keys that wrap them.
 
-use domain::world::World;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use domain::world::{Clock, World};
 use store::{TenantTx, keys};
 use uuid::Uuid;
-use vault::{DataKey, KeyError, Wrapped};
+use vault::{DataKey, FileProvider, KeyError, Wrapped};
 
 use crate::app::App;
+use crate::config::{KeyHolder, Keys as Settings};
+use crate::kms::Kms;
 use crate::services::ServiceError;
 
 /// The key under which identifiers become tags that can be looked up: product references, account numbers, cursors.
@@ -88,6 +94,18 @@ pub async fn of_evidence(
     let (_, wrapped) = app.vault.new_key(tx.tenant(), world)?;
     let kept = keys::keep_evidence(tx, subject, &wrapped, world.now).await?;
     Ok(app.vault.open_key(tx.tenant(), &kept)?)
+}
+
+/// The holder of keys that the settings name.
+///
+/// # Errors
+/// Says which setting cannot be used.
+pub fn provider(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<FileProvider> {
+    let provider = match settings.provider {
+        KeyHolder::File => FileProvider::open(&settings.dir),
+        KeyHolder::Kms => FileProvider::behind(Arc::new(Kms::open(&settings.kms, clock.clone())?), &settings.dir),
+    };
+    provider.with_context(|| format!("keys.dir: {} cannot be used", settings.dir.display()))
 }
 
 /// Whether a key is gone for good, so that what it sealed stays unreadable.

@@ -19,6 +19,7 @@ pub mod fault;
 mod gocardless;
 mod hardware;
 pub mod keys;
+mod kms;
 mod operations;
 pub mod pages;
 pub mod peer;

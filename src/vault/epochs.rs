@@ -27,11 +27,13 @@ pub struct EpochPolicy {
     pub seconds: i64,
     /// Epochs kept openable beside the current one.
     pub kept: i64,
+    /// Seconds from the end of an epoch key until nobody can bring it back: 0 where the provider destroys it at once.
+    pub pending_seconds: i64,
 }
 
 impl Default for EpochPolicy {
     fn default() -> Self {
-        Self { seconds: limits::EPOCH_SECONDS, kept: limits::EPOCHS_KEPT }
+        Self { seconds: limits::EPOCH_SECONDS, kept: limits::EPOCHS_KEPT, pending_seconds: 0 }
     }
 }
 
@@ -46,11 +48,12 @@ impl EpochPolicy {
         self.epoch_at(now).saturating_sub(self.kept)
     }
 
-    /// The moment at which the key of `epoch` falls due for destruction: from then on whatever was wrapped under it last
-    /// is unreadable in every copy. `None` beyond the year 9999.
-    pub fn due_for_destruction(self, epoch: i64) -> Option<Timestamp> {
+    /// The moment from which whatever was wrapped last under the key of `epoch` is unreadable in every copy: the key falls
+    /// due for destruction, and has had the time in which its provider could bring it back. `None` beyond the year 9999.
+    pub fn unreadable_after(self, epoch: i64) -> Option<Timestamp> {
         let first_without = epoch.checked_add(self.kept)?.checked_add(1)?;
-        Timestamp::from_second(first_without.checked_mul(self.seconds.max(1))?).ok()
+        let due = first_without.checked_mul(self.seconds.max(1))?;
+        Timestamp::from_second(due.checked_add(self.pending_seconds)?).ok()
     }
 }
 
@@ -114,8 +117,9 @@ impl Vault {
         Ok(Wrapped { epoch, bytes })
     }
 
-    /// Destroys every epoch key of a tenant before `epoch`, and names all that are gone, those of earlier calls included:
-    /// a caller that was killed before it put a destruction on record learns of it again.
+    /// Destroys every epoch key of a tenant before `epoch`, and names all that are gone for good, those of earlier calls
+    /// included: a caller that was killed before it put a destruction on record learns of it again. What its provider could
+    /// still bring back is refused, and named by a later call.
     ///
     /// The caller must have rewrapped every data key that is to live on: this crate cannot know of them. An interrupted
     /// destruction is finished by the next call.
@@ -130,10 +134,15 @@ impl Vault {
             .into_iter()
             .filter(|state| state.epoch() < epoch)
             .map(|state| match state {
-                EpochState::Destroyed(fact) => Ok(fact),
+                EpochState::Destroyed(_) => Ok(state),
                 EpochState::Present { epoch } | EpochState::Destroying { epoch } => {
                     self.provider.destroy_epoch(tenant, epoch, now)
                 }
+            })
+            .filter_map(|state| match state {
+                Ok(EpochState::Destroyed(fact)) => Some(Ok(fact)),
+                Ok(EpochState::Present { .. } | EpochState::Destroying { .. }) => None,
+                Err(error) => Some(Err(error)),
             })
             .collect()
     }
@@ -182,15 +191,17 @@ mod tests {
 
     #[test]
     fn epochs_follow_the_clock_and_round_down() {
-        let policy = EpochPolicy { seconds: 10, kept: 2 };
+        let policy = EpochPolicy { seconds: 10, kept: 2, pending_seconds: 0 };
         for (second, epoch) in [(0, 0), (9, 0), (10, 1), (-1, -1), (-10, -1), (-11, -2)] {
             assert_eq!(policy.epoch_at(Timestamp::from_second(second).unwrap()), epoch, "{second}");
         }
-        let due = policy.due_for_destruction(5).unwrap();
+        let due = policy.unreadable_after(5).unwrap();
         assert_eq!(due.as_second(), 80);
+        let slow = EpochPolicy { pending_seconds: 7, ..policy };
+        assert_eq!(slow.unreadable_after(5).unwrap().as_second(), 87, "with the time of the provider");
         assert_eq!(policy.oldest_kept_at(due), 6, "at the due moment epoch 5 is not kept any more");
         assert_eq!(policy.oldest_kept_at(Timestamp::from_second(79).unwrap()), 5, "and a second earlier it is");
-        assert_eq!(policy.due_for_destruction(i64::MAX), None);
+        assert_eq!(policy.unreadable_after(i64::MAX), None);
     }
 
     #[test]

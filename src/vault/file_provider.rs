@@ -11,11 +11,16 @@
 //!                     epoch_<n>.destroyed  when it was complete, RFC 3339
 //!                     sign_<g>.key         seed of a signing key, same form as an epoch key
 //! ```
+//!
+//! Behind a [`KeyService`] the same folder holds no key that opens anything: each file is `version 2 || length of the name
+//! (2 bytes) || name || what the service sealed`, under a key of the service of its own, and a marker names that key and the
+//! moment until which the service could still bring it back. Files from before the service are read until they are gone.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
@@ -25,6 +30,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::data_key::{KEY_LEN, hmac_sha256};
+use crate::key_service::{Asked, Held, KeyService, KeyServiceError, SEALED_VERSION};
 use crate::provider::{Destroyed, EpochState, KeyError, KeyProvider};
 use crate::{DataKey, SigningKey};
 
@@ -33,21 +39,32 @@ const FILE_LEN: usize = 1 + KEY_LEN + 32;
 /// What AES key wrap adds (RFC 3394 §2.2.1: one block of 64 bits).
 const WRAP_OVERHEAD: usize = 8;
 
-/// Keeps each epoch key in one file that only we can read.
+/// Keeps each epoch key in one file that only we can read, and that a service has sealed if there is one.
 #[derive(Debug)]
 pub struct FileProvider {
     folder: PathBuf,
+    service: Option<Arc<dyn KeyService>>,
     #[cfg(test)]
-    fuse: std::sync::Arc<tests::Fuse>,
+    fuse: Arc<tests::Fuse>,
 }
 
 impl FileProvider {
     /// Opens the folder, or makes it with mode 0700. A folder that others can enter is [`KeyError::Misconfigured`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, KeyError> {
+        Self::of(folder.into(), None)
+    }
+
+    /// The same with a service that seals what the folder holds.
+    pub fn behind(service: Arc<dyn KeyService>, folder: impl Into<PathBuf>) -> Result<Self, KeyError> {
+        Self::of(folder.into(), Some(service))
+    }
+
+    fn of(folder: PathBuf, service: Option<Arc<dyn KeyService>>) -> Result<Self, KeyError> {
         let provider = Self {
-            folder: folder.into(),
+            folder,
+            service,
             #[cfg(test)]
-            fuse: std::sync::Arc::default(),
+            fuse: Arc::default(),
         };
         let folder = &provider.folder;
         make_folder(folder).map_err(unavailable("make the key folder"))?;
@@ -86,12 +103,12 @@ impl FileProvider {
         Ok(self.shelf(tenant, path, lock))
     }
 
-    #[allow(clippy::unused_self, reason = "tests pass their fuse on")]
     fn shelf(&self, tenant: TenantId, path: PathBuf, lock: File) -> Shelf {
         Shelf {
             tenant,
             path,
             _lock: lock,
+            service: self.service.clone(),
             #[cfg(test)]
             fuse: self.fuse.clone(),
         }
@@ -104,7 +121,7 @@ impl FileProvider {
             None => Err(KeyError::Missing { epoch }),
             Some(EpochState::Destroying { .. } | EpochState::Destroyed(_)) => Err(KeyError::Destroyed { epoch }),
             Some(EpochState::Present { .. }) => {
-                let key = shelf.read_key(&epoch_file(epoch, "key"))?;
+                let key = shelf.read_key(&epoch_file(epoch, "key"), Some(epoch))?;
                 AesKek::new(&AES_256, key.as_slice()).map_err(|_| KeyError::Altered { what: "key file" })
             }
         }
@@ -113,7 +130,7 @@ impl FileProvider {
 
 impl KeyProvider for FileProvider {
     fn kind(&self) -> &'static str {
-        "file"
+        self.service.as_ref().map_or("file", |service| service.kind())
     }
 
     fn create_epoch(&self, tenant: TenantId, epoch: i64, entropy: &dyn Entropy) -> Result<(), KeyError> {
@@ -121,7 +138,7 @@ impl KeyProvider for FileProvider {
         match shelf.state(epoch)? {
             Some(EpochState::Present { .. }) => Ok(()),
             Some(EpochState::Destroying { .. } | EpochState::Destroyed(_)) => Err(KeyError::Destroyed { epoch }),
-            None => shelf.make_key(&epoch_file(epoch, "key"), entropy),
+            None => shelf.make_key(&epoch_file(epoch, "key"), Some(epoch), entropy),
         }
     }
 
@@ -146,27 +163,34 @@ impl KeyProvider for FileProvider {
         }
     }
 
-    /// The order makes it safe to be killed anywhere: a marker that refuses the key; overwrite and unlink it; the tombstone
-    /// that says when; then the marker goes.
-    fn destroy_epoch(&self, tenant: TenantId, epoch: i64, now: Timestamp) -> Result<Destroyed, KeyError> {
+    /// The order makes it safe to be killed anywhere: a marker that refuses the key; the service, if one holds it; overwrite
+    /// and unlink it; the tombstone that says when; then the marker goes.
+    fn destroy_epoch(&self, tenant: TenantId, epoch: i64, now: Timestamp) -> Result<EpochState, KeyError> {
         let missing = KeyError::Missing { epoch };
         if self.enter(tenant)?.is_none() {
             return Err(missing);
         }
         let shelf = self.enter_alone(tenant)?;
         let key = epoch_file(epoch, "key");
-        match shelf.state(epoch)? {
-            None => return Err(missing),
-            // A key beside its tombstone was put back from a copy: it is destroyed again.
-            Some(EpochState::Destroyed(fact)) if !shelf.has(&key) => return Ok(fact),
-            Some(_) => {}
+        let state = shelf.state(epoch)?.ok_or(missing)?;
+        // A key beside its tombstone was put back from a copy: it is destroyed again.
+        if matches!(state, EpochState::Destroyed(_)) && !shelf.has(&key) {
+            return Ok(state);
         }
-        let destroyed = Destroyed { epoch, at: now };
-        shelf.write(&epoch_file(epoch, "destroying"), b"")?;
+        let asked = shelf.asked(epoch)?;
+        let marker = asked.as_ref().map(Asked::to_text).unwrap_or_default();
+        shelf.write(&epoch_file(epoch, "destroying"), marker.as_bytes())?;
+        let until = match asked {
+            Some(asked) => shelf.give_up(asked, epoch, matches!(state, EpochState::Destroyed(_)), now)?,
+            None => None,
+        };
         shelf.erase(&key)?;
+        if until.is_some() {
+            return Ok(EpochState::Destroying { epoch });
+        }
         shelf.write(&epoch_file(epoch, "destroyed"), now.to_string().as_bytes())?;
         shelf.remove(&epoch_file(epoch, "destroying"))?;
-        Ok(destroyed)
+        Ok(EpochState::Destroyed(Destroyed { epoch, at: now }))
     }
 
     fn epochs(&self, tenant: TenantId) -> Result<Vec<EpochState>, KeyError> {
@@ -184,9 +208,9 @@ impl KeyProvider for FileProvider {
         let name = format!("sign_{generation}.key");
         let shelf = self.enter_alone(tenant)?;
         if !shelf.has(&name) {
-            shelf.make_key(&name, entropy)?;
+            shelf.make_key(&name, None, entropy)?;
         }
-        SigningKey::from_seed(&shelf.read_key(&name)?).ok_or(KeyError::Altered { what: "key file" })
+        SigningKey::from_seed(&shelf.read_key(&name, None)?).ok_or(KeyError::Altered { what: "key file" })
     }
 }
 
@@ -195,8 +219,9 @@ struct Shelf {
     tenant: TenantId,
     path: PathBuf,
     _lock: File,
+    service: Option<Arc<dyn KeyService>>,
     #[cfg(test)]
-    fuse: std::sync::Arc<tests::Fuse>,
+    fuse: Arc<tests::Fuse>,
 }
 
 impl Shelf {
@@ -227,17 +252,34 @@ impl Shelf {
         Ok(())
     }
 
-    fn make_key(&self, name: &str, entropy: &dyn Entropy) -> Result<(), KeyError> {
+    fn make_key(&self, name: &str, epoch: Option<i64>, entropy: &dyn Entropy) -> Result<(), KeyError> {
         let mut content = Zeroizing::new([FILE_VERSION; FILE_LEN]);
         entropy.fill(&mut content[1..=KEY_LEN]);
+        if let Some(service) = &self.service {
+            let mut secret = Zeroizing::new([0; KEY_LEN]);
+            secret.copy_from_slice(&content[1..=KEY_LEN]);
+            let place = self.place(name);
+            let held = || {
+                let key = service.create(&place)?;
+                let sealed = service.seal(&key, &place, &secret)?;
+                Held { key, sealed }.to_bytes().ok_or(KeyServiceError::Refused("the name of its key is too long"))
+            };
+            let held = held().map_err(|error| error.about(epoch, "make a key"))?;
+            return self.write(name, &held);
+        }
         let check = self.check(name, &content[1..=KEY_LEN]);
         content[1 + KEY_LEN..].copy_from_slice(&check);
         self.write(name, content.as_slice())
     }
 
-    fn read_key(&self, name: &str) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyError> {
+    fn read_key(&self, name: &str, epoch: Option<i64>) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyError> {
         let content = Zeroizing::new(fs::read(self.path.join(name)).map_err(unavailable("read a key"))?);
         let altered = KeyError::Altered { what: "key file" };
+        if content.first() == Some(&SEALED_VERSION) {
+            let held = Held::from_bytes(&content).ok_or(altered)?;
+            let opened = self.service()?.open(&held.key, &self.place(name), &held.sealed);
+            return opened.map_err(|error| error.about(epoch, "open a key"));
+        }
         let Some((&[FILE_VERSION], rest)) = content.split_first_chunk::<1>() else { return Err(altered) };
         let Some((key, check)) = rest.split_first_chunk::<KEY_LEN>() else { return Err(altered) };
         match constant_time::verify_slices_are_equal(check, &self.check(name, key)) {
@@ -246,9 +288,48 @@ impl Shelf {
         }
     }
 
+    fn service(&self) -> Result<&dyn KeyService, KeyError> {
+        self.service
+            .as_deref()
+            .ok_or(KeyError::Refused { reason: "the keys were sealed by a service that is not set up" })
+    }
+
+    /// Which key of the service a destruction is about: what the marker says, else the key file. `None` if no service holds
+    /// the key.
+    fn asked(&self, epoch: i64) -> Result<Option<Asked>, KeyError> {
+        let marker = fs::read_to_string(self.path.join(epoch_file(epoch, "destroying"))).unwrap_or_default();
+        if let Some(asked) = Asked::from_text(&marker)? {
+            return Ok(Some(asked));
+        }
+        let content = fs::read(self.path.join(epoch_file(epoch, "key"))).unwrap_or_default();
+        Ok(Held::from_bytes(&content).map(|held| Asked { key: held.key, until: None }))
+    }
+
+    /// Gives a key of the service up. `Some` is the moment until which it could still be brought back.
+    fn give_up(&self, asked: Asked, epoch: i64, was_gone: bool, now: Timestamp) -> Result<Option<Timestamp>, KeyError> {
+        if asked.until.is_some_and(|until| now < until) {
+            return Ok(asked.until);
+        }
+        let until = match self.service()?.destroy(&asked.key) {
+            // It was given up and is not known any more. Had it never been given up, we might ask the wrong service.
+            Err(KeyServiceError::Unknown) if was_gone || asked.until.is_some() => None,
+            other => other.map_err(|error| error.about(Some(epoch), "destroy a key"))?,
+        };
+        if until.is_some() {
+            let marker = Asked { until, ..asked }.to_text();
+            self.write(&epoch_file(epoch, "destroying"), marker.as_bytes())?;
+        }
+        Ok(until)
+    }
+
     /// Ties a key to its place, so that a damaged file or one moved between tenants or epochs is noticed.
     fn check(&self, name: &str, key: &[u8]) -> [u8; 32] {
-        hmac_sha256(key, format!("tributary key file 1\n{}/{name}", self.tenant).as_bytes())
+        hmac_sha256(key, format!("tributary key file 1\n{}", self.place(name)).as_bytes())
+    }
+
+    /// Where a key belongs, as the service and the check are told.
+    fn place(&self, name: &str) -> String {
+        format!("{}/{name}", self.tenant)
     }
 
     /// Writes a file as a whole: after a crash it has all of the new content or is as it was.
@@ -277,7 +358,8 @@ impl Shelf {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
                 other => other?,
             };
-            file.write_all(&[0; FILE_LEN])?;
+            let length = file.metadata()?.len();
+            io::copy(&mut io::repeat(0).take(length), &mut file)?;
             self.step()?;
             file.sync_all()?;
             self.step()?;
@@ -324,7 +406,6 @@ fn unavailable(doing: &'static str) -> impl Fn(io::Error) -> KeyError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use tempfile::TempDir;
@@ -368,6 +449,10 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn destroyed(second: i64) -> EpochState {
+        EpochState::Destroyed(Destroyed { epoch: 7, at: at(second) })
+    }
+
     #[test]
     fn killed_at_any_step_of_making_a_key_the_next_attempt_succeeds() {
         let entropy = SeededEntropy::new(1);
@@ -405,14 +490,14 @@ mod tests {
                 Err(KeyError::Destroyed { epoch: 7 }) => begun = true,
                 Err(other) => panic!("after {steps} steps: {other}"),
             }
-            let fact = whole(&folder).destroy_epoch(tenant(), 7, at(200)).unwrap();
-            assert_eq!(whole(&folder).epochs(tenant()).unwrap(), [EpochState::Destroyed(fact)]);
+            let gone = whole(&folder).destroy_epoch(tenant(), 7, at(200)).unwrap();
+            assert_eq!(whole(&folder).epochs(tenant()).unwrap(), [gone]);
             let revived = whole(&folder).create_epoch(tenant(), 7, &entropy);
             assert!(matches!(revived, Err(KeyError::Destroyed { epoch: 7 })));
             let left = fs::read_dir(folder.path().join("keys").join(tenant().to_string())).unwrap();
             assert!(left.into_iter().all(|entry| !entry.unwrap().file_name().to_string_lossy().ends_with(".key")));
             if finished {
-                assert_eq!(fact.at, at(100), "the first completion is the fact");
+                assert_eq!(gone, destroyed(100), "the first completion is the fact");
                 assert!(steps >= 15, "the steps are really counted");
                 return;
             }
@@ -431,7 +516,7 @@ mod tests {
 
         fs::write(&file, copy).unwrap();
         assert!(matches!(whole(&folder).unwrap(tenant(), 7, &wrapped), Err(KeyError::Destroyed { epoch: 7 })));
-        assert_eq!(whole(&folder).destroy_epoch(tenant(), 7, at(200)).unwrap().at, at(200));
+        assert_eq!(whole(&folder).destroy_epoch(tenant(), 7, at(200)).unwrap(), destroyed(200));
         assert!(!file.exists());
     }
 

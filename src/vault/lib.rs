@@ -13,6 +13,7 @@ mod data_key;
 mod entropy;
 mod epochs;
 mod file_provider;
+mod key_service;
 mod provider;
 mod signing;
 #[cfg(any(test, feature = "testing"))]
@@ -24,6 +25,7 @@ pub use data_key::{DataKey, OpenError, SEALED_OVERHEAD, SEALING, SEALS_PER_KEY_M
 pub use entropy::SystemEntropy;
 pub use epochs::{EpochPolicy, Vault, Wrapped};
 pub use file_provider::FileProvider;
+pub use key_service::{KeyService, KeyServiceError};
 pub use provider::{Destroyed, EpochState, KeyError, KeyProvider, WRAPPING};
 pub use signing::SigningKey;
 pub use token::{TokenError, TokenKey, TokenPublicKey};

@@ -41,6 +41,12 @@ pub enum KeyError {
         /// What was altered: `wrapped key`, `key file`.
         what: &'static str,
     },
+    /// A service that holds the keys refuses us: an operator has to mend its settings or ours. Nothing is lost.
+    #[error("the key service refuses: {reason}")]
+    Refused {
+        /// Why, as far as it said.
+        reason: &'static str,
+    },
     /// The provider is set up in a way that is not safe to use: an operator has to mend it.
     #[error("the key folder {folder:?} {problem}")]
     Misconfigured {
@@ -69,6 +75,7 @@ pub enum EpochState {
         epoch: i64,
     },
     /// The destruction was begun and not finished: the key is refused; [`KeyProvider::destroy_epoch`] has to be repeated.
+    /// A key management service lets days pass in which its operators could bring the key back.
     Destroying {
         /// The epoch.
         epoch: i64,
@@ -103,8 +110,9 @@ pub trait KeyProvider: Send + Sync {
     /// Opens what [`KeyProvider::wrap`] made.
     fn unwrap(&self, tenant: TenantId, epoch: i64, wrapped: &[u8]) -> Result<DataKey, KeyError>;
 
-    /// Destroys an epoch key for good. Repeating it gives the same fact; an epoch that never was is [`KeyError::Missing`].
-    fn destroy_epoch(&self, tenant: TenantId, epoch: i64, now: Timestamp) -> Result<Destroyed, KeyError>;
+    /// Destroys an epoch key for good, or begins to: from here on it is refused. Repeating it ends in the same fact; an epoch
+    /// that never was is [`KeyError::Missing`].
+    fn destroy_epoch(&self, tenant: TenantId, epoch: i64, now: Timestamp) -> Result<EpochState, KeyError>;
 
     /// All epochs of a tenant, destroyed ones included, in order.
     fn epochs(&self, tenant: TenantId) -> Result<Vec<EpochState>, KeyError>;

@@ -12,6 +12,7 @@ mod document;
 mod ecosystems;
 mod faults;
 mod generated;
+mod kms;
 mod parquet;
 mod planted;
 mod probe;

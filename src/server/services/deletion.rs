@@ -246,7 +246,7 @@ async fn shred(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Deleti
     let shredded = deletions::lines(&mut tx, deletion.id).await?;
     let policy = app.vault.policy();
     let newest = shredded.iter().filter_map(|line| line.key_epoch).chain([policy.epoch_at(now)]).max();
-    let unreadable = newest.and_then(|epoch| policy.due_for_destruction(epoch)).unwrap_or(Timestamp::MAX);
+    let unreadable = newest.and_then(|epoch| policy.unreadable_after(epoch)).unwrap_or(Timestamp::MAX);
     deletions::shredded(&mut tx, deletion.id, now, unreadable).await?;
     fault::point("deletion.shred_before_commit");
     tx.commit().await?;
