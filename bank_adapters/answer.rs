@@ -181,8 +181,8 @@ impl fmt::Debug for RawRow {
 /// A row, read and raw.
 #[derive(Debug, Clone)]
 pub struct Row<P> {
-    /// The fields.
-    pub parsed: P,
+    /// The fields, apart: a row has many, and a list that grows moves what it holds.
+    pub parsed: Box<P>,
     /// The bytes.
     pub raw: RawRow,
 }

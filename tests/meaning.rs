@@ -88,7 +88,7 @@ fn parsed(profile: &Arc<Profile>, written: &Written) -> Vec<Parsed> {
         let call = bank.transactions(&consent, &account, page, &context);
         let exchange = folder(profile).join(step["exchange"].as_str().expect("an exchange"));
         let page = call.read(answer(&exchange), Timestamp::UNIX_EPOCH).expect("a page");
-        rows.extend(page.rows.into_iter().map(|row| row.parsed));
+        rows.extend(page.rows.into_iter().map(|row| *row.parsed));
         next = match page.next {
             Continuation::Next(link) => Some(link),
             Continuation::End | Continuation::Broken(_) => None,

@@ -102,7 +102,7 @@ impl Rest {
             let row = |raw: &RawValue| {
                 let parsed = read(raw);
                 let resource = parsed.resource_id.as_ref().and_then(|id| ResourceId::new(&id.value).ok());
-                AccountRow { resource, offers: None, row: Row { parsed, raw: reply.raw(raw.get()) } }
+                AccountRow { resource, offers: None, row: Row { parsed: Box::new(parsed), raw: reply.raw(raw.get()) } }
             };
             let rows = raws.into_iter().map(row).collect();
             Ok(Accounts { rows, next: body.next(paging, &base, &here), issues: reply.issues() })
@@ -122,7 +122,9 @@ impl Rest {
             }
             let body: Whole<'_> = reply.read()?;
             let raws = bounded(body.list(reply, items)?, ROWS_PER_BANK_PAGE_MAX, items)?;
-            let told = |raw| read(raw).into_iter().map(move |parsed| Row { parsed, raw: reply.raw(raw.get()) });
+            let told = |raw| {
+                read(raw).into_iter().map(move |parsed| Row { parsed: Box::new(parsed), raw: reply.raw(raw.get()) })
+            };
             Ok(Balances { rows: raws.into_iter().flat_map(told).collect(), issues: reply.issues() })
         })
     }
@@ -141,7 +143,7 @@ impl Rest {
             }
             let body: Whole<'_> = reply.read()?;
             let raws = bounded(body.list(reply, items)?, ROWS_PER_BANK_PAGE_MAX, items)?;
-            let row = |raw: &RawValue| Row { parsed: read(raw, List::Unstated), raw: reply.raw(raw.get()) };
+            let row = |raw: &RawValue| Row { parsed: Box::new(read(raw, List::Unstated)), raw: reply.raw(raw.get()) };
             let rows = raws.into_iter().map(row).collect();
             Ok(Transactions { rows, next: body.next(paging, &base, &here), issues: reply.issues() })
         })

@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use domain::records::{Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedExchange, Party, References, Text};
+use domain::records::{
+    Issue, List, Parsed, ParsedAccount, ParsedBalance, ParsedExchange, Party, Place, References, Text,
+};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -357,7 +359,7 @@ impl<'a> Reader<'a> {
                 }
             };
             if !absent(text) {
-                return Some((Text::new(text.to_owned(), path.text), is_number));
+                return Some((Text::new(text.to_owned(), Place::At(&path.text)), is_number));
             }
         }
         None
@@ -370,14 +372,14 @@ impl<'a> Reader<'a> {
             match self.root.at(path) {
                 None | Some(Node::Null) => {}
                 Some(Node::List(items)) => {
-                    for (index, item) in items.iter().enumerate() {
+                    for (index, item) in (0..).zip(items) {
                         if let Some(text) = line_of(item) {
-                            texts.push(Text::new(text.to_owned(), element(path, index)));
+                            texts.push(Text::new(text.to_owned(), Place::Element(&path.text, index)));
                         }
                     }
                 }
                 Some(node) => match line_of(node) {
-                    Some(text) => texts.push(Text::new(text.to_owned(), path.text)),
+                    Some(text) => texts.push(Text::new(text.to_owned(), Place::At(&path.text))),
                     None if matches!(node, Node::Bool(_) | Node::Unreadable) => {
                         self.issues.push(Issue::new("field.type", format!("{} is not text", path.text)));
                     }
@@ -426,13 +428,14 @@ impl<'a> Reader<'a> {
         let mut found = Vec::new();
         for path in layout.exchange {
             match self.root.at(path) {
-                Some(node @ Node::Object(_)) => found.push(exchange(node, path.text, &layout.exchange_fields)),
-                Some(Node::List(items)) => found.extend(
-                    items
-                        .iter()
-                        .enumerate()
-                        .map(|(index, item)| exchange(item, &element(path, index), &layout.exchange_fields)),
-                ),
+                Some(node @ Node::Object(_)) => {
+                    found.push(exchange(node, &Place::At(&path.text), &layout.exchange_fields));
+                }
+                Some(Node::List(items)) => {
+                    found.extend((0..).zip(items).map(|(index, item)| {
+                        exchange(item, &Place::Element(&path.text, index), &layout.exchange_fields)
+                    }))
+                }
                 _ => {}
             }
         }
@@ -442,18 +445,6 @@ impl<'a> Reader<'a> {
 
 /// Where a structured reference has its text (NextGenPSD2 §14).
 const REFERENCE: Path<'static> = Path::new("reference");
-
-/// The path of an element of a list.
-fn element(path: &Path<'_>, index: usize) -> String {
-    let mut element = String::with_capacity(path.text.len() + 2);
-    element.push_str(path.text);
-    element.push('.');
-    match u32::try_from(index).ok().and_then(|index| char::from_digit(index, 10)) {
-        Some(digit) => element.push(digit),
-        None => element.push_str(&index.to_string()),
-    }
-    element
-}
 
 fn first_text<'n>(items: &'n [Node<'_>]) -> Option<&'n str> {
     items.iter().find_map(line_of)
@@ -471,7 +462,7 @@ fn line_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     (!is_filler(text)).then_some(text)
 }
 
-fn exchange(node: &Node<'_>, at: &str, layout: &ExchangeLayout) -> ParsedExchange {
+fn exchange(node: &Node<'_>, at: &Place, layout: &ExchangeLayout) -> ParsedExchange {
     let text = |paths: Paths| {
         paths.iter().find_map(|path| {
             let text = match node.at(path)? {

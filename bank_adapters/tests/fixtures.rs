@@ -266,7 +266,7 @@ fn tell_row(row: &Parsed) -> Value {
 fn tell_page(standard: Standard, page: &Transactions, next: &mut Option<NextLink>) -> Value {
     for row in &page.rows {
         let raw: &serde_json::value::RawValue = serde_json::from_slice(row.raw.as_bytes()).unwrap();
-        assert!(reread(standard, raw, row.parsed.list) == row.parsed, "a raw row is read differently alone");
+        assert!(reread(standard, raw, row.parsed.list) == *row.parsed, "a raw row is read differently alone");
     }
     let rows: Vec<_> = page.rows.iter().map(|row| tell_row(&row.parsed)).collect();
     json!({"rows": rows, "next": tell_next(&page.next, next)})

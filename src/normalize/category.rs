@@ -2,10 +2,9 @@
 //!
 //! The tables are data (`data/*.csv`); the first evidence that decides wins. What no code decides stays open.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use domain::records::{Parsed, Provenance};
+use domain::records::{Parsed, Place, Provenance};
 use rustc_hash::FxHashMap;
 
 type Table = FxHashMap<&'static str, &'static str>;
@@ -25,9 +24,7 @@ fn table(csv: &'static str) -> Table {
 
 /// A category with where it came from; nothing where no code decides.
 pub(crate) fn by_codes(parsed: &Parsed) -> Option<(&'static str, Provenance)> {
-    let decided = |category, path: &Cow<'static, str>, rule| {
-        (category, Provenance { field: "category", path: path.clone(), rule })
-    };
+    let decided = |category, path: &Place, rule| (category, Provenance { field: "category", path: path.clone(), rule });
     if let Some(purpose) = &parsed.purpose_code
         && let Some(category) = PURPOSES.get(purpose.value.as_str())
     {

@@ -19,12 +19,12 @@ pub mod reconcile;
 pub mod recurring;
 mod text;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
 use domain::money::{Currency, Money};
 use domain::records::{
-    BalanceKind, Holder, Issue, List, Normalized, NormalizedBalance, Parsed, ParsedBalance, Provenance, Status, Text,
+    BalanceKind, Holder, Issue, List, Normalized, NormalizedBalance, Parsed, ParsedBalance, Place, Provenance, Status,
+    Text,
 };
 use domain::rules::{Rules, SignRule};
 use jiff::Timestamp;
@@ -172,7 +172,7 @@ impl<'a> Work<'a> {
     fn meaning(&mut self, known: Known<'_>) -> meaning::Meaning {
         let origin = |field: &str| {
             let from = self.provenance.iter().find(|from| from.field == field);
-            from.map_or(Cow::Borrowed(""), |from| from.path.clone())
+            from.map_or(Place::At(&""), |from| from.path.clone())
         };
         let row = meaning::Row {
             parsed: self.parsed,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
-use domain::records::{Holder, Operation, Parsed, Provenance, Text};
+use domain::records::{Holder, Operation, Parsed, Place, Provenance, Text};
 use domain::rules::Rules;
 use rustc_hash::FxHashMap;
 
@@ -58,9 +58,9 @@ pub(crate) struct Row<'a> {
     /// Kind of operation by the text's grammar.
     pub(crate) kind: Option<&'static str>,
     /// The other side's name and where it was found.
-    pub(crate) name: Option<(&'a str, Cow<'static, str>)>,
+    pub(crate) name: Option<(&'a str, Place)>,
     /// What the holder or the bank wrote, joined, and where it begins.
-    pub(crate) text: Option<(&'a str, Cow<'static, str>)>,
+    pub(crate) text: Option<(&'a str, Place)>,
 }
 
 /// What a row is.
@@ -91,7 +91,7 @@ impl Row<'_> {
 
     /// By the standard's code, the bank's own, the shape of the text, and what only some operations have.
     fn operation(&self) -> Option<(Operation, Provenance)> {
-        let told = |operation, path: &Cow<'static, str>, rule| {
+        let told = |operation, path: &Place, rule| {
             Some((operation, Provenance { field: "operation", path: path.clone(), rule }))
         };
         let parsed = self.parsed;
@@ -104,7 +104,7 @@ impl Row<'_> {
             return told(operation, &code.path, "operation.german_code");
         }
         if let Some(operation) = self.kind.and_then(by_kind) {
-            return told(operation, &Cow::Borrowed("remittance"), "operation.text");
+            return told(operation, &Place::At(&"remittance"), "operation.text");
         }
         if let Some(mandate) = parsed.references.mandate_id.as_ref().or(parsed.references.creditor_id.as_ref()) {
             return told(Operation::DirectDebit, &mandate.path, "operation.mandate");
@@ -120,7 +120,7 @@ impl Row<'_> {
     }
 
     fn category(&self, read: &Read) -> (&'static str, Provenance) {
-        let told = |category, path: Cow<'static, str>, rule| (category, Provenance { field: "category", path, rule });
+        let told = |category, path: Place, rule| (category, Provenance { field: "category", path, rule });
         if let Some((path, rule)) = self.is_own_money() {
             return told("transfer.internal", path, rule);
         }
@@ -166,14 +166,14 @@ impl Row<'_> {
             Some("loan") => "debt.other",
             Some("interest") if self.direction == Direction::In => "income.interest",
             Some("interest") => "fees.interest",
-            _ => return told(OPEN, Cow::Borrowed(""), "category.nothing_tells"),
+            _ => return told(OPEN, Place::At(&""), "category.nothing_tells"),
         };
-        told(by_kind, Cow::Borrowed("remittance"), "category.kind")
+        told(by_kind, Place::At(&"remittance"), "category.kind")
     }
 
     /// Money that only changes its place: the other account is the holder's too, or the other side of a transfer has the
     /// holder's name.
-    fn is_own_money(&self) -> Option<(Cow<'static, str>, &'static str)> {
+    fn is_own_money(&self) -> Option<(Place, &'static str)> {
         let (other, _) = self.own.other_side(self.parsed, self.direction);
         if let Some(account) = &other.account
             && self.holder.other_accounts.iter().any(|own| same_account(own, &account.value))
@@ -200,9 +200,7 @@ impl Row<'_> {
 
     /// Reads the name, and the text where the name does not say enough.
     fn read(&self, operation: Option<Operation>) -> Read {
-        let of = |text: &Option<(&str, Cow<'static, str>)>| {
-            text.as_ref().map(|(text, path)| (self.enriched(text), path.clone()))
-        };
+        let of = |text: &Option<(&str, Place)>| text.as_ref().map(|(text, path)| (self.enriched(text), path.clone()));
         let mut read = Read { merchant: of(&self.name), text: None, through: None };
         if let Some(between) = read.merchant.as_ref().and_then(|(found, _)| stands_between(found)) {
             read.through = Some(between.into());
@@ -268,8 +266,8 @@ impl Row<'_> {
 
 /// What name and text say, each with its path, and the intermediary that was taken off.
 struct Read {
-    merchant: Option<(Enriched, Cow<'static, str>)>,
-    text: Option<(Enriched, Cow<'static, str>)>,
+    merchant: Option<(Enriched, Place)>,
+    text: Option<(Enriched, Place)>,
     through: Option<Cow<'static, str>>,
 }
 

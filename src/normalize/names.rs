@@ -110,16 +110,27 @@ fn tokens(text: &str) -> impl Iterator<Item = String> {
 /// The letters that the words of a text begin with, a bit for each and a few for two, so that most names can be told apart
 /// without a look at their words. A text that is not all ASCII may have any.
 pub(crate) fn beginnings(text: &str) -> u64 {
-    let (mut bits, mut inside) = (0, false);
-    for byte in text.bytes() {
-        if !byte.is_ascii() {
-            return !0;
+    /// The bit of each ASCII letter and digit; none of what parts words.
+    const BITS: [u64; 128] = {
+        let mut bits = [0; 128];
+        let mut byte = 0;
+        while byte < 128 {
+            if (byte as u8).is_ascii_alphanumeric() {
+                bits[byte] = 1 << ((byte as u8).to_ascii_lowercase() & 63);
+            }
+            byte += 1;
         }
-        let is_letter = byte.is_ascii_alphanumeric();
-        bits |= u64::from(is_letter && !inside) << (byte.to_ascii_lowercase() & 63);
-        inside = is_letter;
+        bits
+    };
+    let (mut begin, mut before) = (0, 0);
+    for byte in text.bytes() {
+        let Some(bit) = BITS.get(usize::from(byte)) else { return !0 };
+        if before == 0 {
+            begin |= bit;
+        }
+        before = *bit;
     }
-    bits
+    begin
 }
 
 /// Whether a text has a word, in any case.
@@ -145,11 +156,17 @@ pub(crate) fn key(name: &str) -> String {
     key
 }
 
+/// Whether a name is that of one of these banks.
+pub(crate) fn is_one_of(name: &str, banks: &[String]) -> bool {
+    // Most names have no word of a bank's.
+    let begin = beginnings(name);
+    banks.iter().any(|bank| begin & beginnings(bank) != 0 && is_bank(name, bank))
+}
+
 /// Whether a name is the bank's own: the same words but for legal forms and "bank", or those and one of its houses.
-pub(crate) fn is_bank(name: &str, bank: &str) -> bool {
+fn is_bank(name: &str, bank: &str) -> bool {
     let says = |word: &&str| !WORDS.legal_forms.contains(word.to_lowercase().as_str());
-    // Most names have no word of the bank's.
-    if beginnings(name) & beginnings(bank) == 0 || !written(bank).any(|word| has(name, word) && says(&word)) {
+    if !written(bank).any(|word| has(name, word) && says(&word)) {
         return false;
     }
     let core = |text: &str| tokens(text).filter(|word| says(&word.as_str())).collect::<Vec<_>>();

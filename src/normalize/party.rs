@@ -1,8 +1,6 @@
 //! Who is on the other side. By direction, never the holder, never the bank.
 
-use std::borrow::Cow;
-
-use domain::records::{Counterparty, Issue, Parsed, Party, Provenance, Text};
+use domain::records::{Counterparty, Issue, Parsed, Party, Place, Provenance, Text};
 use domain::rules::Rules;
 
 use crate::amount::Direction;
@@ -30,7 +28,7 @@ pub(crate) struct Side {
 /// A name with its origin.
 struct Named {
     name: String,
-    path: Cow<'static, str>,
+    path: Place,
     rule: &'static str,
     through: Option<&'static str>,
 }
@@ -165,7 +163,7 @@ impl Row<'_> {
         if self.own.may_be_name(name) {
             return Some(Not::Holder);
         }
-        self.rules.own_names.iter().any(|bank| names::is_bank(name, bank)).then_some(Not::Bank)
+        names::is_one_of(name, &self.rules.own_names).then_some(Not::Bank)
     }
 }
 

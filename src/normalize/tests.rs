@@ -1,6 +1,6 @@
 //! Whole rows: what a lender would check by hand.
 
-use domain::records::{Operation, Party, Provenance};
+use domain::records::{Operation, Party};
 use proptest::prelude::*;
 
 use super::*;
@@ -255,12 +255,13 @@ fn every_field_tells_its_origin() {
     let parsed = Parsed { remittance: lines(&["CARTE 04/06/31 LIBRAIRIE DU PORT CB*0001"]), ..row("-8.50") };
     let read = done(&parsed, &Holder::default());
     let origin = |field: &str| {
-        read.provenance.iter().find(|p| p.field == field).map(|Provenance { path, rule, .. }| (&**path, *rule))
+        let from = read.provenance.iter().find(|from| from.field == field).unwrap();
+        format!("{} by {}", from.path, from.rule)
     };
-    assert_eq!(origin("counterparty"), Some(("text", "fr.card")));
-    assert_eq!(origin("transaction_date"), Some(("text", "fr.card")));
-    assert_eq!(origin("amount"), Some(("amount", "sign.kept")));
-    assert_eq!(origin("booking_date"), Some(("booking", "date.day")));
+    assert_eq!(origin("counterparty"), "text by fr.card");
+    assert_eq!(origin("transaction_date"), "text by fr.card");
+    assert_eq!(origin("amount"), "amount by sign.kept");
+    assert_eq!(origin("booking_date"), "booking by date.day");
     assert_eq!(read.money.to_plain_string(), "-8.50");
 }
 

@@ -7,11 +7,10 @@
 
 mod sieve;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use domain::records::{Parsed, Text};
+use domain::records::{Parsed, Place, Text};
 use jiff::civil::Date;
 use regex::{Captures, Regex};
 use serde::Deserialize;
@@ -185,7 +184,7 @@ pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
 /// A name that was found in the text.
 pub(crate) struct Found {
     pub(crate) name: String,
-    pub(crate) path: Cow<'static, str>,
+    pub(crate) path: Place,
     pub(crate) rule: &'static str,
     /// The intermediary whose mark stood in front of it.
     pub(crate) through: Option<&'static str>,
@@ -196,7 +195,7 @@ pub(crate) struct Found {
 /// A day of purchase that was found in the text.
 pub(crate) struct Day {
     written: Written,
-    pub(crate) path: Cow<'static, str>,
+    pub(crate) path: Place,
     pub(crate) rule: &'static str,
 }
 
@@ -235,12 +234,12 @@ pub(crate) struct Reading<'a> {
     /// Rules that speak of parties and their lines, in the order of the file.
     speaking: Vec<(usize, usize)>,
     /// Rules that read a day, the text and where it stood, in the order of the file.
-    dated: Vec<(usize, &'a str, &'a Cow<'static, str>)>,
+    dated: Vec<(usize, &'a str, &'a Place)>,
 }
 
 struct Line<'a> {
     text: &'a str,
-    path: &'a Cow<'static, str>,
+    path: &'a Place,
     source: Source,
     /// Index of the best rule that speaks of parties, and whether the line is noise.
     rule: Option<usize>,
@@ -385,7 +384,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The first other unstructured line that says something.
-    fn other_line(&self, at: usize) -> Option<(Cut, Cow<'static, str>)> {
+    fn other_line(&self, at: usize) -> Option<(Cut, Place)> {
         let others = self.lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| line);
         let speaking = others.filter(|line| line.source == Source::Lines && !line.noise);
         speaking.map(|line| (names::from_text(line.text), line.path.clone())).find(|(cut, _)| !cut.name.is_empty())
@@ -440,7 +439,7 @@ fn month_of(name: &str) -> Option<i8> {
     (1..).zip(months).find(|(_, month)| month.eq_ignore_ascii_case(name)).map(|(number, _)| number)
 }
 
-fn captured(rule: &Rule, line: &Line<'_>) -> Option<(Cut, Cow<'static, str>)> {
+fn captured(rule: &Rule, line: &Line<'_>) -> Option<(Cut, Place)> {
     let found = rule.pattern.captures(line.text)?;
     let cut = names::from_text(found.name("name")?.as_str());
     let holds = !cut.name.is_empty() && (!rule.entry.weak || names::looks_like_one(&cut.name));

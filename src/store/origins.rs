@@ -46,7 +46,7 @@ impl Origins {
         }
         let triples: Vec<[Cow<'_, str>; 3]> = serde_json::from_str(stored).ok()?;
         let origin = |[field, path, rule]: [Cow<'_, str>; 3]| {
-            Some(Provenance { field: word(&field)?, path: Cow::Owned(path.into_owned()), rule: word(&rule)? })
+            Some(Provenance { field: word(&field)?, path: path.into_owned().into(), rule: word(&rule)? })
         };
         let list = triples.into_iter().map(origin).collect::<Option<_>>()?;
         let shape = Arc::new(Self { list, shown: OnceLock::new() });
@@ -75,7 +75,8 @@ impl Serialize for Stored<'_> {
             Self::Text(text) => text.serialize(serializer),
             Self::List(list) => {
                 let mut triples = serializer.serialize_seq(Some(list.len()))?;
-                list.iter().try_for_each(|from| triples.serialize_element(&(from.field, &*from.path, from.rule)))?;
+                list.iter()
+                    .try_for_each(|from| triples.serialize_element(&(from.field, from.path.text(), from.rule)))?;
                 triples.end()
             }
         }

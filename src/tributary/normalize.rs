@@ -261,14 +261,15 @@ struct Origins<'a>(&'a Normalized);
 
 #[derive(Serialize)]
 struct RowOrigin<'a> {
-    path: &'a str,
+    path: Cow<'a, str>,
     rule: &'a str,
 }
 
 impl Serialize for Origins<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let origins = &self.0.provenance;
-        serializer.collect_map(origins.iter().map(|from| (from.field, RowOrigin { path: &from.path, rule: from.rule })))
+        serializer
+            .collect_map(origins.iter().map(|from| (from.field, RowOrigin { path: from.path.text(), rule: from.rule })))
     }
 }
 

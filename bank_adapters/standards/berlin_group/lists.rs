@@ -55,7 +55,7 @@ pub(super) fn accounts(reply: &Reply, base: &Base, here: &Uri) -> Result<Account
                 balances: href(Some(links), "balances").is_some(),
                 transactions: href(Some(links), "transactions").is_some(),
             }),
-            row: Row { parsed, raw: reply.raw(raw.get()) },
+            row: Row { parsed: Box::new(parsed), raw: reply.raw(raw.get()) },
         }
     });
     Ok(Accounts { rows: rows.collect(), next, issues: reply.issues() })
@@ -92,7 +92,7 @@ pub(super) fn balances(reply: &Reply) -> Result<Balances, BankError> {
     let wire: WireBalances<'_> = reply.read()?;
     let raws = wire.balances.ok_or_else(|| reply.broken(Breach::Field("balances")))?;
     let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "balances")?;
-    let rows = raws.into_iter().map(|raw| Row { parsed: rows::balance(raw), raw: reply.raw(raw.get()) });
+    let rows = raws.into_iter().map(|raw| Row { parsed: Box::new(rows::balance(raw)), raw: reply.raw(raw.get()) });
     Ok(Balances { rows: rows.collect(), issues: reply.issues() })
 }
 
@@ -142,7 +142,7 @@ pub(super) fn transactions(reply: &Reply, base: &Base, here: &Uri) -> Result<Tra
     }
     report(reply.read()?, reply, base, here, |list, raws: Vec<&RawValue>| {
         let raws = bounded(raws, ROWS_PER_BANK_PAGE_MAX, "transactions")?;
-        let row = |raw: &RawValue| Row { parsed: rows::transaction(raw, list), raw: reply.raw(raw.get()) };
+        let row = |raw: &RawValue| Row { parsed: Box::new(rows::transaction(raw, list)), raw: reply.raw(raw.get()) };
         Ok(raws.into_iter().map(row).collect())
     })
 }

@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
     pub(super) fn of(self, list: List, reply: &'a Reply, answer: &'a str) -> Option<Vec<Row<Parsed>>> {
         self.0.finish(list, answer, |row, text| {
             if statement::is_entry(text) {
-                row.parsed = transaction(serde_json::from_str(text).ok()?, list);
+                *row.parsed = transaction(serde_json::from_str(text).ok()?, list);
             }
             row.raw = reply.raw(text);
             Some(())
@@ -207,14 +207,14 @@ mod tests {
         assert!(parsed.creditor.name.is_none() && parsed.references.end_to_end_id.is_none());
         assert!(parsed.references.transaction_id.is_none());
         assert_eq!(
-            parsed.debtor.name.map(|name| (name.value, name.path.into_owned())),
+            parsed.debtor.name.map(|name| (name.value, name.path.to_string())),
             Some(("A. Payer".into(), "debtorName".into()))
         );
         assert_eq!(
-            parsed.debtor.account.map(|account| account.path.into_owned()).as_deref(),
+            parsed.debtor.account.map(|account| account.path.to_string()).as_deref(),
             Some("debtorAccount.bban")
         );
-        assert_eq!(parsed.booking_date.map(|date| date.path.into_owned()).as_deref(), Some("bookingDateTime"));
+        assert_eq!(parsed.booking_date.map(|date| date.path.to_string()).as_deref(), Some("bookingDateTime"));
     }
 
     #[test]

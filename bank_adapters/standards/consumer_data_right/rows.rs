@@ -1,6 +1,6 @@
 //! One row of the Consumer Data Right to parsed fields (BankingTransaction, BankingBalance, BankingAccount).
 
-use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Place, Text};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
@@ -46,7 +46,7 @@ const CATEGORY: AccountLayout = AccountLayout { product: paths!["productCategory
 
 /// What the standard means where no currency is named.
 fn australian_dollar() -> Text {
-    Text::new("AUD".to_owned(), "")
+    Text::new("AUD".to_owned(), Place::At(&""))
 }
 
 /// One element of `data.transactions`. Never fails: what could not be read stands in `issues`.
@@ -67,7 +67,7 @@ pub fn account(row: &RawValue) -> ParsedAccount {
         "RESIDENTIAL_MORTGAGES" | "PERS_LOANS" | "BUSINESS_LOANS" | "LEASES" | "MARGIN_LOANS" => Some("LOAN"),
         _ => None,
     });
-    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), "productCategory"));
+    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), Place::At(&"productCategory")));
     parsed.currency.get_or_insert_with(australian_dollar);
     parsed
 }

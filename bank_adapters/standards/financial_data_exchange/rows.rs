@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Place, Text};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
@@ -98,7 +98,7 @@ pub fn account(row: &RawValue) -> ParsedAccount {
         }
         _ => None,
     });
-    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), "accountType"));
+    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), Place::At(&"accountType")));
     parsed
 }
 
@@ -117,7 +117,7 @@ pub fn balances(row: &RawValue) -> Vec<ParsedBalance> {
         parsed
     };
     let mut current = named(&CURRENT, "currentBalance");
-    current.indicator = owed.then(|| Text::new("DEBIT".to_owned(), "balanceType"));
+    current.indicator = owed.then(|| Text::new("DEBIT".to_owned(), Place::At(&"balanceType")));
     let mut available = named(&AVAILABLE, "availableBalance");
     available.credit_limit_included = owed.then_some(true);
     [current, available].into_iter().filter(|balance| balance.amount.is_some()).collect()

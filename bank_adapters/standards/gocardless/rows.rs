@@ -38,8 +38,8 @@ mod tests {
         assert_eq!(parsed.references.internal_id.map(|id| id.value).as_deref(), Some("i1"));
         let [exchange] = &parsed.exchange[..] else { panic!("one exchange") };
         assert_eq!(
-            exchange.rate.as_ref().map(|rate| (rate.value.as_str(), &*rate.path)),
-            Some(("1.25", "currencyExchange.exchangeRate"))
+            exchange.rate.as_ref().map(|rate| (rate.value.as_str(), rate.path.to_string())),
+            Some(("1.25", "currencyExchange.exchangeRate".to_owned()))
         );
         assert_eq!(exchange.instructed_currency.as_ref().map(|currency| currency.value.as_str()), Some("USD"));
     }

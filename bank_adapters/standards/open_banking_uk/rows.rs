@@ -1,6 +1,6 @@
 //! One row of UK Open Banking to parsed fields (OBTransaction6, OBReadBalance1, OBAccount6), 3.1 and 4.0 alike.
 
-use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Place, Text};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, ExchangeLayout, Layout, PartyLayout, paths};
@@ -94,7 +94,10 @@ pub fn account(row: &RawValue) -> ParsedAccount {
     if parsed.iban.is_some() || parsed.bban.is_some() || parsed.masked_pan.is_some() {
         parsed.other = None;
     }
-    let kind = parsed.product.as_ref().and_then(|word| Some(Text::new(cash_account_type(&word.value)?.to_owned(), "")));
+    let kind = parsed
+        .product
+        .as_ref()
+        .and_then(|word| Some(Text::new(cash_account_type(&word.value)?.to_owned(), Place::At(&""))));
     parsed.cash_account_type = parsed.cash_account_type.or(kind);
     parsed
 }

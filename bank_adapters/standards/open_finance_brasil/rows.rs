@@ -1,6 +1,6 @@
 //! One row of Open Finance Brasil to parsed fields (accounts 2.4).
 
-use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Place, Text};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
@@ -48,7 +48,7 @@ const NUMBER: AccountLayout = AccountLayout {
 
 /// The one currency of the standard's accounts.
 fn real() -> Text {
-    Text::new("BRL".to_owned(), "")
+    Text::new("BRL".to_owned(), Place::At(&""))
 }
 
 /// One element of `data`. Never fails: what could not be read stands in `issues`.
@@ -76,7 +76,7 @@ pub fn account(row: &RawValue) -> ParsedAccount {
         "CONTA_PAGAMENTO_PRE_PAGA" => Some("CASH"),
         _ => None,
     });
-    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), "type"));
+    parsed.cash_account_type = kind.map(|kind| Text::new(kind.to_owned(), Place::At(&"type")));
     parsed.currency.get_or_insert_with(real);
     parsed
 }
@@ -84,7 +84,7 @@ pub fn account(row: &RawValue) -> ParsedAccount {
 /// The balances: what can be spent at once, by definition without overdraft and invested money.
 pub fn balance(row: &RawValue) -> ParsedBalance {
     let mut parsed = row::balance(row, &BALANCE);
-    parsed.kind = Some(Text::new("available".to_owned(), "availableAmount"));
+    parsed.kind = Some(Text::new("available".to_owned(), Place::At(&"availableAmount")));
     parsed.currency.get_or_insert_with(real);
     parsed.credit_limit_included = Some(false);
     parsed

@@ -1,7 +1,7 @@
 //! One row of Polish API to parsed fields, 2.1 and 3.0: an unsigned amount beside a category, and both sides of a transfer,
 //! whichever of them is the holder.
 
-use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Text};
+use domain::records::{List, Parsed, ParsedAccount, ParsedBalance, Place, Text};
 use serde_json::value::RawValue;
 
 use crate::standards::row::{self, AccountLayout, BalanceLayout, Layout, PartyLayout, paths};
@@ -67,12 +67,14 @@ pub fn account(row: &RawValue) -> ParsedAccount {
 
 /// The balances of an account: what is booked, and what can be spent.
 pub fn balances(row: &RawValue) -> Vec<ParsedBalance> {
-    let named = |layout: &BalanceLayout, word: &str, path: &'static str| {
+    let named = |layout: &BalanceLayout, word: &str, path: &'static &'static str| {
         let mut parsed = row::balance(row, layout);
-        parsed.kind = Some(Text::new(word.to_owned(), path));
+        parsed.kind = Some(Text::new(word.to_owned(), Place::At(path)));
         parsed
     };
-    let told =
-        [named(&BOOKED, "interimBooked", "bookingBalance"), named(&AVAILABLE, "interimAvailable", "availableBalance")];
+    let told = [
+        named(&BOOKED, "interimBooked", &"bookingBalance"),
+        named(&AVAILABLE, "interimAvailable", &"availableBalance"),
+    ];
     told.into_iter().filter(|balance| balance.amount.is_some()).collect()
 }

@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for Rows<'_> {
                 return Err(A::Error::custom("more rows than a page may have"));
             }
             found.first_names.push(node.first_name().ok_or_else(|| A::Error::custom("a row without a place"))?);
-            let parsed = super::read(Reader::at(node), List::Unstated, self.layout);
+            let parsed = Box::new(super::read(Reader::at(node), List::Unstated, self.layout));
             found.rows.push(Row { parsed, raw: RawRow(Bytes::new()) });
         }
         Ok(found)

@@ -57,7 +57,7 @@ fn on_the_way(answer: &str) -> Option<Vec<(Parsed, &str)>> {
         texts.borrow_mut().push(text);
         Some(())
     });
-    Some(rows?.into_iter().map(|row| row.parsed).zip(texts.into_inner()).collect())
+    Some(rows?.into_iter().map(|row| *row.parsed).zip(texts.into_inner()).collect())
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Statement {
             return Err(Breach::TooLong("transactions"));
         }
         let parsed = transaction(&raw, list).ok_or(Breach::Field("transactions"))?;
-        self.rows.push(Row { parsed, raw: RawRow(Bytes::from(Box::<str>::from(raw).into_string())) });
+        self.rows.push(Row { parsed: Box::new(parsed), raw: RawRow(Bytes::from(Box::<str>::from(raw).into_string())) });
         Ok(())
     }
 

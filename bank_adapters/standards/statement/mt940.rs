@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use domain::records::{Issue, List, Parsed, Party, Text};
+use domain::records::{Issue, List, Parsed, Party, Place, Text};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -270,22 +270,22 @@ pub(super) fn transaction(kept: &RawValue, list: List) -> Parsed {
         parsed.issues.push(Issue::new("row.malformed", "field 61 is not in the form of the standard"));
         return parsed;
     };
-    let said = |value: &str, path: &'static str| {
+    let said = |value: &str, path: &'static &'static str| {
         let value = value.trim();
-        (!is_filler(value)).then(|| Text::new(value.to_owned(), path))
+        (!is_filler(value)).then(|| Text::new(value.to_owned(), Place::At(path)))
     };
-    parsed.amount = Some(Text::new(line.plain().unwrap_or_else(|| line.amount.to_owned()), "61.5"));
-    parsed.currency = kept.opening.get(7..10).and_then(|currency| said(currency, "60F"));
-    parsed.indicator = said(line.mark, "61.3");
-    parsed.value_date = day(line.value_date).map(|day| Text::new(day, "61.1"));
-    parsed.booking_date = line.booking_date().map(|day| Text::new(day, "61.2"));
+    parsed.amount = Some(Text::new(line.plain().unwrap_or_else(|| line.amount.to_owned()), Place::At(&"61.5")));
+    parsed.currency = kept.opening.get(7..10).and_then(|currency| said(currency, &"60F"));
+    parsed.indicator = said(line.mark, &"61.3");
+    parsed.value_date = day(line.value_date).map(|day| Text::new(day, Place::At(&"61.1")));
+    parsed.booking_date = line.booking_date().map(|day| Text::new(day, Place::At(&"61.2")));
     parsed.references.entry_reference =
-        line.bank_reference.filter(|text| !is_no_identifier(text.trim())).and_then(|text| said(text, "61.8"));
-    parsed.additional.extend(line.supplement.and_then(|text| said(&text.replace('\n', " "), "61.9")));
-    parsed.proprietary_code = said(line.kind, "61.6");
+        line.bank_reference.filter(|text| !is_no_identifier(text.trim())).and_then(|text| said(text, &"61.8"));
+    parsed.additional.extend(line.supplement.and_then(|text| said(&text.replace('\n', " "), &"61.9")));
+    parsed.proprietary_code = said(line.kind, &"61.6");
     match Structured::of(&kept.information) {
         Some(structured) => structured.tell(&line, &mut parsed),
-        None => parsed.remittance.extend(kept.information.lines().filter_map(|text| said(text, "86"))),
+        None => parsed.remittance.extend(kept.information.lines().filter_map(|text| said(text, &"86"))),
     }
     parsed
 }
@@ -318,26 +318,26 @@ impl Structured {
         Some(Self { code: code.to_owned(), subfields: subfields.filter(|read| !read.is_empty())? })
     }
 
-    fn text(&self, numbers: &[u8], path: &'static str) -> Option<Text> {
+    fn text(&self, numbers: &[u8], path: &'static &'static str) -> Option<Text> {
         let parts = self.subfields.iter().filter(|(number, _)| numbers.contains(number));
         let joined: String = parts.map(|(_, text)| text.as_str()).collect();
         let value = joined.split_whitespace().collect::<Vec<_>>().join(" ");
-        (!is_filler(&value)).then(|| Text::new(value, path))
+        (!is_filler(&value)).then(|| Text::new(value, Place::At(path)))
     }
 
     fn tell(&self, line: &Line<'_>, parsed: &mut Parsed) {
         // As German banks write it in JSON: SWIFT's code, the business transaction code, the number of the journal.
-        let journal = self.text(&[10], "86.?10").map_or_else(String::new, |text| format!("+{}", text.value));
-        parsed.proprietary_code = Some(Text::new(format!("{}+{}{journal}", line.kind, self.code), "86"));
-        parsed.additional.splice(0..0, self.text(&[0], "86.?00"));
+        let journal = self.text(&[10], &"86.?10").map_or_else(String::new, |text| format!("+{}", text.value));
+        parsed.proprietary_code = Some(Text::new(format!("{}+{}{journal}", line.kind, self.code), Place::At(&"86")));
+        parsed.additional.splice(0..0, self.text(&[0], &"86.?00"));
         parsed.counterparty = Party {
-            name: self.text(&[32, 33], "86.?32"),
-            account: self.text(&[31], "86.?31"),
-            agent: self.text(&[30], "86.?30"),
+            name: self.text(&[32, 33], &"86.?32"),
+            account: self.text(&[31], &"86.?31"),
+            agent: self.text(&[30], &"86.?30"),
             ultimate_name: None,
         };
         for (word, text) in self.remittance() {
-            let path = word.map_or(Cow::Borrowed("86.?20"), |word| Cow::Owned(format!("86.?20.{word}")));
+            let path = word.map_or(Place::At(&"86.?20"), |word| format!("86.?20.{word}").into());
             let text = text.trim();
             if is_filler(text) {
                 continue;

@@ -1,6 +1,5 @@
 //! Shapes on the wire. Separate from the domain's types, so that a rename inside cannot break a client.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -385,7 +384,7 @@ impl Serialize for ProvenanceMap {
 
 /// A map of texts has no way to fail.
 fn show(origins: &[Provenance]) -> Box<RawValue> {
-    let body = |from: &Provenance| (from.field, ProvenanceBody { path: from.path.clone(), rule: from.rule });
+    let body = |from: &Provenance| (from.field, ProvenanceBody { path: from.path.to_string(), rule: from.rule });
     let map: BTreeMap<_, _> = origins.iter().map(body).collect();
     serde_json::value::to_raw_value(&map).unwrap_or_default()
 }
@@ -394,8 +393,7 @@ fn show(origins: &[Provenance]) -> Box<RawValue> {
 #[derive(Clone, Serialize, ToSchema)]
 pub struct ProvenanceBody {
     /// Path inside the bank's row.
-    #[schema(value_type = String)]
-    pub path: Cow<'static, str>,
+    pub path: String,
     /// Rule that read it.
     #[schema(value_type = String)]
     pub rule: &'static str,
