@@ -171,9 +171,29 @@ struct Row {
     evidence_key: Option<Vec<u8>>,
 }
 
-/// A select of lines under a consent, with all that a logged read needs beside the rows; the tail says which.
+/// A select of lines under a consent, with all that a logged read needs beside the rows; the tail says which. Of consents
+/// that live (`living`), the first fetch of one that was only just authorised is not looked at; of all that may be read
+/// (`any`), it is. The first is a small part of the other's work, and mostly enough.
 macro_rules! select {
-    ($first:tt $(+ $tail:tt)* $(, $arg:expr)*) => {
+    (any, $($tail:tt)*) => {
+        select!(
+            "(c.state = 'authorized' and not exists (select from fetch_run f join fetch_line fl \
+             on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id and fl.line_id = l.line_id and fl.state = 'done' \
+             where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id))",
+            "(c.data_state = 'present' and c.state in ('authorized', 'active', 'reauth_pending') \
+             or c.data_state = 'readable' and c.state = 'expired' and exists (select from ground g \
+             where g.tenant_id = c.tenant_id and g.consent_id = c.consent_id and g.line_id = l.line_id))",
+            $($tail)*
+        )
+    };
+    (living, $($tail:tt)*) => {
+        select!(
+            "false",
+            "c.data_state = 'present' and c.state in ('authorized', 'active', 'reauth_pending')",
+            $($tail)*
+        )
+    };
+    ($to_be_read:tt, $readable:tt, $first:tt $(+ $tail:tt)* $(, $arg:expr)*) => {
         sqlx::query_as!(
             Row,
             "select l.line_id, l.psu_id, l.institution_id, l.key_epoch, l.wrapped_key, l.sealed, l.balances_as_of, \
@@ -183,9 +203,7 @@ macro_rules! select {
               from fetch_run f left join fetch_line fl on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id \
               and fl.line_id = l.line_id where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id \
               order by f.started_at desc, f.fetch_id desc limit 1) as \"last_error?\", \
-             (c.state = 'authorized' and not exists (select from fetch_run f join fetch_line fl \
-              on fl.tenant_id = f.tenant_id and fl.fetch_id = f.fetch_id and fl.line_id = l.line_id and fl.state = 'done' \
-              where f.tenant_id = c.tenant_id and f.consent_id = c.consent_id)) as \"is_to_be_read!\", \
+             " + $to_be_read + " as \"is_to_be_read!\", \
              r.judged_at as \"judged_at?\", r.sealed as \"verdict?\", \
              s.key_epoch as \"lookup_epoch?\", s.wrapped_key as \"lookup_key?\", \
              e.key_epoch as \"evidence_epoch?\", e.wrapped_key as \"evidence_key?\" \
@@ -195,10 +213,7 @@ macro_rules! select {
              left join reconciliation r on r.tenant_id = cl.tenant_id and r.line_id = cl.line_id \
              left join secret_key s on s.tenant_id = c.tenant_id and s.purpose = 'lookup' \
              left join evidence_key e on e.tenant_id = c.tenant_id and e.subject = c.consent_id \
-             where cl.state = 'granted' and (c.data_state = 'present' \
-             and c.state in ('authorized', 'active', 'reauth_pending') or c.data_state = 'readable' \
-             and c.state = 'expired' and exists (select from ground g where g.tenant_id = c.tenant_id and g.consent_id = c.consent_id and g.line_id = l.line_id)) \
-             and " + $first $(+ $tail)*
+             where cl.state = 'granted' and " + $readable + " and " + $first $(+ $tail)*
             $(, $arg)*
         )
     };
@@ -230,8 +245,9 @@ impl Row {
 
 /// A select of what a product holds. What comes first narrows to one index; the rest filters.
 macro_rules! holdings {
-    ($narrow:tt, $tx:expr, $product:expr, $filter:expr) => {
+    ($which:tt, $narrow:tt, $tx:expr, $product:expr, $filter:expr) => {
         select!(
+            $which,
             "c.tenant_id = $1 and c.product_id = $2 and "
                 + $narrow
                 + " \
@@ -255,10 +271,13 @@ macro_rules! holdings {
 /// Lines that a product may read now, by id. Where several of its consents hold a line, the newest that lives counts.
 pub async fn held(tx: &mut TenantTx, product: ProductId, filter: Filter) -> Result<Vec<Held>, StoreError> {
     let rows = match filter {
-        Filter { line: Some(_), .. } => holdings!("cl.line_id = $5", tx, product, filter),
-        Filter { consent: Some(_), .. } => holdings!("c.consent_id = $3", tx, product, filter),
-        Filter { psu: Some(_), .. } => holdings!("c.psu_id = $4", tx, product, filter),
-        Filter { .. } => holdings!("true", tx, product, filter),
+        Filter { line: Some(_), .. } => match holdings!(living, "cl.line_id = $5", tx, product, filter) {
+            living if living.first().is_some_and(|row| row.state != "authorized") => living,
+            _ => holdings!(any, "cl.line_id = $5", tx, product, filter),
+        },
+        Filter { consent: Some(_), .. } => holdings!(any, "c.consent_id = $3", tx, product, filter),
+        Filter { psu: Some(_), .. } => holdings!(any, "c.psu_id = $4", tx, product, filter),
+        Filter { .. } => holdings!(any, "true", tx, product, filter),
     };
     let mut held: Vec<Held> = Vec::with_capacity(rows.len());
     for mut row in rows {
@@ -314,7 +333,7 @@ pub async fn last_consent(
 
 /// The lines of a consent with the bank's ids for them, for a fetch.
 pub async fn resources(tx: &mut TenantTx, consent: ConsentId) -> Result<Vec<Resource>, StoreError> {
-    let rows = select!("c.tenant_id = $1 and c.consent_id = $2 order by l.line_id", tx.id(), consent.uuid())
+    let rows = select!(any, "c.tenant_id = $1 and c.consent_id = $2 order by l.line_id", tx.id(), consent.uuid())
         .fetch_all(tx.db())
         .await?;
     rows.into_iter()

@@ -1,6 +1,7 @@
 //! Transactions as they are read: pages by keyset, and changes in the order in which they were made. What writes them is
 //! [`aligned`](crate::aligned).
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use domain::ids::{ConsentId, LineId, TenantId, TransactionId};
@@ -93,14 +94,27 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// One page. State of the consent and rows are read in one statement, so that a revocation that has committed is always
-/// seen: then it is [`StoreError::NotAllowed`].
+impl Page {
+    /// The rows of a page, of which one more than wanted was looked for.
+    fn of(mut rows: Vec<Transaction>, limit: u32) -> Self {
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more);
+        let next = next.map(|row| Cursor { booking_date: row.booking_date, line: row.line, seq: row.seq });
+        Self { rows, next }
+    }
+}
+
+/// One page. Whether the consent may be read and the rows are read in one statement, so that a revocation that has
+/// committed is always seen: then it is [`StoreError::NotAllowed`].
 pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> {
-    let start = wanted.after.unwrap_or(Cursor {
-        booking_date: wanted.until.unwrap_or(Date::MAX),
-        line: LineId::from_uuid(Uuid::max()),
-        seq: i64::MAX,
-    });
+    if let Some(line) = wanted.line {
+        let rows = of_line(tx, wanted, line).await?;
+        if !rows.is_empty() {
+            return Ok(Page::of(rows, wanted.limit));
+        }
+    }
+    let start = start(&wanted);
     // Each line is one range of the index transaction_page: whether a row of the cursor's day is still to come depends
     // on how its line sorts against the cursor's.
     let found = query_as!(
@@ -143,12 +157,55 @@ pub async fn page(tx: &mut TenantTx, wanted: Query) -> Result<Page, StoreError> 
     .await?;
     let ground = found.first().ok_or(StoreError::NotFound("consent"))?;
     crate::consents::check_readable(&ground.state, ground.state_reason.as_deref(), &ground.data_state)?;
-    let mut rows = found.into_iter().filter_map(Found::row).collect::<Result<Vec<_>, _>>()?;
-    let more = rows.len() > wanted.limit as usize;
-    rows.truncate(wanted.limit as usize);
-    let next = rows.last().filter(|_| more);
-    let next = next.map(|row| Cursor { booking_date: row.booking_date, line: row.line, seq: row.seq });
-    Ok(Page { rows, next })
+    let rows = found.into_iter().filter_map(Found::row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(rows, wanted.limit))
+}
+
+/// Where a page begins: behind the cursor, or with the last day.
+fn start(wanted: &Query) -> Cursor {
+    wanted.after.unwrap_or(Cursor {
+        booking_date: wanted.until.unwrap_or(Date::MAX),
+        line: LineId::from_uuid(Uuid::max()),
+        seq: i64::MAX,
+    })
+}
+
+/// One line's rows of a page and one more, as the index lists them: nothing is joined or sorted. Nothing, where there is no
+/// row or the consent does not live; which of them, and what else may be read, is for the other statement.
+async fn of_line(tx: &mut TenantTx, wanted: Query, line: LineId) -> Result<Vec<Transaction>, StoreError> {
+    let start = start(&wanted);
+    // Of the cursor's day, rows of a line before the cursor's are all to come, and of one behind it none.
+    let seq = match line.cmp(&start.line) {
+        Ordering::Less => i64::MAX,
+        Ordering::Equal => start.seq,
+        Ordering::Greater => 0,
+    };
+    let found = query_as!(
+        Found,
+        r#"select '' as "state!", null as state_reason, '' as "data_state!", t.line_id as "line_id?",
+            t.transaction_id as "transaction_id?", t.seq as "seq?", t.booking_date as "booking_date?",
+            t.status as "status?", t.first_seen_at as "first_seen_at?", t.last_seen_at as "last_seen_at?",
+            t.settled_at, t.settled_by, t.doubtful_of, t.rule_set, t.sealed as "sealed?", t.seq as "number?",
+            false as "removed?"
+         from transaction t
+         where t.tenant_id = $1 and t.line_id = $2 and t.removed_at is null and t.booking_date >= $4
+           and (t.booking_date, t.seq) < ($5, $6)
+           and exists (select from consent_line cl
+                join consent c on c.tenant_id = cl.tenant_id and c.consent_id = cl.consent_id
+                where cl.tenant_id = $1 and cl.consent_id = $3 and cl.line_id = $2 and cl.state = 'granted'
+                  and c.data_state = 'present' and c.state in ('authorized', 'active', 'reauth_pending'))
+         order by t.booking_date desc, t.seq desc limit $7"#,
+        tx.id(),
+        line.uuid(),
+        wanted.consent.uuid(),
+        day(wanted.from.unwrap_or(EARLIEST)),
+        day(start.booking_date),
+        seq,
+        i64::from(wanted.limit) + 1
+    )
+    .fetch_all(tx.db())
+    .await?;
+    found.into_iter().filter_map(Found::row).collect()
 }
 
 /// A row of a page beside the state of the consent; a consent without rows gives the state alone.

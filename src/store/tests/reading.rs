@@ -1,5 +1,6 @@
 //! Pages of transactions: order, cursors, and the plan behind them.
 
+use domain::consent::{DataState, ExpiryReason, ReauthReason, RevokedBy, State};
 use domain::ids::{LineId, TransactionId};
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
@@ -119,6 +120,40 @@ async fn reading_needs_the_consent_and_the_product() {
     assert_eq!(first.resource_id(fixture.tenant, &accounts[0].key).unwrap().as_slice(), b"resource");
 }
 
+/// One account is looked for by a statement of its own, which must find what the one for all of them finds.
+#[tokio::test]
+async fn one_account_is_read_in_the_states_in_which_all_are() {
+    let fixture = Fixture::new().await;
+    let (consent, accounts) = three_lines(&fixture).await;
+    let states = [
+        (State::Authorized, DataState::Present),
+        (State::Active, DataState::Present),
+        (State::ReauthPending(ReauthReason::TokenLost), DataState::Present),
+        (State::Active, DataState::Restricted),
+        (State::Expired(ExpiryReason::Term), DataState::Readable),
+        (State::Expired(ExpiryReason::Term), DataState::Present),
+        (State::Revoked(RevokedBy::Psu), DataState::Erasing),
+    ];
+    for (state, data) in states {
+        let now = fixture.set(&consent, state, data).await;
+        let mut tx = fixture.tx().await;
+        let whose = Filter { consent: Some(consent.id), ..Filter::default() };
+        let all = lines::held(&mut tx, fixture.product, whose).await.unwrap();
+        let of = |line| Query { consent: consent.id, line, from: None, until: None, after: None, limit: 500 };
+        let rows = transactions::page(&mut tx, of(None)).await.map(|page| page.rows);
+        assert_eq!(rows.is_ok(), now.machine.may_read(), "{state:?} {data:?}");
+        assert_eq!(all.len(), if now.machine.may_read() { 3 } else { 0 }, "{state:?} {data:?}");
+        for account in &accounts {
+            let one = lines::held(&mut tx, fixture.product, Filter { line: Some(account.id), ..whose }).await.unwrap();
+            assert!(one.iter().eq(all.iter().filter(|held| held.line.id == account.id)), "{state:?} {data:?}");
+            let its = transactions::page(&mut tx, of(Some(account.id))).await.map(|page| page.rows);
+            let of_all =
+                rows.clone().map(|rows| rows.into_iter().filter(|row| row.line == account.id).collect::<Vec<_>>());
+            assert!(its == of_all, "{state:?} {data:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_opens_in_its_place_alone() {
     let fixture = Fixture::new().await;
@@ -156,9 +191,10 @@ async fn a_page_reads_no_more_rows_than_it_shows() {
     let fetched = "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_all_tables
         where relname = 'transaction'";
     // More than five times each: from then on PostgreSQL may keep one plan for all parameters.
-    for after in [None, Some(middle)].into_iter().cycle().take(16) {
+    let asked = [(None, None), (None, Some(middle)), (Some(account.id), None), (Some(account.id), Some(middle))];
+    for (line, after) in asked.into_iter().cycle().take(32) {
         let before: i64 = sqlx::query(fetched).fetch_one(tx.db()).await.unwrap().get(0);
-        let query = Query { consent: consent.id, line: None, from: None, until: None, after, limit: 100 };
+        let query = Query { consent: consent.id, line, from: None, until: None, after, limit: 100 };
         let page = transactions::page(&mut tx, query).await.unwrap();
         assert_eq!(page.rows.len(), 100);
         let after: i64 = sqlx::query(fetched).fetch_one(tx.db()).await.unwrap().get(0);
