@@ -118,6 +118,28 @@ impl fmt::Debug for PsuPresent {
     }
 }
 
+/// The name by which a PSU signs in at the bank (NextGenPSD2 `PSU-ID`). It goes out once, with the request that needs it, and is
+/// never printed.
+#[derive(Clone)]
+pub struct LoginName(SecretString);
+
+impl LoginName {
+    /// Visible ASCII without `"` and `\\`, at most 128 characters: it travels in a header.
+    pub fn new(text: &str) -> Result<Self, Unsendable> {
+        if plain_ascii(text, 128) { Ok(Self(SecretString::from(text))) } else { Err(Unsendable("the login name")) }
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginName(..)")
+    }
+}
+
 /// What accompanies one call.
 #[derive(Debug, Clone)]
 pub struct CallContext {
@@ -188,6 +210,10 @@ pub struct ConsentAsk {
     /// The number of the PSU's identity document, where the standard ties a consent to a person at once (the CPF in
     /// Brazil). It names a person and is never printed.
     pub user_document: Option<SecretString>,
+    /// The name by which the PSU signs in, where the bank has to know whom to ask on another device.
+    pub login_name: Option<LoginName>,
+    /// What the return to `redirect_uri` has to bring along, as `state`, where no authorisation request says so.
+    pub state: Option<String>,
     /// Where the bank sends the browser after success.
     pub redirect_uri: Url,
     /// Where it sends the browser after failure; banks may ignore it and use the other.
@@ -279,6 +305,7 @@ mod tests {
             assert!(ResourceId::new(bad).is_err(), "{bad:?}");
         }
         assert!(ResourceId::new("Konto ä/1").is_ok());
+        assert!(LoginName::new("mara\r\nX-Other: 1").is_err());
         assert!(AccessToken::new(SecretString::from("a\r\nX-Other: 1")).is_err());
     }
 
@@ -290,7 +317,8 @@ mod tests {
         let context =
             CallContext { token: Some(token), psu: Some(psu), authenticated_at: None, request_id: Uuid::nil() };
         let reference = AccountReference { iban: Some("DE4711".to_owned()), ..AccountReference::default() };
-        let shown = format!("{consent:?} {context:?} {reference:?}");
+        let login = LoginName::new("login-4711").unwrap();
+        let shown = format!("{consent:?} {context:?} {reference:?} {login:?}");
         assert!(!shown.contains("4711") && !shown.contains("192"), "{shown}");
     }
 }

@@ -36,7 +36,8 @@ pub fn consents_named(standard: Standard, body: &[u8]) -> Vec<BankConsentId> {
         | Standard::OpenFinanceBrasil
         | Standard::Stet
         | Standard::PolishApi
-        | Standard::FinancialDataExchange => Vec::new(),
+        | Standard::FinancialDataExchange
+        | Standard::EnableBanking => Vec::new(),
     };
     let mut found = names.iter().filter_map(|name| BankConsentId::new(name).ok()).collect::<Vec<_>>();
     found.truncate(CONSENTS_MAX);

@@ -31,6 +31,7 @@ use bytes::Bytes;
 use domain::records::{List, Parsed};
 pub use fapi::call::Call;
 use http::Request;
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
@@ -101,6 +102,11 @@ pub trait Consents: Send + Sync {
     /// Creates a consent. An unknown outcome (a lost answer, a server error) may have created one at the bank.
     fn open(&self, ask: &ConsentAsk, context: &CallContext) -> Call<Opened, BankError>;
 
+    /// Redeems the code that a return brought for the consent that is used from then on. `None` where no such code comes back.
+    fn redeem(&self, _code: &SecretString, _: &CallContext) -> Option<Call<Opened, BankError>> {
+        None
+    }
+
     /// Asks for the state of a consent.
     fn status(&self, consent: &BankConsentId, context: &CallContext) -> Call<ConsentState, BankError>;
 
@@ -121,6 +127,7 @@ pub fn reread(standard: Standard, row: &RawValue, list: List) -> Parsed {
         Standard::Stet => standards::stet::rows::transaction(row, list),
         Standard::PolishApi => standards::polish_api::rows::transaction(row, list),
         Standard::FinancialDataExchange => standards::financial_data_exchange::rows::transaction(row, list),
+        Standard::EnableBanking => standards::enable_banking::rows::transaction(row, list),
     }
 }
 
@@ -145,5 +152,6 @@ pub fn open(profile: Arc<Profile>, endpoints: &Endpoints) -> Result<Arc<dyn Bank
         Standard::FinancialDataExchange => {
             Arc::new(standards::financial_data_exchange::FinancialDataExchange::new(profile, api))
         }
+        Standard::EnableBanking => Arc::new(standards::enable_banking::EnableBanking::new(profile, api)),
     })
 }

@@ -43,6 +43,8 @@ tables! {
         security: SecuritySection,
         /// How every request is signed by our seal (QSealC), beside mutual TLS. Optional.
         signature: Option<SignatureSection>,
+        /// Who stands between us and the bank, where somebody does. Optional.
+        intermediary: Option<Intermediary>,
         /// How its consents behave.
         consent: ConsentSection,
         /// How accounts are listed. Optional.
@@ -74,7 +76,8 @@ tables! {
         name: String,
         /// ISO 3166-1 alpha-2 code, upper case.
         country: String,
-        /// Standard of the API: `berlin-group`, `uk-open-banking`, `cdr`, `open-finance-brasil`, `stet`, `fdx` or `polish-api`.
+        /// Standard of the API: `berlin-group`, `uk-open-banking`, `cdr`, `open-finance-brasil`, `stet`, `fdx`, `polish-api` or
+        /// `enable-banking`.
         standard: Standard,
         /// Version of the standard as the bank states it.
         version: String,
@@ -166,10 +169,19 @@ tables! {
         form: SignatureForm,
     }
 
+    /// Who stands between us and the bank: what it keeps of the data that pass through it, nobody here can prove.
+    "intermediary" => Intermediary {
+        /// Its name, as a person is told it.
+        name: String,
+        /// What it calls the bank.
+        aspsp: String,
+    }
+
     /// How consents behave.
     "consent" => ConsentSection {
-        /// How an authorisation completes: `token` (a code comes back), `status_poll` (nothing trustworthy comes back:
-        /// status and granted access are read) or `decoupled` (the PSU confirms elsewhere while we poll).
+        /// How an authorisation completes: `token` (a code comes back that is redeemed for tokens), `code` (a code comes back
+        /// that is redeemed for the consent itself), `status_poll` (nothing trustworthy comes back: status and granted access
+        /// are read) or `decoupled` (the PSU confirms elsewhere while we poll).
         completion: Completion,
         /// How all accounts are asked of a Berlin Group bank: `all_psd2`, or `bank_offered` (empty lists; the PSU chooses
         /// at the bank). Default: bank_offered.
@@ -314,6 +326,8 @@ words! {
         "fdx" = FinancialDataExchange,
         /// Polish API 2.1 and 3.0.
         "polish-api" = PolishApi,
+        /// Enable Banking: banks behind an intermediary.
+        "enable-banking" = EnableBanking,
     }
 
     /// How sure we are of a profile.
@@ -342,6 +356,8 @@ words! {
     Completion {
         /// A code comes back and is redeemed.
         "token" = Token,
+        /// A code comes back and is redeemed for the consent; there are no tokens.
+        "code" = Code,
         /// The status and the granted access are read after the browser returned.
         "status_poll" = StatusPoll,
         /// The PSU confirms on another device while the status is polled.
@@ -411,7 +427,7 @@ impl Standard {
     /// Whether consents are resources of their own. Where they are not, the authorisation is all that there is.
     pub const fn has_consents(self) -> bool {
         match self {
-            Self::BerlinGroup | Self::OpenBankingUk | Self::OpenFinanceBrasil => true,
+            Self::BerlinGroup | Self::OpenBankingUk | Self::OpenFinanceBrasil | Self::EnableBanking => true,
             Self::ConsumerDataRight | Self::Stet | Self::FinancialDataExchange | Self::PolishApi => false,
         }
     }
@@ -424,7 +440,8 @@ impl Standard {
             | Self::FinancialDataExchange
             | Self::Stet
             | Self::OpenFinanceBrasil
-            | Self::PolishApi => SignRule::Indicator,
+            | Self::PolishApi
+            | Self::EnableBanking => SignRule::Indicator,
             Self::BerlinGroup | Self::ConsumerDataRight => SignRule::Either,
         }
     }
@@ -437,7 +454,8 @@ impl Standard {
             | Self::ConsumerDataRight
             | Self::Stet
             | Self::FinancialDataExchange
-            | Self::PolishApi => false,
+            | Self::PolishApi
+            | Self::EnableBanking => false,
         }
     }
 
@@ -451,6 +469,7 @@ impl Standard {
             Self::Stet => &["1.4", "1.5", "1.6", "2."],
             Self::FinancialDataExchange => &["4.", "5.", "6."],
             Self::PolishApi => &["2.1.", "3.0."],
+            Self::EnableBanking => &["1"],
         }
     }
 }
@@ -532,7 +551,8 @@ impl Profile {
             let key = format!("endpoints.{}", environment.as_str());
             endpoints.check(source, &key);
             source.require(endpoints.api.is_some(), &key, "must name `api`");
-            source.require(endpoints.name_a_server(), &key, "must name `issuer`, or the endpoints one by one");
+            let found = !self.gives_tokens() || endpoints.name_a_server();
+            source.require(found, &key, "must name `issuer`, or the endpoints one by one");
         }
         let needed = match self.bank.level {
             Level::Docs => None,
@@ -561,8 +581,18 @@ impl Profile {
             || security.intent_claim.is_some();
         let needs_tie = self.consent.completion == Completion::Token && self.bank.standard.has_consents();
         source.require(tied || !needs_tie, "consent.completion", "needs `security.consent_scope` or the like");
+        let between = self.intermediary.is_some() == (self.bank.standard == Standard::EnableBanking);
+        source.require(between, "intermediary", "must be named with a standard of intermediaries, and with no other");
+        let codes = (self.consent.completion == Completion::Code) == (self.bank.standard == Standard::EnableBanking);
+        source.require(
+            codes,
+            "consent.completion",
+            "is `code` where an intermediary names its sessions so, and only there",
+        );
         let algs = security.algs.as_ref().is_none_or(|algs| !algs.is_empty());
         source.require(algs, "security.algs", "must name at least one algorithm");
+        let renewed = self.gives_tokens() || self.consent.renewal != Renewal::SameId;
+        source.require(renewed, "consent.renewal", "must not be `same_id`: no authorisation request can name the id");
         source.require(self.consent.max_days > 0, "consent.max_days", "must be at least 1");
         source.require(self.consent.sca_days != Some(0), "consent.sca_days", "must be at least 1");
     }
@@ -585,6 +615,16 @@ impl Profile {
         source.require(!sources.is_empty(), "evidence.sources", "must name at least one source");
         let said = sources.iter().all(|s| !s.about.trim().is_empty() && !s.source.trim().is_empty());
         source.require(said, "evidence.sources", "must say what each source proves and where it is");
+    }
+
+    /// Whether requests are signed, or show what is signed, by our seal.
+    pub fn needs_seal(&self) -> bool {
+        self.signature.is_some() || self.bank.standard == Standard::EnableBanking
+    }
+
+    /// Whether an authorisation brings tokens. Else the bank's own word about the consent tells what came of it.
+    pub fn gives_tokens(&self) -> bool {
+        self.consent.completion == Completion::Token
     }
 
     /// What the authorisation request must say so that the token belongs to `consent`.

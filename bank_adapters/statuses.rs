@@ -5,7 +5,7 @@
 //! and is reported. The Consumer Data Right, STET, Polish API and FDX as banks offer it keep no consent that could be asked about; what
 //! their authorisation server says of the refresh token is all that there is (CDR Security Profile, RFC 6749 §5.2).
 
-use Standard::{BerlinGroup as Bg, OpenBankingUk as Uk, OpenFinanceBrasil as Br};
+use Standard::{BerlinGroup as Bg, EnableBanking as Eb, OpenBankingUk as Uk, OpenFinanceBrasil as Br};
 
 use crate::answer::ConsentState::{self, self as C};
 use crate::profile::Standard;
@@ -26,7 +26,7 @@ const fn status(standard: Standard, word: &'static str, state: ConsentState) -> 
 }
 
 /// Every word that a standard lists, and those of banks that add one and say what it means.
-pub static STATUSES: [Status; 30] = [
+pub static STATUSES: [Status; 39] = [
     // NextGenPSD2 1.3.x, consentStatus.
     status(Bg, "received", C::Received),
     status(Bg, "partiallyAuthorised", C::PartiallyAuthorised),
@@ -61,6 +61,16 @@ pub static STATUSES: [Status; 30] = [
     status(Br, "REJECTED CUSTOMER_MANUALLY_REVOKED TPP", C::TerminatedByTpp),
     status(Br, "REJECTED INTERNAL_SECURITY_REASON", C::TerminatedByAspsp),
     status(Br, "REJECTED CONSENT_TECHNICAL_ISSUE", C::Rejected),
+    // Enable Banking, SessionStatus. A session is closed by us.
+    status(Eb, "PENDING_AUTHORIZATION", C::Received),
+    status(Eb, "RETURNED_FROM_BANK", C::Received),
+    status(Eb, "AUTHORIZED", C::Valid),
+    status(Eb, "REJECTED", C::Rejected),
+    status(Eb, "CANCELLED", C::Rejected),
+    status(Eb, "INVALID", C::Rejected),
+    status(Eb, "EXPIRED", C::Expired),
+    status(Eb, "REVOKED", C::RevokedByPsu),
+    status(Eb, "CLOSED", C::TerminatedByTpp),
 ];
 
 /// What a word of a standard means; `None` for one that is not listed.

@@ -158,6 +158,11 @@ pub(crate) fn problem(status: StatusCode, body: &[u8]) -> BankProblem {
         }
     }
     let further = || json.get("additionalErrors")?.as_array()?.iter().find_map(code);
+    // {"code": 401, "error": "EXPIRED_SESSION"}: a code that repeats the status says less than the word beside it.
+    let repeated = json.get("code").and_then(Value::as_u64) == Some(status.as_u16().into());
+    if let Some(found) = word(&json, "error").filter(|_| repeated) {
+        return BankProblem { code: Some(found), shape: Shape::Problem, ..bare };
+    }
     if let Some(found) = code(&json).or_else(further) {
         return BankProblem { code: Some(found), shape: Shape::Problem, ..bare };
     }

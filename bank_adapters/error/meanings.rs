@@ -105,6 +105,31 @@ const FINANCIAL_DATA_EXCHANGE: &[(&str, Means)] = &[
     ("705", Means::Skip),
 ];
 
+/// Enable Banking, ErrorCode. Of what it says with 401, `EXPIRED_SESSION` and its like alone are about the session.
+const ENABLE_BANKING: &[(&str, Means)] = &[
+    ("ACCESS_DENIED", Means::AskUser),
+    ("ACCOUNT_DOES_NOT_EXIST", Means::Skip),
+    ("ASPSP_ACCOUNT_NOT_ACCESSIBLE", Means::Skip),
+    ("ASPSP_ERROR", Means::Wait),
+    ("ASPSP_PSU_ACTION_REQUIRED", Means::AskUser),
+    ("ASPSP_RATE_LIMIT_EXCEEDED", Means::WaitForTomorrow),
+    ("ASPSP_TIMEOUT", Means::Wait),
+    ("ASPSP_UNAUTHORIZED_ACCESS", Means::AskStatus),
+    ("CLOSED_SESSION", Means::AskStatus),
+    ("DATE_FROM_IN_FUTURE", Means::Refused),
+    ("EXPIRED_SESSION", Means::AskStatus),
+    ("PSU_HEADER_INVALID", Means::Refused),
+    ("PSU_HEADER_NOT_PROVIDED", Means::Refused),
+    ("REDIRECT_URI_NOT_ALLOWED", Means::Operator),
+    ("REVOKED_SESSION", Means::AskStatus),
+    ("SESSION_DOES_NOT_EXIST", Means::AskStatus),
+    ("TRANSACTION_DOES_NOT_EXIST", Means::Skip),
+    ("UNAUTHORIZED_ACCESS", Means::Operator),
+    ("WRONG_CONTINUATION_KEY", Means::Refused),
+    ("WRONG_DATE_INTERVAL", Means::Narrow),
+    ("WRONG_TRANSACTIONS_PERIOD", Means::Narrow),
+];
+
 /// Codes of a standard.
 const fn codes(standard: Standard) -> &'static [(&'static str, Means)] {
     match standard {
@@ -113,6 +138,7 @@ const fn codes(standard: Standard) -> &'static [(&'static str, Means)] {
         Standard::ConsumerDataRight => CONSUMER_DATA_RIGHT,
         Standard::OpenFinanceBrasil => OPEN_FINANCE_BRASIL,
         Standard::FinancialDataExchange => FINANCIAL_DATA_EXCHANGE,
+        Standard::EnableBanking => ENABLE_BANKING,
         Standard::Stet | Standard::PolishApi => &[],
     }
 }
@@ -198,6 +224,10 @@ mod tests {
             (Standard::OpenFinanceBrasil, 423, "", Means::WaitForTomorrow),
             (Standard::OpenFinanceBrasil, 529, "", Means::Wait),
             (Standard::FinancialDataExchange, 400, "703", Means::Narrow),
+            (Standard::EnableBanking, 401, "EXPIRED_SESSION", Means::AskStatus),
+            (Standard::EnableBanking, 401, "SOMETHING_ELSE", Means::RenewToken),
+            (Standard::EnableBanking, 422, "WRONG_TRANSACTIONS_PERIOD", Means::Narrow),
+            (Standard::EnableBanking, 429, "ASPSP_RATE_LIMIT_EXCEEDED", Means::WaitForTomorrow),
             (Standard::Stet, 401, "invalid_token", Means::RenewToken),
             (Standard::Stet, 400, "PERIOD_INVALID", Means::Refused),
         ] {

@@ -28,6 +28,7 @@ const X_FAPI_AUTH_DATE: HeaderName = HeaderName::from_static("x-fapi-auth-date")
 const X_FAPI_CUSTOMER_IP_ADDRESS: HeaderName = HeaderName::from_static("x-fapi-customer-ip-address");
 
 /// The account interface of one bank in a standard.
+#[derive(Clone)]
 pub(super) struct Rest {
     pub(super) profile: Arc<Profile>,
     pub(super) base: Base,
@@ -40,6 +41,8 @@ pub(super) struct Rest {
 pub(super) enum Paging {
     /// A link at this path: a text, or an object with `href`.
     Link(&'static str),
+    /// A key at one of these paths, sent as the parameter of its name.
+    Key(&'static [(&'static str, &'static str)]),
     /// A link at the first path; where there is none, a key at one of the others, sent as the parameter of its name.
     LinkOrKey(&'static str, &'static [(&'static str, &'static str)]),
 }
@@ -214,10 +217,11 @@ impl<'a> Whole<'a> {
     /// What comes after the page at `here`.
     fn next(&self, paging: Paging, base: &Base, here: &Uri) -> Continuation {
         let (link, keys) = match paging {
-            Paging::Link(link) => (link, &[][..]),
-            Paging::LinkOrKey(link, keys) => (link, keys),
+            Paging::Link(link) => (Some(link), &[][..]),
+            Paging::LinkOrKey(link, keys) => (Some(link), keys),
+            Paging::Key(keys) => (None, keys),
         };
-        match member(self.0, link).map(|raw| (raw, text(raw))) {
+        match link.and_then(|link| member(self.0, link)).map(|raw| (raw, text(raw))) {
             Some((_, Some(link))) if !link.trim().is_empty() => return base.next(&link, here, "next"),
             Some((raw, None)) if !matches!(raw.get(), "null" | "{}") => {
                 return Continuation::Broken(Breach::Field("next"));
@@ -229,6 +233,11 @@ impl<'a> Whole<'a> {
             Some((key, parameter)) if !key.trim().is_empty() => base.again(here, parameter, &key),
             _ => Continuation::End,
         }
+    }
+
+    /// The texts of the list at a path.
+    pub(super) fn texts(&self, path: &str) -> Option<Vec<String>> {
+        serde_json::from_str(member(self.0, path)?.get()).ok()
     }
 
     /// The text at a path.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bank_adapters::answer::{AccountRow, Continuation, Ended, Granted, GrantedAccess, Opened, Transactions};
 use bank_adapters::ask::{
-    Access, AccessToken, AccountReference, BankConsentId, BookingStatus, CallContext, Clusters, ConsentAsk, NextLink,
-    PageAsk, PsuPresent, ResourceId, Window,
+    Access, AccessToken, AccountReference, BankConsentId, BookingStatus, CallContext, Clusters, ConsentAsk, LoginName,
+    NextLink, PageAsk, PsuPresent, ResourceId, Window,
 };
 use bank_adapters::directory::{Directory, Filter};
 use bank_adapters::endpoints::{Endpoints, Environment};
@@ -73,8 +73,8 @@ fn response(text: &str) -> Response<Bytes> {
 }
 
 /// Headers that are never shown.
-const SECRET: [&str; 5] =
-    ["authorization", "consent-id", "psu-ip-address", "x-fapi-customer-ip-address", "x-cds-client-headers"];
+const SECRET: [&str; 6] =
+    ["authorization", "consent-id", "psu-id", "psu-ip-address", "x-fapi-customer-ip-address", "x-cds-client-headers"];
 
 fn assert_sent(sent: &Request<Bytes>, recorded: &Half, step: &str) {
     let uri = sent.uri();
@@ -138,6 +138,8 @@ impl Step<'_> {
             recurring: self.with["recurring"].as_bool().unwrap(),
             user_document: self.text("user_document").map(|number| number.to_owned().into()),
             frequency_per_day: u8::try_from(self.with["frequency_per_day"].as_u64().unwrap()).unwrap(),
+            login_name: self.text("login_name").map(|name| LoginName::new(name).unwrap()),
+            state: self.text("state").map(str::to_owned),
             redirect_uri: "https://tributary.example/callback/musterbank".parse().unwrap(),
             nok_redirect_uri: self.text("nok_redirect_uri").map(|uri| uri.parse().unwrap()),
             notification_uri: self.text("notification_uri").map(|uri| uri.parse().unwrap()),
@@ -288,6 +290,11 @@ fn run_step(step: Step<'_>, call: &str, next: &mut Option<NextLink>) -> Value {
     match call {
         "open_consent" => {
             let call = bank.consents().unwrap().open(&step.consent_ask(), &context);
+            step.run(call, |opened| tell_opened(bank, &opened))
+        }
+        "redeem" => {
+            let code = step.text("code").expect("a code").to_owned().into();
+            let call = bank.consents().unwrap().redeem(&code, &context).expect("codes are redeemed");
             step.run(call, |opened| tell_opened(bank, &opened))
         }
         "consent_status" => {

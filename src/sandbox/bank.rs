@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::books::{Books, ConsentStatus};
+use crate::books::{Books, Consent, ConsentStatus};
 use crate::config::{Config, Front, Policy, RegisteredClient, StartError};
 use crate::data::{Account, BankData, Row};
 use crate::ecosystem::Ecosystem;
@@ -29,6 +29,7 @@ use crate::log::{Call, Latest, LogLine};
 use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
 use crate::seal::{self, RegisteredSeal};
 use crate::unrest::{Counting, Mood, Refusal, Spoilt, Unrest, consent_behind, is_about_accounts, is_attended, is_list};
+use crate::visit::Decision;
 use crate::{api, dpop, front, oauth, posted, resources};
 
 /// The simulated bank.
@@ -516,6 +517,31 @@ impl Running {
     /// A JWT over claims with the bank's own signature, for what it says unasked. `None` if it cannot be made.
     pub fn sign(&self, claims: &Value) -> Option<String> {
         self.inner.key.sign(claims).ok()
+    }
+
+    /// A customer answers in the bank's app what waits for them there. Gives how many consents that were.
+    pub fn confirm_in_app(&self, username: &str, decision: &Decision) -> usize {
+        let Some(psu) = self.inner.data.psus.iter().position(|psu| psu.username == username) else { return 0 };
+        let (now, today) = (self.inner.now(), self.inner.today());
+        let mut books = self.inner.books();
+        books.consents.values_mut().for_each(|consent| consent.settle(now, today));
+        let waits = |one: &Consent| one.psu == Some(psu) && one.status == ConsentStatus::Received;
+        let waiting: Vec<_> = books.consents.iter().filter(|(_, one)| waits(one)).map(|(id, _)| id.clone()).collect();
+        for id in &waiting {
+            let Some(consent) = books.consents.get_mut(id) else { continue };
+            if let Decision::Approve(positions) = decision {
+                let mut at = 0..;
+                consent.resources.retain(|_| at.next().is_some_and(|at| positions.contains(&at)));
+            }
+            if *decision == Decision::Deny || consent.resources.is_empty() {
+                consent.end(ConsentStatus::Rejected, today);
+            } else {
+                front::authorise(&self.inner, &mut books, id, psu);
+            }
+        }
+        drop(books);
+        self.inner.note("bank", "app.answered", "a customer answered in the app");
+        waiting.len()
     }
 
     /// The other signers authorise every consent that waits for them. Gives how many there were.

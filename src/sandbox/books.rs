@@ -159,6 +159,8 @@ impl Consent {
 pub(crate) enum AnswerWay {
     /// In the address.
     Query,
+    /// Not at all: the browser comes back, and the consent's status tells.
+    Nothing,
     /// As a signed JWT in the address (`response_mode=jwt`).
     Jarm,
     /// In the fragment, with an ID token that vouches for the code (`code id_token`).

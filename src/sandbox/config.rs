@@ -71,6 +71,18 @@ pub enum RequestWay {
     Browser,
 }
 
+/// How a PSU authorises a consent of the Berlin Group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sca {
+    /// At the authorisation server; tokens open what was authorised.
+    Oauth,
+    /// On a page that a link of the consent leads to (`scaRedirect`). There are no tokens: the TPP's certificate and the
+    /// consent's id open it.
+    Redirect,
+    /// In the bank's app, of which [`Running::confirm_in_app`](crate::Running::confirm_in_app) plays the part. No tokens either.
+    Decoupled,
+}
+
 /// The one form in which lists of transactions are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListForm {
@@ -120,6 +132,8 @@ pub struct Policy {
     pub reauthorises: bool,
     /// Whether others have to authorise a consent after the PSU (`partiallyAuthorised` until they have).
     pub several_signers: bool,
+    /// How consents are authorised (Berlin Group).
+    pub sca: Sca,
     /// What access tokens are bound to.
     pub binding: Binding,
     /// How requests come in.
@@ -146,6 +160,7 @@ impl Default for Policy {
             one_recurring_consent: true,
             reauthorises: false,
             several_signers: false,
+            sca: Sca::Oauth,
             binding: Binding::Certificate,
             request: RequestWay::Pushed,
             refresh_rotation: None,

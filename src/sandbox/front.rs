@@ -27,6 +27,7 @@ const JARM_SECONDS: i64 = 300;
 pub(crate) fn router(bank: Shared) -> Router {
     Router::new()
         .route("/authorize", get(authorize))
+        .route("/sca", get(confirm))
         .route("/login", get(show_login).post(sign_in))
         .route("/consent", get(show_consent).post(decide))
         .route("/bank.css", get(stylesheet))
@@ -120,6 +121,21 @@ async fn authorize(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Res
     }
 }
 
+/// The link of a consent, which works once.
+async fn confirm(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let id = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "id").map(|(_, id)| id);
+    let (now, mut books) = (bank.now(), bank.books());
+    let found = id.and_then(|id| books.pushed.remove(id.as_ref()));
+    match found.filter(|request| request.answer == AnswerWay::Nothing && request.expires > now) {
+        Some(request) => begin(&bank, &mut books, request),
+        None => {
+            drop(books);
+            stop(&bank, "sca.link.unknown", "This link is unknown, too old, or was used before.")
+        }
+    }
+}
+
 /// A browser begins its way with a request that was found good.
 fn begin(bank: &Inner, books: &mut Books, request: Pushed) -> Response {
     let (session_id, csrf, expires) = (bank.secret(), bank.secret(), bank.after(SESSION_SECONDS));
@@ -174,7 +190,7 @@ async fn sign_in(State(bank): State<Shared>, headers: HeaderMap, body: Bytes) ->
 }
 
 /// The PSU's accounts that the consent asks about, each with an id of this consent's own.
-fn offered(bank: &Inner, asked: &Asked, psu: usize) -> Vec<Resource> {
+pub(crate) fn offered(bank: &Inner, asked: &Asked, psu: usize) -> Vec<Resource> {
     let accounts = bank.data.psus.get(psu).map_or(&[][..], |psu| &psu.accounts);
     accounts
         .iter()
@@ -221,6 +237,24 @@ async fn decide(State(bank): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     approve(&bank, &mut books, open.request, psu, &chosen)
 }
 
+/// The PSU authorises a consent that may be authorised: it is valid, unless others have to sign as well.
+pub(crate) fn authorise(bank: &Inner, books: &mut Books, id: &str, psu: usize) {
+    let (now, today) = (bank.now(), bank.today());
+    let Some(consent) = books.consents.get_mut(id) else { return };
+    let again = consent.status == ConsentStatus::Valid;
+    consent.psu = Some(psu);
+    consent.authorised_at = Some(now);
+    let others = bank.policy.several_signers && !again;
+    consent.end(if others { ConsentStatus::PartiallyAuthorised } else { ConsentStatus::Valid }, today);
+    let (recurring, client_id) = (consent.recurring, consent.client_id.clone());
+    if again {
+        books.revoke_tokens_of(id);
+    }
+    if recurring && bank.policy.one_recurring_consent && !others {
+        books.replace_recurring(id, psu, &client_id, today);
+    }
+}
+
 /// The PSU said yes: the consent becomes valid and a code goes back.
 fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen: &[&str]) -> Response {
     let (now, today) = (bank.now(), bank.today());
@@ -231,21 +265,14 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
         bank.refuse("authorize", "consent.expired", "the consent was decided or ended meanwhile");
         return give_back(bank, &request, Err("access_denied"));
     }
-    let again = consent.status == ConsentStatus::Valid;
     consent.resources.retain(|resource| chosen.contains(&resource.id.to_string().as_str()));
     if consent.resources.is_empty() {
         return deny(bank, books, &request, "consent.accounts.mismatch", "none of the chosen accounts was offered");
     }
-    consent.psu = Some(psu);
-    consent.authorised_at = Some(now);
-    let others = bank.policy.several_signers && !again;
-    consent.end(if others { ConsentStatus::PartiallyAuthorised } else { ConsentStatus::Valid }, today);
-    let (recurring, client_id) = (consent.recurring, consent.client_id.clone());
-    if again {
-        books.revoke_tokens_of(&request.consent_id);
-    }
-    if recurring && bank.policy.one_recurring_consent && !others {
-        books.replace_recurring(&request.consent_id, psu, &client_id, today);
+    authorise(bank, books, &request.consent_id, psu);
+    if request.answer == AnswerWay::Nothing {
+        bank.note("authorize", "authorize.approved", "the PSU approved and goes back");
+        return go(&request.redirect_uri);
     }
     let mut request = request;
     if let Some(old) = request.changes.take() {
@@ -260,7 +287,7 @@ fn approve(bank: &Inner, books: &mut Books, request: Pushed, psu: usize, chosen:
         AnswerWay::HybridForm | AnswerWay::HybridFragment => {
             token::id_token(bank, &entry, &[("c_hash", &code), ("s_hash", state)]).ok()
         }
-        AnswerWay::Query | AnswerWay::Jarm => None,
+        AnswerWay::Query | AnswerWay::Jarm | AnswerWay::Nothing => None,
     };
     books.codes.insert(code.clone(), entry);
     bank.note("authorize", "authorize.approved", "the PSU approved and goes back with a code");
@@ -283,6 +310,9 @@ fn give_back(bank: &Inner, request: &Pushed, outcome: Result<(&str, Option<Strin
     let Ok(mut target) = Url::parse(&request.redirect_uri) else {
         return stop(bank, "redirect_uri.invalid", "The application's address cannot be used.");
     };
+    if request.answer == AnswerWay::Nothing {
+        return go(target.as_str());
+    }
     let (name, value, voucher) = match outcome {
         Ok((code, voucher)) => ("code", code, voucher),
         Err(error) => ("error", error, None),

@@ -5,6 +5,8 @@
 //! requests, tokens, revocation, `/v1/consents`, `/v1/accounts`. The *front* is what a browser sees: `/authorize`,
 //! `/login`, `/consent`.
 //!
+//! A bank without tokens ([`Sca`]) sends browsers to `/sca`, or asks in an app of its own.
+//!
 //! # Forms on the front
 //!
 //! | page | fields |
@@ -42,7 +44,7 @@ mod visit;
 
 pub use bank::{Bank, Running, Said, StolenToken};
 pub use config::{
-    Binding, ClientAuthentication, Config, Front, ListForm, Policy, RegisteredClient, RequestWay, StartError,
+    Binding, ClientAuthentication, Config, Front, ListForm, Policy, RegisteredClient, RequestWay, Sca, StartError,
 };
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use ecosystem::{

@@ -18,8 +18,10 @@ use bank_adapters::seal::Seal;
 use domain::ids::{InstitutionId, RegistrationId};
 use domain::rotation::{State, Use};
 use domain::world::Clock;
-use fapi::keys::{Decrypter, PemDecrypter, PemSigner, Signer};
-use fapi::metadata::{Document, Environment};
+use fapi::Refusal;
+use fapi::call::Call;
+use fapi::keys::{Decrypter, PemDecrypter, PemSigner, SignError, Signer};
+use fapi::metadata::{Document, Environment, Metadata};
 use fapi::profile::{Alg, KeyEncryption, TokenBinding};
 use fapi::seal::{PemSealKey, SealKey};
 use fapi::token::Tokens;
@@ -27,7 +29,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use net::{ClientConfig, Egress, Limits, Roots, TransportIdentity};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::credentials::Kept;
 use vault::TokenKey;
 
@@ -46,8 +48,8 @@ pub struct Connection {
     pub bank: Arc<dyn Bank>,
     /// Our client at its authorisation server.
     pub oauth: fapi::client::Client,
-    /// The issuer, from our own configuration.
-    pub issuer: String,
+    /// The issuer, from our own configuration; none where authorisations bring no tokens and the bank has no such server.
+    pub issuer: Option<String>,
     /// Where its metadata are.
     pub document: Document,
     /// How strictly its addresses are taken.
@@ -76,6 +78,21 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether authorisations bring tokens here.
+    pub fn gives_tokens(&self) -> bool {
+        self.bank.profile().gives_tokens()
+    }
+
+    /// The request for the metadata of the bank's authorisation server; none where it has none.
+    ///
+    /// # Errors
+    /// The issuer is no address that could be asked.
+    pub(crate) fn discovery(&self) -> Option<Result<Call<Metadata, Refusal>, Refusal>> {
+        let security = self.oauth.security();
+        let issuer = self.issuer.as_deref()?;
+        Some(fapi::metadata::discover(issuer, self.document, self.environment, security))
+    }
+
     /// Our public keys at this bank (RFC 7517 §5), the document behind our `jwks_uri`.
     pub fn public_jwks(&self) -> Value {
         let mut published = fapi::keys::public_jwks(self.published.iter().map(AsRef::as_ref));
@@ -305,14 +322,12 @@ impl Parts<'_> {
         let profile = self.directory.get(&institution);
         let profile = profile.with_context(|| format!("there is no profile {institution}"))?.clone();
         let endpoints = registration.endpoints(&profile)?;
-        let issuer = endpoints.issuer.clone().context("no issuer is known for this environment")?;
+        let issuer = endpoints.issuer.clone();
+        anyhow::ensure!(issuer.is_some() || !profile.gives_tokens(), "no issuer is known for this environment");
         let bank = bank_adapters::open(profile.clone(), &endpoints)?;
         let seal = registration.seal.as_ref().map(seal).transpose()?;
-        anyhow::ensure!(
-            profile.signature.is_none() || seal.is_some(),
-            "[seal] is needed: the bank wants requests signed"
-        );
-        let (signer, published) = self.signers(&registration)?;
+        anyhow::ensure!(!profile.needs_seal() || seal.is_some(), "[seal] is needed: the bank wants requests signed");
+        let (signer, published) = self.signers(&registration, profile.gives_tokens())?;
         let transport =
             registration.transport.as_ref().context("[transport] is needed: banks ask for a certificate")?;
         let identities = identities(transport)?;
@@ -348,8 +363,15 @@ impl Parts<'_> {
     }
 
     /// The key that signs, and all that are published. Where nothing is on record yet, the file's first key signs.
-    fn signers(&self, registration: &Registration) -> anyhow::Result<(SharedSigner, Vec<SharedSigner>)> {
-        let first = registration.signing.as_ref().context("[signing] is needed: requests are signed")?;
+    fn signers(
+        &self,
+        registration: &Registration,
+        gives_tokens: bool,
+    ) -> anyhow::Result<(SharedSigner, Vec<SharedSigner>)> {
+        let Some(first) = registration.signing.as_ref() else {
+            anyhow::ensure!(!gives_tokens, "[signing] is needed: requests are signed");
+            return Ok((Arc::new(Nobody), Vec::new()));
+        };
         let mut published: Vec<SharedSigner> = Vec::new();
         let mut signing = None;
         for kept in self.credentials.iter().filter(|kept| kept.usage == Use::Signing) {
@@ -409,6 +431,27 @@ impl Parts<'_> {
             resumption: false,
             clock: self.connections.clock.clone(),
         })?)
+    }
+}
+
+/// Signs nothing: where there is no authorisation server, nothing is signed for one.
+struct Nobody;
+
+impl Signer for Nobody {
+    fn alg(&self) -> Alg {
+        Alg::Ps256
+    }
+
+    fn kid(&self) -> &'static str {
+        ""
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignError> {
+        Err(SignError)
+    }
+
+    fn public_jwk(&self) -> Map<String, Value> {
+        Map::new()
     }
 }
 

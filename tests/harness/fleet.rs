@@ -17,9 +17,10 @@ use server::services::logins::Arrival;
 use store::private::Private;
 use store::{Store, StoreConfig};
 
+use crate::papers::{profile, write_registration, write_settings};
 use crate::places;
 use crate::world::{Door, Options, Place, TestClock};
-use crate::world::{application, pki, profile, start_bank, start_database, write_registration, write_settings};
+use crate::world::{application, pki, start_bank, start_database};
 
 /// How large it is.
 #[derive(Debug, Clone, Copy)]

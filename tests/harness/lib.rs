@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod fleet;
 pub mod node;
+mod papers;
 pub mod places;
 pub mod receiver;
 pub mod routes;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bank_adapters::ask::PsuPresent;
-use bank_adapters::profile::SignatureForm;
+use bank_adapters::ask::{LoginName, PsuPresent};
+use bank_adapters::profile::{Completion, SignatureForm};
 use domain::consent;
 use domain::ids::{ConsentId, InstitutionId, LinkId, ProductId, PsuId, RegistrationId};
 use domain::policy::Regime;
@@ -22,7 +22,7 @@ use net::pki::{Issued, Pki, PkiRequest};
 use net::{ClientConfig, Egress, Limits};
 use sandbox::{
     Bank, BankData, ClientAuthentication, Config as BankConfig, Decision, Ecosystem, ListForm, Policy,
-    RegisteredClient, RegisteredSeal, Running, SealForm,
+    RegisteredClient, RegisteredSeal, Running, Sca, SealForm,
 };
 use secrecy::{ExposeSecret, SecretString};
 use server::App;
@@ -36,6 +36,8 @@ use store::page_sessions::PageSession;
 use store::private::{Private, PrivateConfig};
 use store::{Store, StoreConfig, consents, links, page_sessions, psus};
 use vault::SystemEntropy;
+
+use crate::papers::{write_profile, write_registration, write_settings};
 
 /// The fictional bank of every world.
 pub const BANK: &str = "de_musterbank";
@@ -58,6 +60,8 @@ pub struct Options {
     pub security: &'static str,
     /// What the bank's profile says that a renewal does to the old authorisation; empty: the usual.
     pub renewal: &'static str,
+    /// How an authorisation completes there, in the word of the profile and as the bank has it; none: with tokens.
+    pub completion: Option<(Completion, Sca)>,
     /// Whether the bank's tokens name nobody.
     pub nameless: bool,
     /// A change of the bank's habits.
@@ -95,7 +99,7 @@ pub struct Place {
 
 impl Options {
     /// The bank's profile.
-    fn bank(self) -> &'static str {
+    pub(crate) fn bank(self) -> &'static str {
         self.place.map_or(BANK, |place| place.bank)
     }
 
@@ -108,6 +112,9 @@ impl Options {
         if let Some(form) = self.form {
             policy.list_form = form;
         }
+        if let Some((_, sca)) = self.completion {
+            policy.sca = sca;
+        }
         policy
     }
 
@@ -118,22 +125,23 @@ impl Options {
             || self.sca_days.is_some()
             || self.place.and_then(|place| place.version).is_some()
             || self.seal.is_some()
+            || self.completion.is_some()
             || self.form.is_some()
             || self.nameless
     }
 
     /// Whether the bank encrypts to us.
-    fn encrypts(self) -> bool {
+    pub(crate) fn encrypts(self) -> bool {
         self.place.is_some() || self.policy().encrypted_responses
     }
 
     /// What signs our requests: elsewhere RSA is the custom.
-    fn signing(self) -> (&'static str, Alg) {
+    pub(crate) fn signing(self) -> (&'static str, Alg) {
         if self.place.is_some() { ("qsealc.key", Alg::Ps256) } else { ("signing.key", Alg::Es256) }
     }
 
     /// Scheme, host and port as browsers see them.
-    fn public_url(self) -> String {
+    pub(crate) fn public_url(self) -> String {
         format!("http://localhost:{}", self.port.unwrap_or(8080))
     }
 }
@@ -463,7 +471,15 @@ impl Door<'_> {
         tx.commit().await.expect("a commit");
         let body = "A text for tests.".to_owned();
         let text = ConsentText { hash: tokens::hash(body.as_bytes()), language: "en".to_owned(), body };
-        let acceptance = Acceptance { session: session.id, consent, text, beside: None, browser, psu: person() };
+        let acceptance = Acceptance {
+            session: session.id,
+            consent,
+            text,
+            beside: None,
+            login_name: LoginName::new(CUSTOMER.0).ok(),
+            browser,
+            psu: person(),
+        };
         logins::begin(self.app, About { tenant: self.app.tenant.id, consent }, &acceptance).await.expect("a departure")
     }
 
@@ -548,110 +564,11 @@ pub(crate) async fn start_bank(
     Bank::start(config).await.expect("a bank")
 }
 
-pub(crate) fn write_registration(
-    dir: &Path,
-    bank: &Running,
-    (registration, institution): (&str, &str),
-    redirect: &str,
-    options: Options,
-) {
-    let folder = dir.join("registrations");
-    let (issuer, (key, alg)) = (&bank.issuer, options.signing());
-    let api = format!("{}{}", bank.api_base, options.place.map_or("", |place| place.base));
-    let encryption = match options.encrypts() {
-        true => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
-        false => "",
-    };
-    let seal = match options.seal {
-        Some(_) => {
-            "[seal]\ncertificate = \"qsealc.pem\"\nkey = \"qsealc.key\"\nurl = \"https://tpp.example/qsealc.pem\"\n"
-        }
-        None => "",
-    };
-    let alg = alg.as_str();
-    let text = format!(
-        "bank = \"{institution}\"\nenvironment = \"sandbox\"\nclient_id = \"PSDDE-BAFIN-000001\"\nredirect_uri = \"{redirect}\"\n\
-         issuer = \"{issuer}\"\ndata_holder = \"{DATA_HOLDER}\"\n[endpoints]\napi = \"{api}\"\n\
-         [transport]\ncertificate = \"qwac.pem\"\nkey = \"qwac.key\"\nca = \"ca.pem\"\n\
-         [signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n{encryption}{seal}"
-    );
-    std::fs::write(folder.join(format!("{registration}.toml")), text).expect("a registration");
-}
-
 pub(crate) async fn start_database(dir: &Path) -> Private {
     let settings =
         [("fsync", "off"), ("synchronous_commit", "off")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = PrivateConfig { settings: settings.to_vec(), ..PrivateConfig::new(dir.join("postgres")) };
     Private::start(config).await.expect("PostgreSQL; run .ci/setup --tests")
-}
-
-pub(crate) fn write_settings(dir: &Path, options: Options, has_profiles: bool) {
-    let path = |name: &str| dir.join(name).display().to_string();
-    let profiles = if has_profiles { path("profiles") } else { String::new() };
-    let text = format!(
-        "[listen]\naddress = \"127.0.0.1:{}\"\npublic_url = {:?}\n\
-         [database]\ndata_dir = {:?}\n[keys]\ndir = {:?}\n\
-         [banks]\nregistrations_dir = {:?}\nprofiles_dir = {profiles:?}\nallow_loopback = true\n\
-         [webhooks]\nreceivers_on_loopback = true\n[tenant]\nname = \"Test TPP\"\n[evidence]\ncopy_dir = {:?}\n",
-        options.port.unwrap_or(0),
-        options.public_url(),
-        path("postgres"),
-        path("keys"),
-        path("registrations"),
-        path("evidence"),
-    );
-    std::fs::write(dir.join("config.toml"), text).expect("settings");
-}
-
-/// The bank's profile in the version that it has there.
-pub(crate) fn profile(options: Options) -> String {
-    let bank = options.bank();
-    let source =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bank_adapters/profiles/{}/{bank}.toml", &bank[..2]));
-    let plain = std::fs::read_to_string(source).expect("the bank's profile");
-    let Some(version) = options.place.and_then(|place| place.version) else { return plain };
-    let usual = plain.lines().find(|line| line.starts_with("version = ")).map(str::to_owned);
-    plain.replacen(&usual.expect("a version"), &format!("version = \"{version}\""), 1)
-}
-
-/// The bank's profile, but for what it says about its version, its security profile, the form of authorisation responses
-/// and renewals.
-fn write_profile(folder: &Path, options: Options) {
-    let bank = options.bank();
-    let mut changed = profile(options);
-    if !options.security.is_empty() {
-        changed = changed.replacen("profile = \"fapi2-message-signing\"", options.security, 1);
-        let usual = changed.lines().find(|line| line.starts_with("response = \"query\"")).map(str::to_owned);
-        changed = changed.replacen(&usual.expect("the profile says how responses come"), "", 1);
-    }
-    if !options.renewal.is_empty() {
-        let usual = "renewal = \"replaces_on_authorise\"";
-        assert!(changed.contains(usual), "the profile says what a renewal does");
-        changed = changed.replacen(usual, &format!("renewal = \"{}\"", options.renewal), 1);
-    }
-    if options.nameless {
-        assert!(changed.contains("scopes = [\"openid\"]"), "the profile says what is asked for");
-        changed = changed.replacen("scopes = [\"openid\"]", "scopes = []", 1);
-    }
-    if let Some(days) = options.sca_days {
-        changed = changed.replacen("max_days = 180", &format!("max_days = 180\nsca_days = {days}"), 1);
-        assert!(changed.contains("sca_days = "), "the profile says how long a consent may be");
-    }
-    if let Some(form) = options.form {
-        // MT940 knows nothing of what is pending.
-        let (word, status) = if form == ListForm::Camt { ("camt", "both") } else { ("mt940", "booked") };
-        let lists = format!("booking_status = [\"{status}\"]\nform = \"{word}\"");
-        changed = changed.replacen("booking_status = [\"both\"]", &lists, 1);
-        changed = changed.replacen("sign = \"signed\"", "sign = \"either\"", 1);
-        assert!(changed.contains("form = "), "the profile says which lists there are");
-    }
-    if let Some((form, _)) = options.seal {
-        changed =
-            changed.replacen("[consent]\n", &format!("[signature]\nform = \"{}\"\n\n[consent]\n", form.as_str()), 1);
-        assert!(changed.contains("[signature]"), "the profile says how its consents behave");
-    }
-    std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(folder.join(format!("{bank}.toml")), changed).expect("a profile");
 }
 
 pub(crate) async fn application(

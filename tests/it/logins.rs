@@ -401,7 +401,7 @@ async fn redeem_directly(world: &World, pending: PendingLogin, query: &str) -> R
     let connection = world.app.connections.get(&RegistrationId::new(REGISTRATION).unwrap()).unwrap();
     let now = world.moment().now;
     let security = connection.oauth.security();
-    let found = fapi::metadata::discover(&connection.issuer, connection.document, connection.environment, security);
+    let found = fapi::metadata::discover(&world.bank.issuer, connection.document, connection.environment, security);
     let (request, read) = found.unwrap().split();
     let metadata = read(connection.auth.send(request).await.unwrap(), now).unwrap();
     let code = pending.finish(Callback::parse(query).unwrap(), &KeySet::empty(), now).unwrap();

@@ -8,6 +8,7 @@ mod batches;
 mod canary;
 mod chaos;
 mod compliance;
+mod confirmation;
 mod console;
 mod console_pages;
 mod crash;

@@ -305,6 +305,8 @@ mod tests {
             recurring: true,
             frequency_per_day: 0,
             user_document: None,
+            login_name: None,
+            state: None,
             redirect_uri: "https://tributary.example/callback".parse().unwrap(),
             nok_redirect_uri: None,
             notification_uri: None,

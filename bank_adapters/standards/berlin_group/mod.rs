@@ -13,13 +13,14 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use url::Url;
 
 use crate::answer::{Accounts, Balances, ConsentState, Ended, Granted, Opened, Transactions};
 use crate::ask::{BankConsentId, BookingStatus, CallContext, ConsentAsk, NextLink, PageAsk, ResourceId};
 use crate::endpoints::HttpsUrl;
 use crate::error::{BankError, Breach};
 use crate::links::Base;
-use crate::profile::Profile;
+use crate::profile::{Completion, Profile};
 use crate::standards::rest::{secret, visible};
 use crate::wire::Reply;
 use crate::{Bank, Call, Consents};
@@ -29,6 +30,8 @@ const CONSENT_ID: HeaderName = HeaderName::from_static("consent-id");
 const PSU_IP_ADDRESS: HeaderName = HeaderName::from_static("psu-ip-address");
 const PSU_USER_AGENT: HeaderName = HeaderName::from_static("psu-user-agent");
 const TPP_REDIRECT_PREFERRED: HeaderName = HeaderName::from_static("tpp-redirect-preferred");
+const TPP_DECOUPLED_PREFERRED: HeaderName = HeaderName::from_static("tpp-decoupled-preferred");
+const PSU_ID: HeaderName = HeaderName::from_static("psu-id");
 const TPP_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-redirect-uri");
 const TPP_NOK_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-nok-redirect-uri");
 const TPP_NOTIFICATION_URI: HeaderName = HeaderName::from_static("tpp-notification-uri");
@@ -150,8 +153,14 @@ impl Consents for BerlinGroup {
         let mut request = self.request(Method::POST, self.base.resource(&["v1", "consents"], &[]), context);
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TPP_REDIRECT_PREFERRED, HeaderValue::from_static("true"));
-        headers.insert(TPP_REDIRECT_URI, visible(ask.redirect_uri.as_str()));
+        let decoupled = self.profile.consent.completion == Completion::Decoupled;
+        let redirect = HeaderValue::from_static(if decoupled { "false" } else { "true" });
+        headers.insert(TPP_REDIRECT_PREFERRED, redirect);
+        if decoupled {
+            headers.insert(TPP_DECOUPLED_PREFERRED, HeaderValue::from_static("true"));
+        }
+        headers.extend(ask.login_name.as_ref().map(|name| (PSU_ID, secret(name.expose()))));
+        headers.insert(TPP_REDIRECT_URI, visible(returning(ask).as_str()));
         if let Some(uri) = &ask.nok_redirect_uri {
             headers.insert(TPP_NOK_REDIRECT_URI, visible(uri.as_str()));
         }
@@ -184,6 +193,15 @@ impl Consents for BerlinGroup {
             consents::ended(profile, response, now)
         })
     }
+}
+
+/// Where the browser comes back to, with what it has to bring along.
+fn returning(ask: &ConsentAsk) -> Url {
+    let mut back = ask.redirect_uri.clone();
+    if let Some(state) = &ask.state {
+        back.query_pairs_mut().append_pair("state", state);
+    }
+    back
 }
 
 /// The target of a link: `{"href": "…"}`, the bare text, or either inside a list, as some banks have it. A link that is

@@ -78,7 +78,7 @@ const ACCOUNT: AccountLayout = AccountLayout {
     iban: paths!["account_id.iban", "iban"],
     bban: &[],
     masked_pan: &[],
-    other: paths!["account_id.other.identification", "all_account_ids.identification"],
+    other: paths!["account_id.other.identification", "all_account_ids.identification", "identification_hash"],
     currency: paths!["currency"],
     name: paths!["details", "name"],
     product: paths!["product"],

@@ -13,11 +13,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::problem::{self, Problem};
-use super::{psu_is_present, token};
+use super::{caller, psu_is_present};
 use crate::bank::{Inner, Shared};
-use crate::books::{Asked, Consent, ConsentStatus};
+use crate::books::{AnswerWay, Asked, Consent, ConsentStatus, Pushed};
+use crate::config::Sca;
+use crate::front::offered;
 
 const TPP_NOTIFICATION_URI: HeaderName = HeaderName::from_static("tpp-notification-uri");
+const TPP_REDIRECT_URI: HeaderName = HeaderName::from_static("tpp-redirect-uri");
+const PSU_ID: HeaderName = HeaderName::from_static("psu-id");
+/// Life of a consent's link, in seconds.
+const LINK_SECONDS: i64 = 600;
 const ASPSP_SCA_APPROACH: HeaderName = HeaderName::from_static("aspsp-sca-approach");
 
 /// The body of `POST /v1/consents`. Further members are ignored, as the standard allows banks.
@@ -37,7 +43,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let client_id = token(&bank, &bank.books(), &peer, &headers)?.client_id.clone();
+    let client_id = caller(&bank, &bank.books(), &peer, &headers)?.client_id;
     if !psu_is_present(&headers)? {
         return Err(problem::REQUEST_PSU_IP_ADDRESS_MISSING);
     }
@@ -46,27 +52,67 @@ pub(super) async fn create(
         return Err(problem::REQUEST_CONTENT_TYPE_INVALID);
     }
     let notify = headers.get(TPP_NOTIFICATION_URI).and_then(|uri| uri.to_str().ok()).map(str::to_owned);
-    let consent = Consent { notify, ..read_ask(&bank, client_id, &body)? };
+    let mut consent = Consent { notify, ..read_ask(&bank, client_id, &body)? };
     let id = Uuid::from_bytes(bank.world().bytes::<16>()).to_string();
+    let location = format!("/v1/consents/{id}");
+    let (name, href, approach) = match bank.policy.sca {
+        Sca::Oauth => ("scaOAuth", format!("{}/.well-known/oauth-authorization-server", bank.issuer), "REDIRECT"),
+        Sca::Redirect => {
+            let request = visit(&bank, &consent, &id, &headers)?;
+            let secret = bank.secret();
+            let href = format!("{}/sca?id={secret}", bank.front);
+            bank.books().pushed.insert(secret, request);
+            ("scaRedirect", href, "REDIRECT")
+        }
+        Sca::Decoupled => {
+            let named = headers.get(PSU_ID).and_then(|name| name.to_str().ok());
+            let psu = bank.data.psus.iter().position(|psu| named == Some(&psu.username));
+            let psu = psu.ok_or(problem::REQUEST_PSU_ID_UNKNOWN)?;
+            consent.resources = offered(&bank, &consent.asked, psu);
+            consent.psu = Some(psu);
+            ("scaStatus", format!("{location}/status"), "DECOUPLED")
+        }
+    };
     bank.books().consents.insert(id.clone(), consent);
     bank.note("consents", "consent.created", "a consent waits for its PSU");
 
-    let location = format!("/v1/consents/{id}");
     let answer = json!({
         "consentStatus": ConsentStatus::Received.as_str(),
         "consentId": id,
         "_links": {
-            "scaOAuth": { "href": format!("{}/.well-known/oauth-authorization-server", bank.issuer) },
+            (name): { "href": href },
             "self": { "href": location },
             "status": { "href": format!("{location}/status") },
         },
     });
     let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-    response.headers_mut().insert(ASPSP_SCA_APPROACH, HeaderValue::from_static("REDIRECT"));
+    response.headers_mut().insert(ASPSP_SCA_APPROACH, HeaderValue::from_static(approach));
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// What a browser finds that comes for a consent by its link. It goes back to the address that the TPP has named, with what the
+/// TPP has put into its query.
+fn visit(bank: &Inner, consent: &Consent, id: &str, headers: &HeaderMap) -> Result<Pushed, Problem> {
+    let back = headers.get(TPP_REDIRECT_URI).and_then(|uri| uri.to_str().ok());
+    let registered = bank.client(&consent.client_id).map_or(&[][..], |client| &client.registered.redirect_uris);
+    let known = |back: &&str| registered.iter().any(|known| back.split('?').next() == Some(known));
+    Ok(Pushed {
+        client_id: consent.client_id.clone(),
+        redirect_uri: back.filter(known).ok_or(problem::REQUEST_REDIRECT_URI_INVALID)?.to_owned(),
+        scope: String::new(),
+        openid: false,
+        consent_id: id.to_owned(),
+        state: None,
+        nonce: None,
+        code_challenge: String::new(),
+        answer: AnswerWay::Nothing,
+        changes: None,
+        key: None,
+        expires: bank.after(LINK_SECONDS),
+    })
 }
 
 fn read_ask(bank: &Inner, client_id: String, body: &[u8]) -> Result<Consent, Problem> {
@@ -153,13 +199,13 @@ fn on_consent<T>(
     answer: impl FnOnce(&mut Consent) -> T,
 ) -> Result<T, Problem> {
     let mut books = bank.books();
-    let token = token(bank, &books, peer, headers)?.clone();
+    let caller = caller(bank, &books, peer, headers)?;
     let (now, today) = (bank.now(), bank.today());
     let consent = books.consent(id, now, today).ok_or(problem::CONSENT_UNKNOWN)?;
-    if consent.client_id != token.client_id {
+    if consent.client_id != caller.client_id {
         return Err(problem::CONSENT_CLIENT_MISMATCH);
     }
-    if token.consent_id.is_some_and(|bound| bound != id) {
+    if caller.consent_id.is_some_and(|bound| bound != id) {
         return Err(problem::TOKEN_SCOPE_MISMATCH);
     }
     Ok(answer(consent))

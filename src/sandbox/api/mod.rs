@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::problem::Problem;
 use crate::bank::{Inner, Shared};
 use crate::books::{AccessToken, Books, Consent, ConsentStatus, Resource};
-use crate::config::{Binding, ListForm};
+use crate::config::{Binding, ListForm, Sca};
 use crate::data::Account;
 use crate::dpop::{self, Proven};
 use crate::fault::Fault;
@@ -162,6 +162,24 @@ pub(crate) fn token<'k>(
     Ok(token)
 }
 
+/// Who calls, and the consent that their token opens; `None` for a client's own token, and where there are no tokens.
+struct Caller {
+    client_id: String,
+    consent_id: Option<String>,
+}
+
+/// The caller by its token, or by the organizationIdentifier of its certificate at a bank that gives none.
+fn caller(bank: &Inner, books: &Books, peer: &PeerCertificate, headers: &HeaderMap) -> Result<Caller, Problem> {
+    if bank.policy.sca == Sca::Oauth {
+        let token = token(bank, books, peer, headers)?;
+        return Ok(Caller { client_id: token.client_id.clone(), consent_id: token.consent_id.clone() });
+    }
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let subject = peer.subject.to_ascii_lowercase();
+    let known = bank.clients.iter().map(|client| &client.registered.client_id).find(|id| subject.contains(&hex(id)));
+    known.map(|id| Caller { client_id: id.clone(), consent_id: None }).ok_or(problem::CERTIFICATE_UNKNOWN)
+}
+
 /// What a call to the account resources may see, after the checks in the order banks make them.
 struct Opened {
     /// The customer, by position.
@@ -190,14 +208,14 @@ fn open(bank: &Inner, peer: &PeerCertificate, headers: &HeaderMap, uri: &str) ->
     let attended = psu_is_present(headers)?;
     let (now, today) = (bank.now(), bank.today());
     let mut books = bank.books();
-    let token = token(bank, &books, peer, headers)?.clone();
+    let caller = caller(bank, &books, peer, headers)?;
     let consent_id =
         headers.get(&CONSENT_ID).and_then(|value| value.to_str().ok()).ok_or(problem::REQUEST_CONSENT_ID_MISSING)?;
     let consent = books.consent(consent_id, now, today).ok_or(problem::CONSENT_UNKNOWN)?;
-    if consent.client_id != token.client_id {
+    if consent.client_id != caller.client_id {
         return Err(problem::CONSENT_CLIENT_MISMATCH);
     }
-    if token.consent_id.as_deref() != Some(consent_id) {
+    if bank.policy.sca == Sca::Oauth && caller.consent_id.as_deref() != Some(consent_id) {
         return Err(problem::TOKEN_SCOPE_MISMATCH);
     }
     let psu = usable(consent)?;

@@ -39,6 +39,8 @@ pub(super) const ACCOUNT_ACCESS_MISMATCH: Problem = Problem::new(
 );
 pub(super) const ACCOUNT_UNKNOWN: Problem =
     Problem::new(404, "RESOURCE_UNKNOWN", "account.unknown", "there is no such account under this consent");
+pub(super) const CERTIFICATE_UNKNOWN: Problem =
+    Problem::new(401, "CERTIFICATE_INVALID", "certificate.unknown", "no TPP is registered with this certificate");
 pub(super) const CONSENT_ACCESS_INVALID: Problem =
     Problem::new(400, "FORMAT_ERROR", "consent.access.invalid", "access is missing or asks for something unknown");
 pub(super) const CONSENT_BODY_INVALID: Problem =
@@ -113,6 +115,14 @@ pub(super) const REQUEST_PSU_IP_ADDRESS_INVALID: Problem =
     Problem::new(400, "FORMAT_ERROR", "request.psu_ip_address.invalid", "the header PSU-IP-Address is not an address");
 pub(super) const REQUEST_PSU_IP_ADDRESS_MISSING: Problem =
     Problem::new(400, "FORMAT_ERROR", "request.psu_ip_address.missing", "the header PSU-IP-Address is mandatory here");
+pub(super) const REQUEST_PSU_ID_UNKNOWN: Problem =
+    Problem::new(401, "PSU_CREDENTIALS_INVALID", "request.psu_id.unknown", "the header PSU-ID names no customer");
+pub(super) const REQUEST_REDIRECT_URI_INVALID: Problem = Problem::new(
+    400,
+    "FORMAT_ERROR",
+    "request.redirect_uri.invalid",
+    "the header TPP-Redirect-URI is none of the registered addresses",
+);
 pub(super) const REQUEST_X_REQUEST_ID_INVALID: Problem =
     Problem::new(400, "FORMAT_ERROR", "request.x_request_id.invalid", "the header X-Request-ID is not a UUID");
 pub(super) const REQUEST_X_REQUEST_ID_MISSING: Problem =

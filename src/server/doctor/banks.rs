@@ -106,8 +106,7 @@ fn returns(config: &Config, connection: &Connection, about: String) -> Finding {
 /// The bank's metadata, asked for with the certificate of the registration.
 async fn reached(connection: &Connection, about: &impl Fn(&str) -> String, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     let which = about("bank");
-    let security = connection.oauth.security();
-    let call = fapi::metadata::discover(&connection.issuer, connection.document, connection.environment, security);
+    let Some(call) = connection.discovery() else { return Vec::new() };
     let call = match call {
         Ok(call) => call,
         Err(refusal) => return vec![Finding::bad(which, refusal.to_string(), "mend `issuer`")],

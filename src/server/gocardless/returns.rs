@@ -53,6 +53,7 @@ impl Return {
             Outcome::OurFault => ("GoCardlessTechnicalError", "The service failed"),
             Outcome::LinkOver => ("RequisitionLinkReused", "The link was used before or is no longer valid"),
             Outcome::BankUnavailable
+            | Outcome::AwaitsPsu
             | Outcome::CameTwice
             | Outcome::OtherBrowser
             | Outcome::SignedOut

@@ -74,6 +74,9 @@ table! { De {
     consent_acknowledge(tpp, bank, product) "Ich habe das gelesen. Ich bin einverstanden, dass {tpp} diese Daten von mir bei {bank} liest und für diesen Zweck an {product} gibt.";
     consent_accept(bank) "Zustimmen und zu {bank} gehen";
     consent_decline() "Nein, zurück";
+    login_name(bank) "Ihr Anmeldename bei {bank}";
+    login_name_why(bank) "{bank} fragt Sie in der App und muss wissen, wen. Der Name geht nur an {bank} und wird nicht aufbewahrt. Geben Sie hier nie Ihr Passwort ein.";
+    login_name_missing(bank) "Bitte geben Sie den Namen ein, mit dem Sie sich bei {bank} anmelden.";
     consent_missing() "Bitte setzen Sie das Häkchen, um zuzustimmen, oder gehen Sie ohne Zustimmung zurück.";
     consent_next(bank) "Als Nächstes melden Sie sich bei {bank} an, auf deren eigener Seite, und wählen dort die Konten.";
 
@@ -190,6 +193,9 @@ Wenn Sie auf dem Weg zu Ihrer Bank waren, beginnen Sie von vorn.";
     outcome_awaits_signers(bank, product) "Andere müssen auch unterschreiben
 {bank} hat Ihre Unterschrift. Ihre Konten dort verlangen mehr als eine, deshalb gilt sie noch nicht.
 Bitten Sie die anderen, im eigenen Onlinebanking bei {bank} zu unterschreiben. Wir sehen von Zeit zu Zeit nach, und {product} erfährt, wenn es so weit ist; Sie müssen hier nicht warten.";
+    outcome_awaits_psu(bank, minutes) "Bestätigen Sie bei {bank}
+{bank} bittet Sie um Ihre Bestätigung, in der App oder auf der eigenen Seite. Diese Seite geht von selbst weiter, sobald Sie bestätigt haben.
+Nichts angekommen? Öffnen Sie die App von {bank}. Sie haben {minutes} Minuten und können jederzeit neu beginnen.";
     outcome_withdrawn(bank, product) "Diese Anfrage wurde zurückgezogen
 Sie endete, bevor {bank} sie bestätigt hatte; nichts wurde geteilt. Was bei {bank} begonnen war, wird auch dort beendet.
 Wenn Sie Ihre Bank noch verbinden möchten, beginnen Sie in {product} von vorn.";

@@ -79,6 +79,9 @@ entries! {
     consent_acknowledge(tpp, bank, product) "I have read this. I agree that {tpp} reads these data of mine at {bank} and gives them to {product} for this purpose.";
     consent_accept(bank) "Agree and go to {bank}";
     consent_decline() "No, go back";
+    login_name(bank) "Your user name at {bank}";
+    login_name_why(bank) "{bank} asks you in its app and has to know whom. The name goes to {bank} alone and is not kept. Never type your password here.";
+    login_name_missing(bank) "Please type the name by which you sign in at {bank}.";
     consent_missing() "Please tick the box to agree, or go back without agreeing.";
     consent_next(bank) "Next you sign in at {bank}, on its own page, and choose the accounts there.";
 
@@ -196,6 +199,9 @@ If you were on the way to your bank, begin again.";
     outcome_awaits_signers(bank, product) "Others have to sign as well
 {bank} has your signature. Your accounts there need more than one, so it does not count yet.
 Ask the others to sign in their own online banking at {bank}. We look from time to time, and {product} is told when it is done; you need not wait here.";
+    outcome_awaits_psu(bank, minutes) "Confirm at {bank}
+{bank} asks you to confirm, in its app or on its page. This page goes on by itself once you have.
+Nothing there? Open the app of {bank}. You have {minutes} minutes, and can begin again at any time.";
     outcome_withdrawn(bank, product) "This request was withdrawn
 It ended before {bank} had confirmed it, so nothing was shared. What was begun at {bank} is ended there as well.
 If you still want to connect your bank, begin again from {product}.";

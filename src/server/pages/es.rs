@@ -74,6 +74,9 @@ table! { Es {
     consent_acknowledge(tpp, bank, product) "He leído esto. Acepto que {tpp} lea estos datos míos en {bank} y los dé a {product} para este fin.";
     consent_accept(bank) "Aceptar e ir a {bank}";
     consent_decline() "No, volver";
+    login_name(bank) "Su usuario en {bank}";
+    login_name_why(bank) "{bank} se lo pregunta en su aplicación y tiene que saber a quién. El usuario va solo a {bank} y no se guarda. No escriba nunca su contraseña aquí.";
+    login_name_missing(bank) "Escriba el usuario con el que entra en {bank}.";
     consent_missing() "Marque la casilla para aceptar, o vuelva sin aceptar.";
     consent_next(bank) "A continuación inicia sesión en {bank}, en su propia página, y elige allí las cuentas.";
 
@@ -190,6 +193,9 @@ Si iba camino de su banco, empiece de nuevo.";
     outcome_awaits_signers(bank, product) "Otros también tienen que firmar
 {bank} tiene su firma. Sus cuentas allí exigen más de una, así que todavía no cuenta.
 Pida a los demás que firmen en su propia banca en línea de {bank}. Miramos de vez en cuando y {product} lo sabrá cuando esté hecho; no hace falta esperar aquí.";
+    outcome_awaits_psu(bank, minutes) "Confirme en {bank}
+{bank} le pide que confirme, en su aplicación o en su página. Esta página sigue sola en cuanto lo haya hecho.
+¿No ha llegado nada? Abra la aplicación de {bank}. Tiene {minutes} minutos y puede empezar de nuevo cuando quiera.";
     outcome_withdrawn(bank, product) "Esta petición se retiró
 Terminó antes de que {bank} la confirmara; no se compartió nada. Lo que se había empezado en {bank} también termina allí.
 Si todavía quiere conectar su banco, empiece de nuevo desde {product}.";

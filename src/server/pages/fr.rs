@@ -74,6 +74,9 @@ table! { Fr {
     consent_acknowledge(tpp, bank, product) "J’ai lu ceci. J’accepte que {tpp} lise ces données me concernant chez {bank} et les donne à {product} à cette fin.";
     consent_accept(bank) "Accepter et aller chez {bank}";
     consent_decline() "Non, revenir";
+    login_name(bank) "Votre identifiant chez {bank}";
+    login_name_why(bank) "{bank} vous le demande dans son application et doit savoir à qui. L’identifiant ne va qu’à {bank} et n’est pas conservé. N’écrivez jamais votre mot de passe ici.";
+    login_name_missing(bank) "Écrivez l’identifiant avec lequel vous vous connectez chez {bank}.";
     consent_missing() "Cochez la case pour accepter, ou revenez sans accepter.";
     consent_next(bank) "Ensuite vous vous connectez chez {bank}, sur sa propre page, et y choisissez les comptes.";
 
@@ -190,6 +193,9 @@ Si vous étiez en route vers votre banque, recommencez.";
     outcome_awaits_signers(bank, product) "D’autres doivent signer aussi
 {bank} a votre signature. Vos comptes en demandent plus d’une ; elle ne compte donc pas encore.
 Demandez aux autres de signer dans leur propre banque en ligne chez {bank}. Nous regardons de temps en temps, et {product} est prévenu quand c’est fait ; inutile d’attendre ici.";
+    outcome_awaits_psu(bank, minutes) "Confirmez auprès de {bank}
+{bank} vous demande de confirmer, dans son application ou sur sa page. Cette page continue d’elle-même dès que c’est fait.
+Rien reçu ? Ouvrez l’application de {bank}. Vous avez {minutes} minutes et pouvez recommencer à tout moment.";
     outcome_withdrawn(bank, product) "Cette demande a été retirée
 Elle a pris fin avant que {bank} ne l’ait confirmée ; rien n’a été partagé. Ce qui était commencé chez {bank} y est terminé aussi.
 Si vous voulez toujours connecter votre banque, recommencez depuis {product}.";

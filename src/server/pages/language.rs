@@ -119,6 +119,7 @@ impl Language {
             Outcome::NotTrusted => self.outcome_not_trusted(bank),
             Outcome::Unknown => self.outcome_unknown(),
             Outcome::AwaitsSigners => self.outcome_awaits_signers(bank, product),
+            Outcome::AwaitsPsu => self.outcome_awaits_psu(bank, LOGIN_SECONDS / 60),
             Outcome::Withdrawn => self.outcome_withdrawn(bank, product),
             Outcome::LinkOver => self.outcome_link_over(),
             Outcome::SignedOut => self.outcome_signed_out(SESSION_SECONDS / 60),

@@ -30,8 +30,8 @@ pub use language::Language;
 pub use statement::{Section, Statement};
 
 use view::{
-    BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, Keep, LinkLandingView, Next,
-    OverviewView, RelayView, ReturnView, Standing, StoppedView,
+    BankAnswer, BankPickerView, Brand, ConnectedView, ConsentTextView, Erasure, Keep, LinkLandingView, LoginNameField,
+    Next, OverviewView, RelayView, ReturnView, Standing, StoppedView,
 };
 
 /// `Content-Security-Policy` of every page: our own style and images, no script, no frame, forms to ourselves.

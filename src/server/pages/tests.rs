@@ -68,6 +68,7 @@ fn consent(name: &str, missing: bool) -> ConsentTextView {
         accept: form("/link/accept"),
         decline: form("/link/decline"),
         acknowledgement_missing: missing,
+        login_name: None,
     }
 }
 
@@ -149,7 +150,7 @@ fn stopped_view(name: &str, bank_answer: BankAnswer, erasure: Erasure) -> Stoppe
     }
 }
 
-const OUTCOMES: [Outcome; 14] = [
+const OUTCOMES: [Outcome; 15] = [
     Outcome::Denied,
     Outcome::Declined,
     Outcome::TimedOut,
@@ -160,6 +161,7 @@ const OUTCOMES: [Outcome; 14] = [
     Outcome::NotTrusted,
     Outcome::Unknown,
     Outcome::AwaitsSigners,
+    Outcome::AwaitsPsu,
     Outcome::Withdrawn,
     Outcome::LinkOver,
     Outcome::SignedOut,
@@ -198,6 +200,7 @@ fn gallery(name: &str) -> Vec<(String, String)> {
         overview: href("/my"),
     };
     let nothing = OverviewView { brand: brand(name), connections: Vec::new() };
+    let asked = |field| consent_text(&ConsentTextView { login_name: Some(field), ..consent(name, false) });
     let mut pages = vec![
         ("landing".to_owned(), landing(None)),
         ("landing-with-bank".to_owned(), landing(Some(format!("Musterbank{name}")))),
@@ -205,6 +208,8 @@ fn gallery(name: &str) -> Vec<(String, String)> {
         ("picker-nothing-found".to_owned(), bank_picker(&picker(name, "Atlantis", 0))),
         ("consent".to_owned(), consent_text(&consent(name, false))),
         ("consent-missing".to_owned(), consent_text(&consent(name, true))),
+        ("consent-login-name".to_owned(), asked(LoginNameField::Asked)),
+        ("consent-login-name-missing".to_owned(), asked(LoginNameField::Missing)),
         ("connected".to_owned(), connected(&connected_view(false, accounts(name)))),
         ("connected-reading".to_owned(), connected(&connected_view(true, Vec::new()))),
         ("overview".to_owned(), overview(&overview_view(name))),

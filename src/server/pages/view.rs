@@ -146,6 +146,17 @@ pub struct ConsentTextView {
     pub decline: Form,
     /// Whether the form came back without the acknowledgement.
     pub acknowledgement_missing: bool,
+    /// Whether the person says by which name they sign in, in the field `login_name`: the bank has to know whom to ask.
+    pub login_name: Option<LoginNameField>,
+}
+
+/// The field for the name by which a person signs in at the bank.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LoginNameField {
+    /// It is asked for.
+    Asked,
+    /// The form came back without one that could be used.
+    Missing,
 }
 
 /// What a bank that allows one permission at a time does to an earlier one.
@@ -241,6 +252,8 @@ pub enum Outcome {
     Unknown,
     /// The person has signed at the bank, and others have to as well.
     AwaitsSigners,
+    /// The person has to confirm at the bank, on another device or page, and has not yet.
+    AwaitsPsu,
     /// The request was withdrawn before the bank had authorised anything.
     Withdrawn,
     /// The link is used, too old or mistyped.

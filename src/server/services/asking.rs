@@ -66,6 +66,8 @@ pub(crate) fn consent_ask(
             .policy()
             .unattended_reads(connection.bank.profile().limits.unattended_per_day),
         user_document: None,
+        login_name: None,
+        state: None,
         redirect_uri,
         nok_redirect_uri: None,
         notification_uri: app.config.listen.public_url.join(&format!("banks/{}/notifications", connection.id)).ok(),

@@ -91,7 +91,7 @@ struct Fetch<'a> {
     occasion: Occasion<'a>,
     consent: Consent,
     bank_consent: BankConsentId,
-    tokens: Tokens,
+    tokens: Option<Tokens>,
     psu: Option<PsuPresent>,
     rules: &'a Rules,
     rule_set: String,
@@ -145,7 +145,8 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let bank_consent = logins::bank_consent(&grant, about.tenant, &key)?;
     let worker = job.map(|job| job.id.uuid());
     let tokens = match refresh::live(app, &occasion, &grant, &key, worker).await {
-        Ok(Live::Tokens(tokens)) => *tokens,
+        Ok(Live::Tokens(tokens)) => Some(*tokens),
+        Ok(Live::NotNeeded) => None,
         Ok(Live::Later(at)) => return Ok(Verdict::Again(at)),
         Err(ServiceError::Call(error)) => {
             note(app, about, &error).await?;
@@ -334,7 +335,7 @@ async fn give_back(app: &App, about: About, grant: &Grant, day: Date) -> Result<
 impl Fetch<'_> {
     /// What accompanies a call about one account, or about all of them.
     fn context(&self, account: Option<LineId>) -> Context {
-        let context = self.occasion.context(Some(&self.tokens), self.psu.as_ref(), &self.app.world());
+        let context = self.occasion.context(self.tokens.as_ref(), self.psu.as_ref(), &self.app.world());
         let part = Part { run: Some(self.run), grant: self.consent.grant, account };
         context.since(self.consent.sca_at).part_of(part)
     }

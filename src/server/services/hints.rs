@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::bank_calls::{Basis, CallError, Occasion};
 use crate::evidence_log::About;
 use crate::keys::TenantKeys;
-use crate::services::{ServiceError, logins, status};
+use crate::services::{ServiceError, issuer, status};
 
 /// From a hint to the question, in seconds: however many come meanwhile, the bank is asked once.
 const PAUSE_SECONDS: i64 = 10;
@@ -113,8 +113,8 @@ pub async fn withdrawn(app: &App, authorization: Option<&str>, body: &[u8]) -> R
         return Ok(Withdrawn::UnknownArrangement);
     };
     let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
-    let metadata = logins::discover(app, &occasion).await?;
-    let keys = logins::key_set(app, &occasion, &metadata).await?;
+    let metadata = issuer::discover(app, &occasion).await?;
+    let keys = issuer::key_set(app, &occasion, &metadata).await?;
     let audience = format!("{}{ARRANGEMENT_REVOCATION}", app.config.listen.public_url);
     match call.verify(holder, &audience, &keys, &ALGORITHMS, app.clock.now()) {
         Ok(withdrawn) if withdrawn.arrangement == named => {}

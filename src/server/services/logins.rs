@@ -3,11 +3,13 @@
 //! An intent is stored before every call that creates or uses up something at the bank, so a crash leaves something to
 //! sweep and never a second try with the same code.
 
+mod vouch;
+
 use std::sync::Arc;
 
-use bank_adapters::Consents;
-use bank_adapters::answer::{ConsentState, Granted};
-use bank_adapters::ask::{BankConsentId, PsuPresent};
+use bank_adapters::Call;
+use bank_adapters::answer::{ConsentState, Granted, Opened};
+use bank_adapters::ask::{BankConsentId, LoginName, PsuPresent};
 use bank_adapters::error::BankError;
 use domain::consent::{Event, State};
 use domain::grant::{self, Event as GrantEvent};
@@ -19,7 +21,7 @@ use fapi::keys::KeySet;
 use fapi::login::{Callback, PendingLogin, RedeemableCode};
 use fapi::metadata::Metadata;
 use fapi::request::{AuthorizationRequest, Begun};
-use fapi::token::{Redeemed, Tokens};
+use fapi::token::Tokens;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -32,14 +34,19 @@ use store::{StoreError, TenantTx, browsers, consent_texts, consents, grants, log
 use url::Url;
 use uuid::Uuid;
 use vault::DataKey;
+use zeroize::Zeroizing;
 
+use self::vouch::{check, vouched};
 use crate::app::App;
 use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
 use crate::services::asking::{consent_ask, sharing, sharing_seconds};
-use crate::services::{ServiceError, consents as moves, hints, insist, renewals, revocation, rivals, status};
+use crate::services::issuer::{client_tokens, discover};
+use crate::services::{
+    ServiceError, confirmation, consents as moves, hints, insist, renewals, revocation, rivals, status,
+};
 use crate::tokens;
 
 /// A user on the way to the bank.
@@ -60,6 +67,8 @@ pub struct Acceptance {
     pub text: ConsentText,
     /// What was shown beside it about other products' consents at the bank.
     pub beside: Option<ConsentText>,
+    /// The name by which they sign in there, where the bank has to know whom to ask.
+    pub login_name: Option<LoginName>,
     /// Hash of the cookie by which the browser is known again, where it is needed.
     pub browser: Option<[u8; 32]>,
     /// The person at the other end of this request.
@@ -73,6 +82,8 @@ pub enum Arrival {
     Connected(ConsentId),
     /// The person has authorised, and others have to as well: nothing may be read yet.
     AwaitsSigners(ConsentId),
+    /// The person has to confirm at the bank, and the bank does not say yet that they have.
+    AwaitsPsu(ConsentId),
     /// The person said no at the bank.
     Denied(ConsentId),
     /// The bank or its server answered with an error, or not at all.
@@ -100,12 +111,18 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
     fault::point("login.intent_stored");
     let connection = connection(app, &grant.registration)?;
     let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
+    if !connection.gives_tokens() {
+        return confirmation::begin(app, &occasion, acceptance, (&consent, &grant, &key)).await;
+    }
     let metadata = discover(app, &occasion).await?;
-    let tokens = client_tokens(app, &occasion, &metadata).await?;
+    let tokens = client_tokens(app, &occasion, Some(&metadata)).await?;
     let context = occasion.context(tokens.as_ref(), Some(&acceptance.psu), &app.world());
     let bank_consent = match grant.state {
         grant::State::Requested => match connection.bank.consents() {
-            Some(consents) => open_at_bank(app, &occasion, consents, &context, &consent, &grant, &key).await?,
+            Some(consents) => {
+                let call = consents.open(&consent_ask(app, &connection, &consent, app.clock.now())?, &context);
+                open_at_bank(app, &occasion, (&context, call), (&consent, &grant, &key)).await?.consent
+            }
             None => begin_without_consent(app, about, &grant, &key).await?,
         },
         // Renewed under its own id.
@@ -131,7 +148,12 @@ pub async fn begin(app: &App, about: About, acceptance: &Acceptance) -> Result<D
         Begun::Push(call) => bank_calls::to_issuer(app, &occasion, "push", Ok(call)).await?,
         Begun::Ready(departure) => departure,
     };
-    let browser = bind(app, about, acceptance, &grant, &key, &ready.login).await?;
+    let waiting = Waiting {
+        state_tag: ready.login.state_tag(),
+        expires_at: ready.login.expires_at(),
+        pending: ready.login.to_bytes(),
+    };
+    let browser = bind(app, about, acceptance, (&grant, &key), &waiting).await?;
     Ok(Departure { redirect: ready.redirect, browser })
 }
 
@@ -187,23 +209,18 @@ async fn store_intent(
 
 /// Creates the consent at the bank and stores its id. What the bank refuses outright does not exist there; any other
 /// failure leaves the intent for the sweep.
-async fn open_at_bank(
+pub(crate) async fn open_at_bank(
     app: &App,
     occasion: &Occasion<'_>,
-    at_bank: &dyn Consents,
-    context: &Context,
-    consent: &Consent,
-    grant: &Grant,
-    key: &DataKey,
-) -> Result<BankConsentId, ServiceError> {
-    let ask = consent_ask(app, occasion.connection, consent, app.clock.now())?;
-    let call = at_bank.open(&ask, context);
+    (context, call): (&Context, Call<Opened, BankError>),
+    (consent, grant, key): (&Consent, &Grant, &DataKey),
+) -> Result<Opened, ServiceError> {
     let opened = bank_calls::to_bank(app, occasion, "open_consent", context, call).await;
     fault::point("login.bank_consent_created");
     match opened {
         Ok(opened) => {
             insist(|| store_opened(app, occasion, consent, grant.id, key, &opened.consent)).await?;
-            Ok(opened.consent)
+            Ok(opened)
         }
         Err(error) => {
             if is_definite(&error) {
@@ -274,13 +291,23 @@ fn is_definite(error: &CallError) -> bool {
     }
 }
 
-async fn bind(
+/// What waits for a return.
+pub(crate) struct Waiting {
+    /// SHA-256 of the state that comes back.
+    pub(crate) state_tag: [u8; 32],
+    /// When it gives up.
+    pub(crate) expires_at: Timestamp,
+    /// What the return must match.
+    pub(crate) pending: Zeroizing<Vec<u8>>,
+}
+
+/// Stores a login and binds it to the browser. Gives the secret of the browser's cookie.
+pub(crate) async fn bind(
     app: &App,
     about: About,
     acceptance: &Acceptance,
-    grant: &Grant,
-    key: &DataKey,
-    pending: &PendingLogin,
+    (grant, key): (&Grant, &DataKey),
+    waiting: &Waiting,
 ) -> Result<SecretString, ServiceError> {
     let world = app.world();
     let (browser, browser_hash) = tokens::issue(tokens::Kind::Session, &world);
@@ -291,11 +318,11 @@ async fn bind(
         consent: acceptance.consent,
         grant: grant.id,
         registration: grant.registration.clone(),
-        state_tag: pending.state_tag(),
+        state_tag: waiting.state_tag,
         browser_hash,
-        sealed_pending: place.seal(key, &pending.to_bytes(), world.entropy),
+        sealed_pending: place.seal(key, &waiting.pending, world.entropy),
         created_at: world.now,
-        expires_at: pending.expires_at(),
+        expires_at: waiting.expires_at,
         finished: None,
     };
     let mut tx = app.store.tenant_tx(about.tenant).await?;
@@ -311,7 +338,7 @@ async fn bind(
 /// A callback that was matched to its login and can be redeemed once.
 struct Claimed {
     login: Login,
-    pending: PendingLogin,
+    pending: Zeroizing<Vec<u8>>,
     key: DataKey,
 }
 
@@ -336,15 +363,31 @@ pub async fn arrive(
     fault::point("login.code_claimed");
     let about = About { tenant: app.tenant.id, consent: claimed.login.consent };
     let occasion = Occasion { connection: &connection, about, basis: Basis::PsuPresent };
-    let (consent, grant) = (claimed.login.consent, claimed.login.grant);
+    let grant = claimed.login.grant;
     let Claimed { login, pending, key } = claimed;
-    let done = match receive(app, &occasion, pending, query).await {
+    if !connection.gives_tokens() {
+        let arrived = confirmation::arrive(app, &occasion, (&login, &key), query).await;
+        return settled(app, about, grant, psu, arrived).await;
+    }
+    let done = match receive(app, &occasion, &pending, query).await {
         Ok((code, metadata)) => {
             let redeemed = exchange(app, &occasion, (&login, &key), code, &metadata, psu).await;
             redeemed.map_err(|error| (error, true))
         }
         Err(error) => Err((error, false)),
     };
+    settled(app, about, grant, psu, done).await
+}
+
+/// How a claimed return ended; with a failure, whether the code may have been used up.
+async fn settled(
+    app: &App,
+    about: About,
+    grant: GrantId,
+    psu: &PsuPresent,
+    done: Result<Arrival, (ServiceError, bool)>,
+) -> Result<Arrival, ServiceError> {
+    let consent = about.consent;
     match done {
         Ok(arrival) => {
             app.note_present(consent, psu.clone());
@@ -390,13 +433,18 @@ fn verdict(error: &CallError, consent: ConsentId) -> (Event, Arrival) {
 }
 
 /// How a login failed.
-struct Failed<'a> {
-    code: &'a str,
-    /// Whether the bank may have issued tokens that never arrived.
-    in_doubt: bool,
+pub(crate) struct Failed<'a> {
+    /// Stable code, for evidence.
+    pub(crate) code: &'a str,
+    /// Whether the bank may have issued tokens, or a consent, that never arrived.
+    pub(crate) in_doubt: bool,
 }
 
-async fn fail(
+/// Ends a login that came to nothing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn fail(
     app: &App,
     about: About,
     grant: GrantId,
@@ -460,8 +508,7 @@ async fn claim(
     let before = grants::lock(&mut tx, login.grant).await?;
     let Some(wrapped) = &before.key else { return Ok(Err(Arrival::Overtaken(login.consent))) };
     let key = app.vault.open_key(tenant, wrapped)?;
-    let bytes = Place::login(tenant, login.grant, login.id).open(&key, &login.sealed_pending)?;
-    let pending = PendingLogin::from_bytes(&bytes).map_err(|error| ServiceError::Ours(error.into()))?;
+    let pending = Place::login(tenant, login.grant, login.id).open(&key, &login.sealed_pending)?;
     let intent = Some(Intent { kind: IntentKind::Redeem, id: login.id.uuid(), at: world.now });
     grants::save(&mut tx, &before, &Grant { intent, ..before.clone() }).await?;
     tx.commit().await?;
@@ -472,9 +519,10 @@ async fn claim(
 async fn receive(
     app: &App,
     occasion: &Occasion<'_>,
-    pending: PendingLogin,
+    pending: &[u8],
     query: &str,
 ) -> Result<(RedeemableCode, Metadata), ServiceError> {
+    let pending = PendingLogin::from_bytes(pending).map_err(|error| ServiceError::Ours(error.into()))?;
     let connection = occasion.connection;
     // Signed responses need the server's keys before they can be read; plain ones are judged before anything is sent.
     if connection.oauth.security().response.is_signed() {
@@ -505,45 +553,6 @@ async fn exchange(
     insist(|| store_tokens(app, occasion, login, key, &tokens, &granted)).await
 }
 
-/// The code of a response that the server signs; an unknown key is looked for once more, before the verdict.
-async fn vouched(
-    app: &App,
-    occasion: &Occasion<'_>,
-    metadata: &Metadata,
-    pending: PendingLogin,
-    query: &str,
-) -> Result<RedeemableCode, ServiceError> {
-    let again = pending.to_bytes();
-    let keys = key_set(app, occasion, metadata).await?;
-    let callback = || Callback::parse(query).map_err(CallError::from);
-    match pending.finish(callback()?, &keys, app.clock.now()) {
-        Err(refusal) if refusal.is_unknown_key() => {
-            let pending = PendingLogin::from_bytes(&again).map_err(|error| ServiceError::Ours(error.into()))?;
-            let keys = key_set(app, occasion, metadata).await?;
-            Ok(pending.finish(callback()?, &keys, app.clock.now()).map_err(CallError::from)?)
-        }
-        other => Ok(other.map_err(CallError::from)?),
-    }
-}
-
-/// The ID token, where one was asked for, against the server's keys; an unknown key is looked for once more, before the
-/// verdict.
-async fn check(
-    app: &App,
-    occasion: &Occasion<'_>,
-    metadata: &Metadata,
-    redeemed: &Redeemed,
-) -> Result<Tokens, ServiceError> {
-    let keys = if redeemed.needs_keys() { key_set(app, occasion, metadata).await? } else { KeySet::empty() };
-    match redeemed.check(&keys, app.clock.now()) {
-        Err(refusal) if refusal.is_unknown_key() => {
-            let keys = key_set(app, occasion, metadata).await?;
-            Ok(redeemed.check(&keys, app.clock.now()).map_err(CallError::from)?)
-        }
-        other => Ok(other.map_err(CallError::from)?),
-    }
-}
-
 async fn read_grant(
     app: &App,
     occasion: &Occasion<'_>,
@@ -560,7 +569,7 @@ async fn read_grant(
     let profile = occasion.connection.bank.profile();
     let own = if profile.bank.standard.consents_want_our_token() {
         let metadata = discover(app, occasion).await?;
-        client_tokens(app, occasion, &metadata).await?
+        client_tokens(app, occasion, Some(&metadata)).await?
     } else {
         None
     };
@@ -587,7 +596,8 @@ async fn store_tokens(
     // Under its own id a consent has only the tokens that it had.
     let anew = renewal.is_none() || consent.grant != Some(login.grant);
     if granted.state == ConsentState::PartiallyAuthorised && anew {
-        status::await_signers(app, &mut tx, &world, (&consent, renewal.as_ref()), &before, key, &tokens).await?;
+        let brought = Some((key, &tokens));
+        status::await_signers(app, &mut tx, &world, (&consent, renewal.as_ref()), &before, brought).await?;
         tx.commit().await?;
         fault::point("login.tokens_stored");
         return Ok(Arrival::AwaitsSigners(login.consent));
@@ -651,35 +661,6 @@ pub(crate) fn connection(app: &App, registration: &RegistrationId) -> Result<Arc
     app.connections
         .get(registration)
         .ok_or_else(|| ServiceError::Ours(anyhow::anyhow!("there is no registration {registration}")))
-}
-
-/// The server's metadata, fetched for this occasion.
-pub(crate) async fn discover(app: &App, occasion: &Occasion<'_>) -> Result<Metadata, CallError> {
-    let connection = occasion.connection;
-    let call = fapi::metadata::discover(
-        &connection.issuer,
-        connection.document,
-        connection.environment,
-        connection.oauth.security(),
-    );
-    bank_calls::to_issuer(app, occasion, "discover", call).await
-}
-
-/// The keys of the bank's server, fetched for this occasion.
-pub(crate) async fn key_set(app: &App, occasion: &Occasion<'_>, metadata: &Metadata) -> Result<KeySet, CallError> {
-    bank_calls::to_issuer(app, occasion, "jwks", occasion.connection.oauth.keys(metadata)).await
-}
-
-/// Tokens of our own, where the bank's consents are managed with one.
-pub(crate) async fn client_tokens(
-    app: &App,
-    occasion: &Occasion<'_>,
-    metadata: &Metadata,
-) -> Result<Option<Tokens>, CallError> {
-    let connection = occasion.connection;
-    let Some(scope) = &connection.bank.profile().security.client_scope else { return Ok(None) };
-    let call = connection.oauth.client_credentials(metadata, scope, &app.world());
-    Ok(Some(bank_calls::to_issuer(app, occasion, "client_credentials", call).await?))
 }
 
 /// The bank's id of the consent, opened.

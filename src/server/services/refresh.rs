@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::bank_calls::{self, CallError, Occasion};
 use crate::evidence_log;
 use crate::fault;
-use crate::services::{ServiceError, insist, logins};
+use crate::services::{ServiceError, insist, issuer};
 
 /// A token is renewed so many seconds before it ends, so that it does not end on the way.
 const MARGIN_SECONDS: i64 = 30;
@@ -36,6 +36,8 @@ const LOST_PAUSE_SECONDS: i64 = 30;
 pub(crate) enum Live {
     /// Tokens that can be used now, over the occasion's connection.
     Tokens(Box<Tokens>),
+    /// None are needed: the consent alone opens the account interface.
+    NotNeeded,
     /// Not now: another node renews them, or the bank's answer was lost. Worth asking again at that moment.
     Later(Timestamp),
 }
@@ -60,6 +62,9 @@ pub(crate) async fn live(
     key: &DataKey,
     worker: Option<Uuid>,
 ) -> Result<Live, ServiceError> {
+    if !occasion.connection.gives_tokens() {
+        return Ok(Live::NotNeeded);
+    }
     let kept = open(occasion, grant, key)?;
     if usable(app, occasion, grant, &kept) {
         return Ok(Live::Tokens(Box::new(kept)));
@@ -167,7 +172,7 @@ fn is_lost(error: &CallError) -> bool {
 /// Shows the refresh token, and once more when the answer was lost. Also gives whether an answer may have been lost on
 /// the way, now or before.
 async fn ask(app: &App, occasion: &Occasion<'_>, claim: &Claim) -> (Result<Tokens, Failed>, bool) {
-    let metadata = match logins::discover(app, occasion).await {
+    let metadata = match issuer::discover(app, occasion).await {
         Ok(metadata) => metadata,
         // Nothing was shown yet. A later try is as good, and as prompt, as one after a lost answer.
         Err(error) => return (Err(error.into()), claim.in_doubt),

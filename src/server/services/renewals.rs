@@ -151,10 +151,17 @@ pub(crate) async fn of_login(
 /// # Errors
 /// The database's.
 pub(crate) async fn signing(tx: &mut TenantTx, consent: &Consent) -> Result<Option<Grant>, ServiceError> {
+    Ok(under_way(tx, consent).await?.filter(|grant| grant.state == grant::State::Partial))
+}
+
+/// The grant of a renewal that has begun, where it is not the consent's own.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn under_way(tx: &mut TenantTx, consent: &Consent) -> Result<Option<Grant>, ServiceError> {
     let open = renewals::of_consent(tx, consent.id).await?.filter(|renewal| renewal.state == State::Begun);
     let Some(renewal) = open.filter(|renewal| consent.grant != Some(renewal.grant)) else { return Ok(None) };
-    let grant = grants::get(tx, renewal.grant).await?;
-    Ok(Some(grant).filter(|grant| grant.state == grant::State::Partial))
+    Ok(Some(grants::get(tx, renewal.grant).await?))
 }
 
 /// The first signer has authorised a renewal: the consent stands on its old grant until the others have.

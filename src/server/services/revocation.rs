@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use bank_adapters::Consents;
 use bank_adapters::answer::{ConsentState, Ended};
 use bank_adapters::ask::BankConsentId;
+use bank_adapters::profile::Completion;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::event::EventType;
@@ -37,7 +38,7 @@ use crate::fault;
 use crate::services::consents::Work;
 use crate::services::events::emit;
 use crate::services::fetch::Verdict;
-use crate::services::{ServiceError, logins};
+use crate::services::{ServiceError, issuer, logins};
 
 /// Between two tries to tell the bank, in seconds: at first, and at last. Between them it is a quarter of the time since
 /// the end, so that a bank that is down for days is asked some forty times and not thousands of times.
@@ -116,14 +117,15 @@ pub async fn end_grant(
     Ok(())
 }
 
-/// Whether the tokens that never arrived are all that an authorisation could be named by: the bank keeps no consents, and the
-/// answer that would have brought them was lost.
+/// Whether what never arrived is all that an authorisation could be named by: the bank keeps no consents, or names them in
+/// exchange for a code alone, and the answer to that was lost.
 fn is_nameless(app: &App, grant: &Grant) -> Result<bool, ServiceError> {
     let redeeming = grant.intent.is_some_and(|intent| intent.kind == IntentKind::Redeem);
     if !redeeming || grant.sealed_tokens.is_some() {
         return Ok(false);
     }
-    Ok(logins::connection(app, &grant.registration)?.bank.consents().is_none())
+    let bank = &logins::connection(app, &grant.registration)?.bank;
+    Ok(bank.consents().is_none() || bank.profile().consent.completion == Completion::Code)
 }
 
 /// Fills a capsule for a consent that the bank created and nobody waits for any more.
@@ -261,12 +263,15 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
     let occasion = Occasion { connection: &connection, about, basis: Basis::Revocation };
     let content = content(app, tenant, capsule)?;
     let consent = BankConsentId::new(&content.bank_consent).context("a capsule cannot be read")?;
-    let metadata = logins::discover(app, &occasion).await?;
+    let metadata = issuer::metadata(app, &occasion).await?;
     let Some(consents) = connection.bank.consents() else {
+        let metadata = metadata.context("the bank has no authorisation server")?;
         return end_without_consent(app, &occasion, &metadata, &content, &consent).await;
     };
-    let said = end_consent(app, &occasion, &metadata, consents, &consent).await;
-    revoke_tokens(app, &occasion, &metadata, &content).await?;
+    let said = end_consent(app, &occasion, metadata.as_ref(), consents, &consent).await;
+    if let Some(metadata) = &metadata {
+        revoke_tokens(app, &occasion, metadata, &content).await?;
+    }
     said
 }
 
@@ -274,11 +279,11 @@ async fn tell(app: &App, tenant: TenantId, capsule: &Capsule) -> Result<Said, Se
 async fn end_consent(
     app: &App,
     occasion: &Occasion<'_>,
-    metadata: &Metadata,
+    metadata: Option<&Metadata>,
     consents: &dyn Consents,
     consent: &BankConsentId,
 ) -> Result<Said, ServiceError> {
-    let tokens = logins::client_tokens(app, occasion, metadata).await?;
+    let tokens = issuer::client_tokens(app, occasion, metadata).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = consents.end(consent, &context);
     let ended = bank_calls::to_bank(app, occasion, "end_consent", &context, call).await?;

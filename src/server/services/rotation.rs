@@ -242,9 +242,9 @@ async fn try_out(app: &App, connection: &Connection, certificate: &str) -> Resul
 }
 
 async fn call_once(app: &App, trial: &Connection) -> Result<(), CallError> {
-    let security = trial.oauth.security();
-    let found = fapi::metadata::discover(&trial.issuer, trial.document, trial.environment, security)?;
-    let metadata = send(app, trial, found).await?;
+    // Without an authorisation server there is nobody to try a certificate on but the bank's customers.
+    let Some(found) = trial.discovery() else { return Ok(()) };
+    let metadata = send(app, trial, found?).await?;
     if let Some(scope) = &trial.bank.profile().security.client_scope {
         let call = trial.oauth.client_credentials(&metadata, scope, &app.world())?;
         send(app, trial, call).await?;

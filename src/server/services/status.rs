@@ -1,10 +1,11 @@
-//! Asking a bank how one consent stands: while further signers are waited for, and when somebody says that it has changed.
+//! Asking a bank how one consent stands: while its person or further signers are waited for, and when somebody says that it has changed.
 //!
 //! A hint that comes in from outside decides nothing; what the bank answers to our own question does.
 
 use bank_adapters::answer::{ConsentState, Granted};
 use bank_adapters::ask::BankConsentId;
 use bank_adapters::error::BankCode;
+use bank_adapters::profile::Completion;
 use domain::consent::{Event, ReauthReason, RevokedBy, State, step};
 use domain::grant::{self, Event as GrantEvent, Observed, State as GrantState};
 use domain::ids::{ConsentId, GrantId, JobId, TenantId};
@@ -28,7 +29,7 @@ use crate::services::consents::{self as moves, Work};
 use crate::services::fetch::{self, Verdict};
 use crate::services::refresh::{self, Live};
 use crate::services::renewals::{self, Meanwhile};
-use crate::services::{ServiceError, hints, logins, rivals};
+use crate::services::{ServiceError, confirmation, hints, issuer, logins, rivals};
 
 /// The shortest and the longest pause between two looks at a consent that further signers have to authorise, in seconds.
 /// Most sign at once or on another day.
@@ -38,7 +39,7 @@ pub(crate) const SUSPENDED: State = State::ReauthPending(ReauthReason::Suspended
 /// How much of the time waited so far is waited until the next look.
 const PAUSE_PART: i64 = 4;
 
-/// Stores what the first signer brought, and begins to wait for the others.
+/// Stores what the first signer brought, if authorisations bring anything, and begins to wait for the others.
 ///
 /// # Errors
 /// The state does not allow it, or the database's.
@@ -48,19 +49,21 @@ pub(crate) async fn await_signers(
     world: &World<'_>,
     (consent, renewal): (&Consent, Option<&Renewal>),
     before: &Grant,
-    key: &DataKey,
-    tokens: &Tokens,
+    brought: Option<(&DataKey, &Tokens)>,
 ) -> Result<(), ServiceError> {
-    let after = Grant {
+    let mut after = Grant {
         state: grant::step(before.state, GrantEvent::Observed(Observed::Partial))?,
         intent: None,
-        sealed_tokens: Some(Place::tokens(tx.tenant(), before.id).seal(key, &tokens.to_bytes(), world.entropy)),
-        bank_tag: hints::tag_of(app, tx, world, tokens, before.bank_tag).await?,
-        subject_tag: rivals::subject_tag(app, tx, world, &before.registration, tokens).await?,
-        token_expires_at: tokens.expires_at,
         sca_at: Some(world.now),
         ..before.clone()
     };
+    if let Some((key, tokens)) = brought {
+        let sealed = Place::tokens(tx.tenant(), before.id).seal(key, &tokens.to_bytes(), world.entropy);
+        after.sealed_tokens = Some(sealed);
+        after.bank_tag = hints::tag_of(app, tx, world, tokens, before.bank_tag).await?;
+        after.subject_tag = rivals::subject_tag(app, tx, world, &before.registration, tokens).await?;
+        after.token_expires_at = tokens.expires_at;
+    }
     grants::save(tx, before, &after).await?;
     let until = world.now.saturating_add(SignedDuration::from_secs(limits::SIGNERS_SECONDS)).unwrap_or(world.now);
     match renewal {
@@ -100,9 +103,10 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::get(&mut tx, id).await?;
     let Some(grant) = consent.grant else { return Ok(Verdict::Done) };
-    let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::signing(&mut tx, &consent).await?);
+    let (own, renewed) = (grants::get(&mut tx, grant).await?, renewals::under_way(&mut tx, &consent).await?);
     tx.commit().await?;
-    let first = consent.machine.state == State::Initiated && own.state == GrantState::Partial;
+    let first = consent.machine.state == State::Initiated && awaits(app, &own).is_some();
+    let renewed = renewed.filter(|renewed| awaits(app, renewed).is_some());
     let waits = first || renewed.is_some();
     if !first && !bank_calls::may_call(&consent.machine, app.clock.now()) {
         // What waits for the bank, which may not be asked for want of the person's word, is asked about when they have given it.
@@ -114,9 +118,12 @@ pub async fn run(app: &App, tenant: TenantId, id: ConsentId) -> Result<Verdict, 
     let key = app.vault.open_key(tenant, wrapped)?;
     let connection = logins::connection(app, &grant.registration)?;
     let occasion = Occasion { connection: &connection, about: About { tenant, consent: id }, basis: Basis::Unattended };
-    let again = Verdict::Again(next_look(grant.sca_at, app.clock.now()));
+    let again = Verdict::Again(match awaits(app, &grant) {
+        Some(Awaited::Psu) => confirmation::next_look(grant.created_at, app.clock.now()),
+        Some(Awaited::Signers) | None => next_look(grant.sca_at, app.clock.now()),
+    });
     let looked = if waits {
-        signers(app, &occasion, &consent, &grant, &key).await
+        decide(app, &occasion, &consent, &grant, &key).await
     } else {
         living(app, &occasion, &grant, &key).await
     };
@@ -176,8 +183,8 @@ pub(crate) async fn observe(
     let Some(consents) = occasion.connection.bank.consents() else {
         return doubt_token(app, occasion.about, grant).await;
     };
-    let metadata = logins::discover(app, occasion).await?;
-    let tokens = logins::client_tokens(app, occasion, &metadata).await?;
+    let metadata = issuer::metadata(app, occasion).await?;
+    let tokens = issuer::client_tokens(app, occasion, metadata.as_ref()).await?;
     let context = occasion.context(tokens.as_ref(), None, &app.world());
     let call = consents.status(consent, &context);
     let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
@@ -319,8 +326,34 @@ pub(crate) fn observed(state: &ConsentState) -> Observed {
     }
 }
 
-/// Looks whether the other signers have authorised. Gives whether that is decided.
-async fn signers(
+/// Whom a grant waits for that the bank has not authorised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Others have to sign as well.
+    Signers,
+    /// The person confirms at the bank, and nothing that comes back says that they have.
+    Psu,
+}
+
+/// Whom a grant waits for; `None` for one that waits for nobody, or for a return with a code.
+pub(crate) fn awaits(app: &App, grant: &Grant) -> Option<Awaited> {
+    let completion = || Some(app.connections.get(&grant.registration)?.bank.profile().consent.completion);
+    let confirmed_there = || matches!(completion(), Some(Completion::StatusPoll | Completion::Decoupled));
+    match grant.state {
+        GrantState::Partial => Some(Awaited::Signers),
+        GrantState::Pending if confirmed_there() => Some(Awaited::Psu),
+        GrantState::Pending
+        | GrantState::Requested
+        | GrantState::Granted
+        | GrantState::Suspended
+        | GrantState::Ending
+        | GrantState::Ended(_)
+        | GrantState::Unconfirmed => None,
+    }
+}
+
+/// Looks whether those who are waited for have authorised. Gives whether that is decided.
+pub(crate) async fn decide(
     app: &App,
     occasion: &Occasion<'_>,
     consent: &Consent,
@@ -329,13 +362,22 @@ async fn signers(
 ) -> Result<bool, ServiceError> {
     // Where the bank keeps no consents, nobody is waited for: its tokens are all that there is.
     let Some(consents) = occasion.connection.bank.consents() else { return Ok(true) };
-    let Some(tokens) = tokens(app, occasion, grant, key).await? else { return Ok(false) };
+    let tokens = match tokens(app, occasion, grant, key).await? {
+        Live::Tokens(tokens) => Some(tokens),
+        Live::NotNeeded => None,
+        Live::Later(_) => return Ok(false),
+    };
+    let tokens = tokens.as_deref();
     let bank_consent = logins::bank_consent(grant, occasion.about.tenant, key)?;
-    let context = occasion.context(Some(&tokens), None, &app.world());
+    let context = occasion.context(tokens, None, &app.world());
     let call = consents.status(&bank_consent, &context);
     let state = bank_calls::to_bank(app, occasion, "consent_status", &context, call).await?;
+    if state == ConsentState::PartiallyAuthorised && grant.state == GrantState::Pending {
+        partly(app, occasion.about, grant.id).await?;
+        return Ok(true);
+    }
     if state.is_usable() {
-        let context = occasion.context(Some(&tokens), None, &app.world());
+        let context = occasion.context(tokens, None, &app.world());
         let call = consents.read(&bank_consent, &context);
         let granted = bank_calls::to_bank(app, occasion, "read_consent", &context, call).await?;
         if granted.state.is_usable() {
@@ -350,20 +392,25 @@ async fn signers(
     Ok(state.is_terminal())
 }
 
-/// Tokens that the bank takes for a question about a consent; `None` while another node renews them.
-async fn tokens(
-    app: &App,
-    occasion: &Occasion<'_>,
-    grant: &Grant,
-    key: &DataKey,
-) -> Result<Option<Tokens>, ServiceError> {
-    let metadata = logins::discover(app, occasion).await?;
-    if let Some(own) = logins::client_tokens(app, occasion, &metadata).await? {
-        return Ok(Some(own));
-    }
-    match refresh::live(app, occasion, grant, key, None).await? {
-        Live::Tokens(tokens) => Ok(Some(*tokens)),
-        Live::Later(_) => Ok(None),
+/// The person has confirmed, and others have to as well: from now on these are waited for.
+async fn partly(app: &App, about: About, grant: GrantId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(about.tenant).await?;
+    let consent = consents::lock(&mut tx, about.consent).await?;
+    let before = grants::lock(&mut tx, grant).await?;
+    let renewal = renewals::of_login(&mut tx, &consent, grant).await?;
+    await_signers(app, &mut tx, &world, (&consent, renewal.as_ref()), &before, None).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(())
+}
+
+/// Tokens that the bank takes for a question about a consent.
+async fn tokens(app: &App, occasion: &Occasion<'_>, grant: &Grant, key: &DataKey) -> Result<Live, ServiceError> {
+    let metadata = issuer::metadata(app, occasion).await?;
+    match issuer::client_tokens(app, occasion, metadata.as_ref()).await? {
+        Some(own) => Ok(Live::Tokens(Box::new(own))),
+        None => refresh::live(app, occasion, grant, key, None).await,
     }
 }
 
@@ -380,10 +427,15 @@ async fn authorised(
     let consent = consents::lock(&mut tx, about.consent).await?;
     let before = grants::lock(&mut tx, grant.id).await?;
     let sca_at = before.sca_at.unwrap_or(world.now);
+    if before.state == GrantState::Granted {
+        // Two looked at the same moment.
+        return Ok(());
+    }
     let renewal = renewals::of_login(&mut tx, &consent, grant.id).await?;
     let clocks = moves::clocks(app, connection, &consent, granted, sca_at);
     let state = grant::step(before.state, GrantEvent::TokensStored)?;
-    let after = Grant { state, valid_until: Some(clocks.term_ends), ..before.clone() };
+    let after =
+        Grant { state, intent: None, sca_at: Some(sca_at), valid_until: Some(clocks.term_ends), ..before.clone() };
     grants::save(&mut tx, &before, &after).await?;
     match renewal {
         Some(renewal) => renewals::complete(app, &mut tx, &world, &consent, (&renewal, sca_at), granted).await?,

@@ -19,13 +19,14 @@ use crate::app::App;
 use crate::pages;
 use crate::pages::view::{BankChoice, BankPickerView};
 use crate::services::ServiceError;
+use crate::services::status::Awaited;
 
 /// Longest search, in characters; the field on the page takes as many.
 const SEARCH_CHARS_MAX: usize = 100;
 
 /// The picker, with the search in the address.
 pub(super) async fn picker(State(app): State<Arc<App>>, scene: Scene, RawQuery(query): RawQuery) -> Response {
-    if scene.consent.machine.state != ConsentState::Initiated || scene.awaits_signers {
+    if scene.consent.machine.state != ConsentState::Initiated || scene.awaits == Some(Awaited::Signers) {
         return reply::see_other(HERE);
     }
     let query = search(query.as_deref().unwrap_or_default());

@@ -135,9 +135,10 @@ struct Ended {
 
 fn ended(arrival: &Arrival) -> Ended {
     let (outcome, consent, proven) = match *arrival {
-        Arrival::Connected(consent) | Arrival::AwaitsSigners(consent) | Arrival::Overtaken(consent) => {
-            (None, Some(consent), true)
-        }
+        Arrival::Connected(consent)
+        | Arrival::AwaitsSigners(consent)
+        | Arrival::AwaitsPsu(consent)
+        | Arrival::Overtaken(consent) => (None, Some(consent), true),
         Arrival::Denied(consent) => (Some(Outcome::Denied), Some(consent), true),
         Arrival::BankError(consent) => (Some(Outcome::BankError), Some(consent), true),
         Arrival::NotTrusted(consent) => (Some(Outcome::NotTrusted), Some(consent), true),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bank_adapters::ask::PsuPresent;
-use bank_adapters::profile::Profile;
+use bank_adapters::ask::{LoginName, PsuPresent};
+use bank_adapters::profile::{Completion, Profile};
 use domain::consent::{Event, State as ConsentState};
 use domain::limits;
 use domain::policy::{self, Policy};
@@ -24,9 +24,10 @@ use super::{HERE, reply};
 use crate::app::App;
 use crate::connections::Connection;
 use crate::evidence_log::{About, hex};
-use crate::pages::view::{Cluster, Collision, ConsentTextView, Elsewhere, Term};
+use crate::pages::view::{Cluster, Collision, ConsentTextView, Elsewhere, LoginNameField, Term};
 use crate::pages::{self, Statement};
 use crate::services::logins::{self, Acceptance};
+use crate::services::status::Awaited;
 use crate::services::{ServiceError, asking, consents as moves, renewals, rivals};
 use crate::tokens;
 
@@ -88,6 +89,7 @@ pub(super) async fn build(
         accept: scene.form(accept),
         decline: scene.form(decline),
         acknowledgement_missing: false,
+        login_name: (profile.consent.completion == Completion::Decoupled).then_some(LoginNameField::Asked),
     };
     let language = view.brand.language.code();
     let kept = |body: String| ConsentText { hash: tokens::hash(body.as_bytes()), language: language.to_owned(), body };
@@ -150,7 +152,7 @@ fn term(asked_until: Date, profile: &Profile, policy: &Policy, tenant_days: Opti
 fn waiting(app: &App, scene: &Scene) -> Result<Arc<Connection>, &'static str> {
     let connection = scene.consent.bank.as_ref().and_then(|(_, registration)| app.connections.get(registration));
     match (scene.consent.machine.state, connection) {
-        _ if scene.awaits_signers => Err(HERE),
+        _ if scene.awaits == Some(Awaited::Signers) => Err(HERE),
         (ConsentState::Initiated, Some(connection)) => Ok(connection),
         (ConsentState::Initiated, None) => Err("/link/bank"),
         _ => Err(HERE),
@@ -210,6 +212,14 @@ pub(super) async fn depart(
         shown.view.acknowledgement_missing = true;
         return Ok(shown.page(app, StatusCode::UNPROCESSABLE_ENTITY));
     }
+    let given = answer.fields.get("login_name").trim();
+    let login_name = match shown.view.login_name.map(|_| LoginName::new(given)).transpose() {
+        Ok(login_name) => login_name,
+        Err(_) => {
+            shown.view.login_name = Some(LoginNameField::Missing);
+            return Ok(shown.page(app, StatusCode::UNPROCESSABLE_ENTITY));
+        }
+    };
     let about = About { tenant: app.tenant.id, consent: consent.id };
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let needed = rivals::needs_browser(&mut tx, connection).await?;
@@ -220,6 +230,7 @@ pub(super) async fn depart(
         consent: consent.id,
         text: shown.text,
         beside: shown.beside,
+        login_name,
         browser: known.as_ref().map(|(_, hash)| *hash),
         psu: answer.psu,
     };

@@ -9,16 +9,22 @@ use domain::consent::{FailureReason, State as ConsentState};
 use store::TenantTx;
 use store::consents::{self, Move};
 
+use super::form::Person;
 use super::scene::{self, Scene};
-use super::{LOOK_AGAIN, OVERVIEW, accounts, reply};
+use super::{LOOK_AGAIN, LOOK_SOON, OVERVIEW, accounts, reply};
 use crate::app::App;
 use crate::gocardless::returns::Return;
 use crate::pages;
 use crate::pages::view::{ConnectedView, Href, Outcome};
+use crate::services::status::Awaited;
 use crate::services::{ServiceError, consents as moves};
 
 /// The page of the present state.
-pub(super) async fn done(State(app): State<Arc<App>>, scene: Scene) -> Response {
+pub(super) async fn done(State(app): State<Arc<App>>, Person(psu): Person, scene: Scene) -> Response {
+    if scene.awaits == Some(Awaited::Psu) {
+        // Who looks at the page while they confirm elsewhere is there: the first fetch is theirs.
+        app.note_present(scene.consent.id, psu);
+    }
     reply::shown(&app, Some(&scene), stand(&app, &scene).await)
 }
 
@@ -26,7 +32,12 @@ async fn stand(app: &App, scene: &Scene) -> Result<Response, ServiceError> {
     let consent = &scene.consent;
     let mut tx = app.store.tenant_tx(app.tenant.id).await?;
     let response = match consent.machine.state {
-        _ if scene.awaits_signers => reply::ending(app, Some(scene), Outcome::AwaitsSigners),
+        _ if scene.awaits == Some(Awaited::Signers) => reply::ending(app, Some(scene), Outcome::AwaitsSigners),
+        _ if scene.awaits == Some(Awaited::Psu) => {
+            let mut page = reply::ending(app, Some(scene), Outcome::AwaitsPsu);
+            page.headers_mut().insert(REFRESH, LOOK_SOON);
+            page
+        }
         ConsentState::Initiated => reply::see_other(scene.place()),
         ConsentState::Authorized => {
             let mut page = connected(app, &mut tx, scene, true).await?;

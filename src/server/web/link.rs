@@ -20,6 +20,7 @@ use super::{HERE, renew, reply};
 use crate::app::App;
 use crate::pages;
 use crate::pages::view::{Form, LinkLandingView, Outcome};
+use crate::services::status::Awaited;
 use crate::services::{ServiceError, restart as service};
 use crate::tokens::{self, Kind};
 
@@ -112,6 +113,8 @@ pub(super) async fn restart(State(app): State<Arc<App>>, Signed { scene, .. }: S
         ConsentState::Failed(_) => service::restart(&app, &scene.session, &scene.token_hash())
             .await
             .map(|consent| reply::see_other(place(&consent))),
+        // Whoever waits for their own confirmation may begin it anew.
+        ConsentState::Initiated if scene.awaits == Some(Awaited::Psu) => Ok(reply::see_other(place(&scene.consent))),
         ConsentState::Initiated => Ok(reply::see_other(scene.place())),
         _ if scene.consent.machine.may_renew() => Ok(reply::see_other(&renew::place(&scene.consent))),
         _ => Ok(reply::see_other(HERE)),

@@ -46,6 +46,8 @@ const STRAYED: &str = "/returned";
 const OVERVIEW: &str = "/my";
 /// `Refresh` of a page that waits for work of ours: seconds after which it looks again.
 const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
+/// The same of a page that waits for its person to act elsewhere.
+const LOOK_SOON: HeaderValue = HeaderValue::from_static("5");
 
 /// Every route that a person's browser asks for.
 pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {

@@ -96,6 +96,7 @@ fn next(scene: &Scene, outcome: Outcome) -> Option<Next> {
         Outcome::CameTwice => Some(Next::Overview(own(HERE))),
         Outcome::SignedOut => None,
         Outcome::Denied
+        | Outcome::AwaitsPsu
         | Outcome::TimedOut
         | Outcome::BankError
         | Outcome::BankUnavailable
@@ -114,6 +115,7 @@ const fn status(outcome: Outcome) -> StatusCode {
         | Outcome::TimedOut
         | Outcome::CameTwice
         | Outcome::AwaitsSigners
+        | Outcome::AwaitsPsu
         | Outcome::Withdrawn => StatusCode::OK,
         Outcome::OtherBrowser | Outcome::NotTrusted | Outcome::Unknown => StatusCode::BAD_REQUEST,
         Outcome::SignedOut => StatusCode::FORBIDDEN,

@@ -7,7 +7,6 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
 use domain::consent::State;
-use domain::grant;
 use domain::ids::ConsentId;
 use domain::limits;
 use jiff::SignedDuration;
@@ -22,7 +21,8 @@ use super::{HERE, reply};
 use crate::app::App;
 use crate::gocardless::returns::Return;
 use crate::pages::view::{Form, Outcome};
-use crate::services::{ServiceError, renewals};
+use crate::services::status::Awaited;
+use crate::services::{ServiceError, renewals, status};
 use crate::tokens::{self, Kind};
 
 /// A browser with a live session. As an extractor it answers for a browser without one.
@@ -33,8 +33,8 @@ pub(super) struct Scene {
     pub(super) consent: Consent,
     /// Who asked for that.
     pub(super) product: Product,
-    /// Whether its person has signed at the bank, and others have to as well.
-    pub(super) awaits_signers: bool,
+    /// Who has to act at the bank before it can go on, where nobody brings an answer from there.
+    pub(super) awaits: Option<Awaited>,
     /// The way back to a product that expects its people by itself.
     pub(super) back: Option<Return>,
     /// The cookie by which the browser is known that has been at a bank before.
@@ -62,13 +62,15 @@ impl Scene {
         let Some(session) = page_sessions::find(&mut tx, &hash, app.clock.now()).await? else { return Ok(None) };
         let consent = consents::get(&mut tx, session.consent).await?;
         let product = products::get(&mut tx, consent.product).await?;
-        let awaits_signers = match consent.grant.filter(|_| consent.machine.state == State::Initiated) {
-            Some(grant) => grants::get(&mut tx, grant).await?.state == grant::State::Partial,
-            None => consent.machine.may_renew() && renewals::signing(&mut tx, &consent).await?.is_some(),
+        let waiting = match consent.grant.filter(|_| consent.machine.state == State::Initiated) {
+            Some(grant) => Some(grants::get(&mut tx, grant).await?),
+            None if consent.machine.may_renew() => renewals::under_way(&mut tx, &consent).await?,
+            None => None,
         };
+        let awaits = waiting.and_then(|grant| status::awaits(app, &grant));
         let back = Return::of(app, &mut tx, consent.id).await?;
         tx.commit().await?;
-        Ok(Some(Self { session, consent, product, awaits_signers, back, browser: None, secret }))
+        Ok(Some(Self { session, consent, product, awaits, back, browser: None, secret }))
     }
 
     /// SHA-256 of the session's secret, under which it is stored.
@@ -105,7 +107,7 @@ impl Scene {
 
     /// The page on which the journey goes on.
     pub(super) const fn place(&self) -> &'static str {
-        if self.awaits_signers { HERE } else { place(&self.consent) }
+        if self.awaits.is_some() { HERE } else { place(&self.consent) }
     }
 }
 
