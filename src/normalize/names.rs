@@ -287,6 +287,10 @@ mod tests {
         assert!(!is_bank("XYZ Insurance", "XYZ Bank") && !is_bank("Any", "Bank AG"));
         assert!(is_bank("XYZ BANK FILIALE ULM", "XYZ Bank AG") && is_bank("Xyz Bank Branch 12", "XYZ Bank"));
         assert!(!is_bank("XYZ Post Filiale 501", "XYZ Bank") && !is_bank("Filiale", "Bank AG"));
+        // A shop of the bank's name, or in the town that the bank is named after.
+        for shop in ["XYZ Apotheke", "XYZ-Pharmacy GmbH", "Café XYZ", "MARKET 12 XYZ", "Apotheke an der XYZ Bank"] {
+            assert!(!is_one_of(shop, &["XYZ Bank".to_owned(), "XYZ".to_owned()]), "{shop}");
+        }
         assert!(share_a_word("Mr Jane Doe", "DOE") && !share_a_word("A Baker", "B Baxter"));
     }
 }

@@ -7,6 +7,7 @@
 
 mod sieve;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -235,6 +236,8 @@ pub(crate) struct Reading<'a> {
     speaking: Vec<(usize, usize)>,
     /// Rules that read a day, the text and where it stood, in the order of the file.
     dated: Vec<(usize, &'a str, &'a Place)>,
+    /// What a rule found in a text, of the last one that was asked for: most rules that read a day name somebody, too.
+    found: RefCell<Option<(usize, &'a str, Captures<'a>)>>,
 }
 
 struct Line<'a> {
@@ -253,7 +256,13 @@ struct Line<'a> {
 /// Reads the text of a row.
 pub(crate) fn read<'a>(parsed: &'a Parsed, switched_on: &[String]) -> Reading<'a> {
     let held = GRAMMARS.held(switched_on);
-    let mut reading = Reading { held, lines: Vec::with_capacity(4), speaking: Vec::new(), dated: Vec::new() };
+    let mut reading = Reading {
+        held,
+        lines: Vec::with_capacity(4),
+        speaking: Vec::new(),
+        dated: Vec::new(),
+        found: RefCell::default(),
+    };
     let sources = [
         (Source::Lines, &parsed.remittance),
         (Source::Structured, &parsed.remittance_structured),
@@ -341,9 +350,8 @@ impl<'a> Reading<'a> {
     /// The day of purchase: of the first rule of the file that reads one.
     pub(crate) fn day(&self) -> Option<Day> {
         self.dated.iter().find_map(|(rule, text, path)| {
-            let rule = &GRAMMARS.rules[*rule];
-            let written = written_day(&rule.pattern.captures(text)?)?;
-            Some(Day { written, path: (*path).clone(), rule: &rule.entry.name })
+            let written = self.found(*rule, text, written_day)?;
+            Some(Day { written, path: (*path).clone(), rule: &GRAMMARS.rules[*rule].entry.name })
         })
     }
 
@@ -368,8 +376,8 @@ impl<'a> Reading<'a> {
             let (rule, line) = (&GRAMMARS.rules[*index], &self.lines[*at]);
             let name = match rule.entry.says {
                 Says::Nobody => return Said { is_nobody: true, kind: rule.entry.kind.as_deref(), ..said },
-                Says::OtherLine => self.other_line(*at).or_else(|| captured(rule, line)),
-                _ => captured(rule, line),
+                Says::OtherLine => self.other_line(*at).or_else(|| self.captured(*index, line)),
+                _ => self.captured(*index, line),
             };
             said.kind = said.kind.or(rule.entry.kind.as_deref());
             if let Some((Cut { name, through }, path)) = name {
@@ -381,6 +389,23 @@ impl<'a> Reading<'a> {
             }
         }
         said
+    }
+
+    /// Reads what a rule finds in a text.
+    fn found<T>(&self, rule: usize, text: &'a str, read: impl FnOnce(&Captures<'a>) -> Option<T>) -> Option<T> {
+        let mut found = self.found.borrow_mut();
+        let is_known = |(known, of, _): &(usize, &str, _)| *known == rule && std::ptr::eq(*of, text);
+        if !found.as_ref().is_some_and(is_known) {
+            *found = GRAMMARS.rules[rule].pattern.captures(text).map(|captures| (rule, text, captures));
+        }
+        found.as_ref().and_then(|(_, _, captures)| read(captures))
+    }
+
+    /// The name that a rule finds in a line, where it holds what it promises.
+    fn captured(&self, rule: usize, line: &Line<'a>) -> Option<(Cut, Place)> {
+        let cut = self.found(rule, line.text, |found| Some(names::from_text(found.name("name")?.as_str())))?;
+        let holds = !cut.name.is_empty() && (!GRAMMARS.rules[rule].entry.weak || names::looks_like_one(&cut.name));
+        holds.then(|| (cut, line.path.clone()))
     }
 
     /// The first other unstructured line that says something.
@@ -437,13 +462,6 @@ fn written_day(found: &Captures<'_>) -> Option<Written> {
 fn month_of(name: &str) -> Option<i8> {
     let months = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
     (1..).zip(months).find(|(_, month)| month.eq_ignore_ascii_case(name)).map(|(number, _)| number)
-}
-
-fn captured(rule: &Rule, line: &Line<'_>) -> Option<(Cut, Place)> {
-    let found = rule.pattern.captures(line.text)?;
-    let cut = names::from_text(found.name("name")?.as_str());
-    let holds = !cut.name.is_empty() && (!rule.entry.weak || names::looks_like_one(&cut.name));
-    holds.then(|| (cut, line.path.clone()))
 }
 
 #[cfg(test)]
