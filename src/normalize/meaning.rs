@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
-use domain::records::{Holder, Operation, Parsed, Place, Provenance, Text};
+use domain::records::{Holder, Operation, Parsed, Party, Place, Provenance, Text};
 use domain::rules::Rules;
 use rustc_hash::FxHashMap;
 
@@ -45,6 +45,31 @@ static GERMAN_CODES: LazyLock<FxHashMap<&'static str, (Operation, &'static str)>
     });
     rows.collect()
 });
+
+/// The rule of a category that another account of the holder's has told.
+const OWN_ACCOUNT: &str = "category.own_account";
+
+/// The issue of a row that has another account of the holder's on the holder's own side.
+pub(crate) const OWN_SIDE: &str = "counterparty.own_side";
+
+/// Rules and issues that only a row has that was read with another account of the holder's known ([`Holder::other_accounts`])
+/// which stands in it.
+pub const OWN_ACCOUNT_MARKS: [&str; 2] = [OWN_ACCOUNT, OWN_SIDE];
+
+/// The holder as it was known when a row with one of [`OWN_ACCOUNT_MARKS`] was read: whatever account of another number
+/// stands in the row is the holder's. So a row keeps what was known, also when that account may no longer be read.
+pub fn with_accounts_of(parsed: &Parsed, holder: &Holder) -> Holder {
+    let sides = [&parsed.creditor, &parsed.debtor, &parsed.counterparty];
+    let numbers = sides.into_iter().filter_map(|side| side.account.as_ref().map(|account| &account.value));
+    let is_other = |number: &&String| !holder.account.as_ref().is_some_and(|own| same_account(own, number));
+    Holder { other_accounts: numbers.filter(is_other).cloned().collect(), ..holder.clone() }
+}
+
+/// Whether a side of a payment has another account of the holder's.
+pub(crate) fn has_own_account(holder: &Holder, side: &Party) -> bool {
+    let number = side.account.as_ref().map(|account| account.value.as_str());
+    number.is_some_and(|number| holder.other_accounts.iter().any(|own| same_account(own, number)))
+}
 
 /// What is known of a row before its meaning is sought.
 pub(crate) struct Row<'a> {
@@ -175,10 +200,10 @@ impl Row<'_> {
     /// holder's name.
     fn is_own_money(&self) -> Option<(Place, &'static str)> {
         let (other, _) = self.own.other_side(self.parsed, self.direction);
-        if let Some(account) = &other.account
-            && self.holder.other_accounts.iter().any(|own| same_account(own, &account.value))
-        {
-            return Some((account.path.clone(), "category.own_account"));
+        let sides = [other, &self.parsed.counterparty];
+        let own = sides.into_iter().find(|side| has_own_account(self.holder, side));
+        if let Some(account) = own.and_then(|side| side.account.as_ref()) {
+            return Some((account.path.clone(), OWN_ACCOUNT));
         }
         let is_card = matches!(self.kind, Some("card" | "purchase")) || self.parsed.mcc.is_some();
         let code = self.parsed.bank_transaction_code.as_ref().map_or("", |code| &code.value);

@@ -319,6 +319,15 @@ fn money_between_own_accounts_is_no_income() {
     };
     let own = Parsed { debtor: from("A Bank", "DE02120300000000202051"), ..row("500") };
     assert_eq!(by(&own), ("transfer.internal".into(), "category.own_account"));
+    // Whoever reads the row again need not know the account, nor when the direction was taken for the other meanwhile.
+    for sign in ["500", "-500"] {
+        let parsed = Parsed { debtor: from("A Bank", "DE02120300000000202051"), ..row(sign) };
+        let first = done(&parsed, &holder);
+        let marks = first.provenance.iter().map(|from| from.rule).chain(first.issues.iter().map(|issue| issue.code));
+        assert!(marks.into_iter().any(|mark| OWN_ACCOUNT_MARKS.contains(&mark)), "{sign}");
+        let forgotten = Holder { other_accounts: Vec::new(), ..holder.clone() };
+        assert!(done(&parsed, &with_accounts_of(&parsed, &forgotten)) == first && done(&parsed, &forgotten) != first);
+    }
     let named = Parsed { creditor: party("DOE JANE"), ..row("-500") };
     assert_eq!(by(&named), ("transfer.internal".into(), "category.own_name"));
     let card = Parsed { creditor: party("Jane Doe"), mcc: text("5411", "mcc"), ..row("-5") };

@@ -79,6 +79,12 @@ async fn other_rules_are_shown_before_they_count_and_can_be_taken_back() {
     let before = everything(&caller, consent).await;
     let rows = u64::try_from(before.len()).unwrap();
     assert!(rows > 100, "{rows}");
+    // The customer saves from one account to another: the number tells, and again when it is replayed.
+    let by_number = before
+        .values()
+        .filter(|row| row["provenance"]["category"]["rule"] == "category.own_account")
+        .collect::<Vec<_>>();
+    assert!(by_number.len() > 1 && by_number.iter().all(|row| row["category"] == "transfer.internal"));
 
     // The same pages and the same rules give the same bytes.
     let same = replay(&world, None, DRY).await;

@@ -8,6 +8,7 @@ pub(super) mod transactions;
 mod why;
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bank_adapters::answer::{AccountRow, Continuation};
@@ -104,6 +105,8 @@ struct Fetch<'a> {
     is_read: AtomicBool,
     /// What came of the rows that it gave.
     rows: Rows,
+    /// Numbers of the accounts under the consent, as the bank has listed them: money between them is the person's own.
+    numbers: OnceLock<Vec<(LineId, String)>>,
 }
 
 /// A run that may go on.
@@ -165,7 +168,7 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
     let rules = &connection.bank.profile().rules;
     let rule_set = rule_set::of(rules);
     let confined_to = if grant.psu == consent.psu { None } else { Some(granted(app, about).await?) };
-    let (is_read, rows) = (AtomicBool::new(false), Rows::default());
+    let (is_read, rows, numbers) = (AtomicBool::new(false), Rows::default(), OnceLock::new());
     let fetch = Fetch {
         app,
         occasion,
@@ -180,6 +183,7 @@ async fn perform(app: &App, about: About, job: Option<&jobs::Job>) -> Result<Ver
         confined_to,
         is_read,
         rows,
+        numbers,
     };
     match fetch.all().await {
         Ok((state, listed)) => fetch.finish(state, &listed).await,
@@ -343,10 +347,14 @@ impl Fetch<'_> {
     /// Every account; what fails for one is noted and the others go on.
     /// Gives also the accounts that the bank lists, as far as they are under the consent.
     async fn all(&self) -> Result<(RunState, Vec<LineId>), ServiceError> {
-        let mut listed = Vec::new();
+        let (mut listed, mut numbers) = (Vec::new(), Vec::new());
         for row in self.accounts().await? {
-            listed.extend(self.line_for(&row).await?);
+            if let Some(line) = self.line_for(&row).await? {
+                listed.push(line);
+                numbers.extend(transactions::number(details(&row.row.parsed)).map(|number| (line, number)));
+            }
         }
+        self.numbers.get_or_init(|| numbers);
         fault::point("fetch.accounts_stored");
         let (resources, done) = self.open_lines().await?;
         let (mut whole, mut partial, mut broken) = (0, 0, 0);

@@ -275,7 +275,10 @@ impl Account<'_> {
     /// What a row says, and what identifies it in the next fetch: its form of before it last changed is kept.
     fn one(&self, sourced: &Sourced, list: List, row: &RawValue) -> Option<(Normalized, Opened)> {
         let parsed = bank_adapters::reread(self.profile.bank.standard, row, list);
-        let record = normalize::transaction(&parsed, &self.holder, &self.profile.rules).ok()?;
+        let known = sourced.is_marked(&normalize::OWN_ACCOUNT_MARKS);
+        let holder = known.then(|| normalize::with_accounts_of(&parsed, &self.holder));
+        let holder = holder.as_ref().unwrap_or(&self.holder);
+        let record = normalize::transaction(&parsed, holder, &self.profile.rules).ok()?;
         let sketch = Sketch::of(&parsed, &record);
         let known = sourced.identity.as_deref().and_then(|bytes| identity::Stored::from_bytes(sourced.id, bytes));
         let form = match known {

@@ -195,7 +195,10 @@ impl Fetch<'_> {
     }
 
     fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
-        Ok(holder(resource.line.details(self.occasion.about.tenant, key)?))
+        let own = holder(resource.line.details(self.occasion.about.tenant, key)?);
+        let others = self.numbers.get().into_iter().flatten();
+        let others = others.filter(|(line, number)| *line != resource.line.id && own.account.as_ref() != Some(number));
+        Ok(Holder { other_accounts: others.map(|(_, number)| number.clone()).collect(), ..own })
     }
 
     async fn keep_page(
@@ -350,14 +353,19 @@ const fn is_another_form([refused, read]: [usize; 2]) -> bool {
     refused >= REFUSED_MIN && refused >= read / 10
 }
 
-/// Whose rows they are, as far as the bank tells.
-pub(in crate::services) fn holder(details: Details) -> Holder {
+/// Whose rows they are, as far as the bank tells of this account alone.
+pub(in crate::services) fn holder(mut details: Details) -> Holder {
     Holder {
-        name: details.owner_name,
-        account: details.iban.or(details.bban).or(details.other),
-        currency: details.currency.and_then(|code| code.parse().ok()),
+        name: details.owner_name.take(),
+        currency: details.currency.take().and_then(|code| code.parse().ok()),
+        account: number(details),
         other_accounts: Vec::new(),
     }
+}
+
+/// The number by which others know an account.
+pub(super) fn number(details: Details) -> Option<String> {
+    details.iban.or(details.bban).or(details.other)
 }
 
 /// The first of so many days up to today.
