@@ -29,12 +29,25 @@ pub(super) struct Brand {
     pub(super) category: &'static str,
     /// Codes parted by commas, `*` for everywhere.
     pub(super) countries: &'static str,
+    /// Where several houses of one line of business have this name: countries and Wikidata id of each.
+    namesakes: Vec<(&'static str, &'static str)>,
 }
 
 impl Brand {
     pub(super) fn is_in(&self, country: &str) -> bool {
-        self.countries == "*" || self.countries.split(',').any(|code| code.eq_ignore_ascii_case(country))
+        is_in(self.countries, country)
     }
+
+    /// Its Wikidata id; of several houses with its name, that of the one in this country.
+    pub(super) fn wikidata_in(&self, country: &str) -> Option<&'static str> {
+        let mut here = self.namesakes.iter().filter(|(countries, _)| is_in(countries, country));
+        let there = here.clone().find(|(countries, _)| *countries != "*").or_else(|| here.next());
+        self.wikidata.or_else(|| there.map(|(_, id)| *id))
+    }
+}
+
+fn is_in(countries: &str, country: &str) -> bool {
+    countries == "*" || countries.split(',').any(|code| code.eq_ignore_ascii_case(country))
 }
 
 /// A brand under one of its names.
@@ -106,7 +119,7 @@ impl Catalogue {
             open: Vec::new(),
             open_heads: FxHashMap::default(),
             open_tails: FxHashMap::default(),
-            places: include_str!("../data/places.txt").lines().collect(),
+            places: places().collect(),
         };
         catalogue.load_words();
         catalogue.load_phrases(include_str!("../data/phrases.txt"));
@@ -121,7 +134,7 @@ impl Catalogue {
         for name in include_str!("../data/given_names.txt").lines() {
             self.facts.entry(name.into()).or_default().is_given_name = true;
         }
-        for place in include_str!("../data/places.txt").lines() {
+        for place in places() {
             let first = place.split(' ').next().unwrap_or_default();
             let count = place.split(' ').count();
             if let Some(count) = u8::try_from(count).ok().filter(|_| count <= PLACE_RUN_MAX) {
@@ -191,7 +204,8 @@ impl Catalogue {
             for entry in line.split("; ").map(str::trim).filter(|entry| !entry.is_empty()) {
                 let (name, further) = entry.split_once(" = ").unwrap_or((entry, ""));
                 let (name, wikidata) = name.split_once(" @").map_or((name, None), |(name, id)| (name, Some(id.trim())));
-                let brand = Brand { name: name.trim(), wikidata, category: head.0, countries: head.1 };
+                let brand =
+                    Brand { name: name.trim(), wikidata, category: head.0, countries: head.1, namesakes: Vec::new() };
                 let names = std::iter::once(name).chain(further.split(", ")).map(|name| (name, false));
                 self.add_brand(brand, names, true);
             }
@@ -211,7 +225,13 @@ impl Catalogue {
             let (Some(name), Some(id), Some(countries)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
             };
-            let brand = Brand { name: name.trim_start_matches('~'), wikidata: Some(id), category, countries };
+            let brand = Brand {
+                name: name.trim_start_matches('~'),
+                wikidata: Some(id),
+                category,
+                countries,
+                namesakes: Vec::new(),
+            };
             let names = std::iter::once(name).chain(fields.next().unwrap_or_default().split(';'));
             let names = names.map(|name| (name.trim_start_matches('~'), name.starts_with('~')));
             self.add_brand(brand, names, false);
@@ -249,7 +269,8 @@ impl Catalogue {
             || self.phrases.contains_key(word)
     }
 
-    /// Gives a brand of our own list the Wikidata id of the one brand of the open catalogue that has its name.
+    /// Gives a brand of our own list the Wikidata id of the one brand of the open catalogue that has its name; of several, all,
+    /// each with its countries.
     fn adopt_ids(&mut self) {
         for number in 0..self.brands.len() {
             if self.brands[number].wikidata.is_some() {
@@ -257,13 +278,14 @@ impl Catalogue {
             }
             let cut = words(self.brands[number].name);
             let same = self.names.get(cut.key(0..cut.len())).into_iter().flatten().filter(|name| !name.own);
-            let mut ids = same.filter_map(|name| {
-                let open = &self.brands[name.brand as usize];
-                (open.category == self.brands[number].category).then_some(open.wikidata).flatten()
-            });
-            let first = ids.next();
-            if ids.all(|id| Some(id) == first) {
-                self.brands[number].wikidata = first;
+            let alike = same.map(|name| &self.brands[name.brand as usize]);
+            let alike = alike.filter(|open| open.category == self.brands[number].category);
+            let ids: Vec<_> = alike.filter_map(|open| Some((open.countries, open.wikidata?))).collect();
+            match ids.split_first() {
+                Some(((_, first), others)) if others.iter().all(|(_, id)| id == first) => {
+                    self.brands[number].wikidata = Some(first);
+                }
+                _ => self.brands[number].namesakes = ids,
             }
         }
         // A name that the open catalogue marks as an ordinary word is one in our own list too.
@@ -334,6 +356,12 @@ impl Catalogue {
     pub(super) fn is_place(&self, words: &str) -> bool {
         self.places.contains(words) || without_umlauts(words).is_some_and(|plain| self.places.contains(plain.as_str()))
     }
+}
+
+/// Towns by the names of the open list, which are often English, and by those of the people who live there.
+fn places() -> impl Iterator<Item = &'static str> {
+    let own = include_str!("../data/places_own.txt").lines().filter(|line| !line.starts_with('#'));
+    include_str!("../data/places.txt").lines().chain(own)
 }
 
 /// Words whose umlauts are written as two letters, without the second; nothing where there are none.

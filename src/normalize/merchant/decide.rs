@@ -181,7 +181,7 @@ impl<'a> Row<'a> {
         if let Some(hit) = hit {
             return Enriched {
                 merchant: Some(hit.brand.name.into()),
-                wikidata: hit.brand.wikidata,
+                wikidata: hit.brand.wikidata_in(self.given.country.unwrap_or_default()),
                 catalog: true,
                 category: self.line_of(&hit),
                 evidence: Evidence::Brand,

@@ -36,6 +36,18 @@ fn a_town_behind_a_brand_hides_no_brand() {
     }
 }
 
+/// Houses that share a name and nothing else are told apart by the country that the row is from.
+#[test]
+fn one_name_of_several_houses_is_the_one_of_the_country() {
+    let of = |text, country| read(text, country).wikidata;
+    for text in ["NETTO 1234", "COOP 0815"] {
+        let (one, other) = if text.starts_with("NETTO") { ("DE", "FR") } else { ("CH", "SE") };
+        assert!(of(text, one).is_some() && of(text, other).is_some(), "{text}");
+        assert_ne!(of(text, one), of(text, other), "{text}");
+    }
+    assert_eq!(of("NETTO 1234", "DE"), of("NETTO 1234", "DK"));
+}
+
 #[test]
 fn near_misses_get_no_brand() {
     for (text, country) in [
