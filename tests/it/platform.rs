@@ -75,7 +75,16 @@ async fn transactions_are_narrowed_summed_and_exported() {
     };
     let hundred = Decimal::from(100);
     type Test<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
-    let cases: [(String, Test<'_>); 6] = [
+    let of_merchant = whole.iter().find(|row| row["merchant"].is_string()).unwrap();
+    let merchant = text(of_merchant, "merchant").to_owned();
+    let encoded: String = url::form_urlencoded::byte_serialize(merchant.as_bytes()).collect();
+    let day = text(whole.iter().filter(|row| row["booking_date"].is_string()).nth(40).unwrap(), "booking_date");
+    let cases: [(String, Test<'_>); 8] = [
+        (format!("merchant={encoded}"), Box::new(|row| row["merchant"] == merchant.as_str())),
+        (
+            format!("date_from={day}&date_to={day}&status=booked"),
+            Box::new(|row| row["status"] == "booked" && row["booking_date"] == day),
+        ),
         ("direction=out".to_owned(), Box::new(|row| amount(row) < Decimal::ZERO)),
         ("amount_min=-100&amount_max=0".to_owned(), Box::new(|row| (-hundred..=Decimal::ZERO).contains(&amount(row)))),
         ("status=pending".to_owned(), Box::new(|row| row["status"] == "pending")),
@@ -303,6 +312,51 @@ async fn balances_are_kept_as_they_were_and_read_by_pages() {
     }
     good(&product.delete(&format!("/v1/consents/{consent}")).await, 202);
     good(&product.get(&format!("{path}/history")).await, 404);
+    site.end().await;
+    world.end().await;
+}
+
+/// What a repetition changes nothing about, with a key or without.
+const SAME_BY_NATURE: [&str; 3] = [
+    "/v1/consents/{id}/notices/{notice}/outcome",
+    "/v1/deletions/{id}/acknowledge",
+    "/v1/webhook-endpoints/{id}/resume",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_with_its_key_gives_the_first_answer_and_does_nothing() {
+    let world = World::start().await;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&world.api_key));
+    let document = good(&product.get("/openapi.json").await, 200);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let Some(post) = operations.get("post").filter(|_| path.starts_with("/v1/")) else { continue };
+        let knows = post["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == "Idempotency-Key");
+        assert_ne!(knows, SAME_BY_NATURE.contains(&path.as_str()), "{path}");
+    }
+    let hook = json!({ "url": "http://127.0.0.1:9/", "types": ["consent.*"] });
+    let hook = text(&good(&product.post("/v1/webhook-endpoints", &hook).await, 201), "id").to_owned();
+    let ask = json!({ "psu_ref": "user-1", "institution_id": BANK, "purposes": ["budgeting"] });
+    good(&product.post("/v1/consents", &ask).await, 201);
+    server::services::events::number(&world.app, world.app.tenant.id).await.unwrap();
+    for (what, body) in [("test", json!({})), ("replay", json!({ "from_seq": 1, "to_seq": 1 }))] {
+        let send = async |key: &str, body: &Value| {
+            let path = format!("/v1/webhook-endpoints/{hook}/{what}");
+            product.send(Method::POST, &path, &[("idempotency-key", key)], body.to_string().into()).await
+        };
+        let first = good(&send(&format!("{what}-1"), &body).await, 202);
+        assert_eq!(good(&send(&format!("{what}-1"), &body).await, 202), first, "{what}");
+        let other = good(&send(&format!("{what}-2"), &body).await, 202);
+        assert_eq!(
+            other["event_id"] == first["event_id"],
+            what == "replay",
+            "a test under another key is another event"
+        );
+    }
+    let path = format!("/v1/webhook-endpoints/{hook}/replay");
+    let further = json!({ "from_seq": 1, "to_seq": 2 }).to_string();
+    let further = product.send(Method::POST, &path, &[("idempotency-key", "replay-1")], further.into()).await;
+    assert_eq!(good(&further, 422)["code"], "idempotency_mismatch");
     site.end().await;
     world.end().await;
 }

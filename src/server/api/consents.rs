@@ -110,7 +110,11 @@ pub async fn reauthorise(
 /// Pass on that the person has just confirmed, in the product, that sharing goes on (UK): the 90 days begin anew, and
 /// collection with them if it had stopped. The bank is not asked.
 #[utoipa::path(
-    post, path = "/v1/consents/{id}/reconfirm", tag = "consents", params(("id" = String, Path)),
+    post, path = "/v1/consents/{id}/reconfirm", tag = "consents",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition give the first answer")
+    ),
     request_body = Reconfirm,
     responses((status = 200, body = ConsentBody), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem))
@@ -119,21 +123,29 @@ pub async fn reconfirm(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
     body: axum::body::Bytes,
-) -> Result<Json<ConsentBody>, ApiError> {
+) -> Result<Json<serde_json::Value>, ApiError> {
     caller.may(Scope::Consents)?;
     let Reconfirm { psu } = super::json(&body)?;
     super::attested(psu.session_at, CONFIRMED_SECONDS, app.clock.now())?;
-    let mut tx = app.store.tenant_tx(caller.tenant).await?;
-    let consent = own(&mut tx, &caller, &id).await?;
     let world = app.world();
+    let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let operation = format!("POST /v1/consents/{id}/reconfirm");
+    let (repeatable, first) = Idempotent::begin(&app, &mut tx, &world, &caller, &headers, &operation, &body).await?;
+    if let Some(answer) = first {
+        return Ok(Json(answer));
+    }
+    let consent = own(&mut tx, &caller, &id).await?;
     let attested = serde_json::json!({ "attested_by": "product", "session_at": psu.session_at.to_string() });
     evidence_log::record(&app, &mut tx, &world, consent.id, "consent.confirmation", &attested).await?;
     let consent = renewals::reconfirm(&app, &mut tx, &world, consent.id, "product").await?;
     let accounts = accounts_of(&mut tx, caller.product, consent.id).await?;
+    let answer = serde_json::to_value(show(&consent, accounts)).map_err(anyhow::Error::new)?;
+    repeatable.keep(&app, &mut tx, &world, &answer).await?;
     tx.commit().await?;
     app.work.notify_waiters();
-    Ok(Json(show(&consent, accounts)))
+    Ok(Json(answer))
 }
 
 /// Turns the request into a consent, or says what is wrong with it.

@@ -298,7 +298,11 @@ pub async fn resume(
 
 /// Send a part of the stream again, in its old order, under the old ids, before anything newer.
 #[utoipa::path(
-    post, path = "/v1/webhook-endpoints/{id}/replay", tag = "webhooks", params(("id" = String, Path)),
+    post, path = "/v1/webhook-endpoints/{id}/replay", tag = "webhooks",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition give the first answer")
+    ),
     request_body = Replay,
     responses((status = 202, body = ReplayBody), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
@@ -306,8 +310,9 @@ pub async fn replay(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
-) -> Result<(StatusCode, Json<ReplayBody>), ApiError> {
+) -> Answer {
     caller.may(Scope::Events)?;
     let ask: Replay = super::json(&body)?;
     let wanted = types(ask.types.unwrap_or_default())?;
@@ -316,35 +321,49 @@ pub async fn replay(
     }
     let world = app.world();
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let operation = format!("POST /v1/webhook-endpoints/{id}/replay");
+    let (repeatable, first) = Idempotent::begin(&app, &mut tx, &world, &caller, &headers, &operation, &body).await?;
+    if let Some(answer) = first {
+        return Ok((StatusCode::ACCEPTED, Json(answer)));
+    }
     let endpoint = own(&mut tx, &caller, &id).await?;
     let range = Range { from: ask.from_seq, to: ask.to_seq, types: &wanted };
     let queued = deliveries::replay(&mut tx, endpoint.id, range).await?;
     telling::request_delivery(&mut tx, &world, endpoint.product, endpoint.id, world.now).await?;
+    let answer = serde_json::to_value(ReplayBody { queued }).map_err(anyhow::Error::new)?;
+    repeatable.keep(&app, &mut tx, &world, &answer).await?;
     tx.commit().await?;
     app.work.notify_waiters();
-    Ok((StatusCode::ACCEPTED, Json(ReplayBody { queued })))
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 /// Send a `test.ping` to an endpoint. It takes its place in the stream like any event.
 #[utoipa::path(
-    post, path = "/v1/webhook-endpoints/{id}/test", tag = "webhooks", params(("id" = String, Path)),
+    post, path = "/v1/webhook-endpoints/{id}/test", tag = "webhooks",
+    params(
+        ("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition give the first answer")
+    ),
     responses((status = 202, body = TestBody), (status = 401, body = Problem), (status = 404, body = Problem))
 )]
-pub async fn test(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<TestBody>), ApiError> {
+pub async fn test(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     caller.may(Scope::Events)?;
     let world = app.world();
     let mut tx = app.store.tenant_tx(caller.tenant).await?;
+    let operation = format!("POST /v1/webhook-endpoints/{id}/test");
+    let (repeatable, first) = Idempotent::begin(&app, &mut tx, &world, &caller, &headers, &operation, b"").await?;
+    if let Some(answer) = first {
+        return Ok((StatusCode::ACCEPTED, Json(answer)));
+    }
     let endpoint = own(&mut tx, &caller, &id).await?;
     let data = json!({ "endpoint_id": endpoint.id.to_string() });
     let to = (caller.product, endpoint.id);
     let event = telling::emit_to(&mut tx, &world, to, EventType::TestPing, data).await?;
+    let answer = serde_json::to_value(TestBody { event_id: event.to_string() }).map_err(anyhow::Error::new)?;
+    repeatable.keep(&app, &mut tx, &world, &answer).await?;
     tx.commit().await?;
     app.work.notify_waiters();
-    Ok((StatusCode::ACCEPTED, Json(TestBody { event_id: event.to_string() })))
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 /// Which attempts.
