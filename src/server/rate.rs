@@ -168,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn all_keys_of_a_tenant_share_a_limit_and_no_other_tenant_does() {
+        let [tenant, other] = [1, 2].map(|n| TenantId::from_uuid(uuid::Uuid::from_u128(n)));
+        let (rates, burst) = (Rates::default(), limits::TENANT_REQUESTS_BURST.get());
+        // Each request under a key of its own, so no key is at its limit; on a slow machine many places come back meanwhile.
+        let key = |n: u32| ApiKeyId::from_uuid(uuid::Uuid::from_u128(n.into()));
+        let refused = (0..100 * burst).find_map(|n| rates.count(key(n), tenant).err().map(|standing| (n, standing)));
+        let (many, standing) = refused.unwrap();
+        assert!(many >= burst, "{many}");
+        assert_eq!((standing.limit, standing.remaining), (burst, 0));
+        assert!(rates.count(key(0), other).is_ok());
+    }
+
+    #[test]
     fn both_families_of_headers_say_the_same() {
         let standing = Standing { limit: 100, remaining: 97, reset: 2, window: 60, wait: 0 };
         let mut headers = HeaderMap::new();

@@ -231,7 +231,7 @@ async fn transactions_come_by_pages_that_new_rows_never_disturb() {
     let accounts = accounts["data"].as_array().unwrap();
     assert_eq!(accounts.len(), 3);
     let today = world.moment().now.to_zoned(TimeZone::get("Europe/Berlin").unwrap()).date();
-    let mut monthly = 0;
+    let (mut monthly, mut income) = (0, 0);
     for account in accounts {
         let path = format!("/v1/accounts/{}/transactions?limit=500", text(account, "id"));
         let (rows, _) = rest(&product, &path, good(&product.get(&path).await, 200)).await;
@@ -240,8 +240,10 @@ async fn transactions_come_by_pages_that_new_rows_never_disturb() {
         amounts.sort();
         assert_eq!(amounts, amounts_at_bank(books.as_ref().unwrap(), text(account, "iban"), since, today));
         check_account(&product, account).await;
-        monthly += check_recurring(&product, text(account, "id"), &rows).await;
+        let found = check_recurring(&product, text(account, "id"), &rows).await;
+        (monthly, income) = (monthly + found.0, income + found.1);
     }
+    assert!(income > 0, "somebody pays a salary");
     assert!(monthly > 0, "salary, rent or savings come each month");
     check_pages(&world, &product, consent, text(&accounts[0], "id")).await;
     check_cursors(&product, text(&accounts[0], "id"), text(&accounts[1], "id")).await;
@@ -265,8 +267,8 @@ async fn check_account(product: &Caller, account: &Value) {
     }
 }
 
-/// Series are made of the account's own transactions, none in two. Tells how many are monthly.
-async fn check_recurring(product: &Caller, account: &str, rows: &[Value]) -> usize {
+/// Series are made of the account's own transactions, none in two. Tells how many are monthly, and how many a salary.
+async fn check_recurring(product: &Caller, account: &str, rows: &[Value]) -> (usize, usize) {
     let read = good(&product.get(&format!("/v1/accounts/{account}/recurring")).await, 200);
     assert_eq!(read["transactions_read"], json!(rows.len()));
     assert_eq!(read["freshness"]["consent_state"], "active");
@@ -276,7 +278,8 @@ async fn check_recurring(product: &Caller, account: &str, rows: &[Value]) -> usi
         let at = ids.iter().position(|id| Some(*id) == member.as_str()).expect("a transaction of this account, once");
         ids.swap_remove(at);
     }
-    series.iter().filter(|series| series["period"] == "monthly").count()
+    let are = |name: &str, word: &str| series.iter().filter(|series| series[name] == word).count();
+    (are("period", "monthly"), are("stream", "salary"))
 }
 
 async fn check_pages(world: &World, product: &Caller, consent: ConsentId, account: &str) {

@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use server::services::{consents as service, fetch};
 use server::{setup, tokens};
 use store::api_keys::{self, ApiKey};
+use tests::browser::Browser;
 use tests::routes;
 use tests::site::{Answer, Caller, Site};
-use tests::world::{CUSTOMER, NEIGHBOUR, World};
+use tests::world::{CUSTOMER, NEIGHBOUR, Options, World, free_port};
+
+use super::pages::to_the_bank;
 
 const BACK: &str = "https://pennywise.example/back";
 /// An id that nothing has.
@@ -370,5 +373,43 @@ async fn a_person_of_another_reference_is_another_person() {
         assert!(!first["accounts"].as_array().unwrap().contains(account));
     }
     site.end().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_no_is_sent_back_with_the_code_that_clients_know() {
+    let port = free_port();
+    let world = World::made(Options { port: Some(port), ..Options::default() }, |_| {}).await;
+    let back = format!("http://localhost:{port}/healthz");
+    let (_, key) = setup::add_product(&world.app, "Pennywise", &["budgeting"], &[&back]).await.unwrap();
+    let running = server::start(world.app.clone()).await.unwrap();
+    let product = Caller::new(&world, &format!("http://127.0.0.1:{port}"), Some(&key));
+    let asked = async |reference: &str| {
+        let wish = json!({ "institution_id": "MUSTERBANK_MUSTDEFF", "redirect": back, "reference": reference });
+        good(&product.post("/api/v2/requisitions/", &wish).await, 201)
+    };
+    let browser = Browser::start().await;
+    let came = async || {
+        browser.see("pre").await;
+        browser.page().current_url().await.unwrap().to_string()
+    };
+
+    let ours = asked("ours").await;
+    browser.open(ours["link"].as_str().unwrap()).await;
+    browser.press("button.primary").await;
+    browser.press("form[action='/link/decline'] button").await;
+    let details = "error=UserCancelledSession&details=The+user+cancelled+the+session";
+    assert_eq!(came().await, format!("{back}?ref=ours&{details}"));
+
+    let banks = asked("banks").await;
+    to_the_bank(&browser, banks["link"].as_str().unwrap()).await;
+    browser.press("button[value=deny]").await;
+    let details = "error=UserSessionRejected&details=The+user+or+the+institution+rejected+the+session";
+    assert_eq!(came().await, format!("{back}?ref=banks&{details}"));
+    for requisition in [&ours, &banks] {
+        let read = good(&product.get(&format!("/api/v2/requisitions/{}/", id(requisition))).await, 200);
+        assert_eq!((&read["status"], &read["accounts"]), (&json!("RJ"), &json!([])), "{read}");
+    }
+    running.shutdown().await;
     world.end().await;
 }
