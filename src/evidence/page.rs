@@ -68,6 +68,12 @@ impl Report {
         ];
         facts.extend(receipt.blocked_until.map(|until| ("Kept by a legal hold until", until.to_string())));
         facts.extend(receipt.retention.map(|kept| ("Until the erasure", kept.in_words().to_owned())));
+        facts.extend(receipt.intermediary.as_ref().map(|name| {
+            (
+                "Not proven",
+                format!("what {name} keeps, through which the data came: only it can say that they are gone"),
+            )
+        }));
         for erased in &receipt.accounts {
             let visible = &erased.visible_in_backups;
             facts.push(("Old backups still show", format!("{} sealed rows of {}", visible.rows, erased.account)));

@@ -128,6 +128,10 @@ pub struct Receipt {
     /// absent where nothing was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Kept>,
+    /// Who stood between us and the bank: what it keeps of the data that passed through it, this receipt does not prove. Absent
+    /// where nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intermediary: Option<String>,
     /// When the last row was erased and a scan of every table found none left.
     #[serde(with = "instant")]
     pub erased_at: Timestamp,

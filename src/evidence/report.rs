@@ -209,6 +209,9 @@ fn write_receipt(receipt: &Receipt, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(kept) = receipt.retention {
         writeln!(f, "  until the erasure       {}", kept.in_words())?;
     }
+    if let Some(name) = &receipt.intermediary {
+        writeln!(f, "  not proven              what {} keeps, through which the data came", name.escape_debug())?;
+    }
     writeln!(f, "  erased                  {}, {rows} rows, none left", receipt.erased_at)?;
     for (table, rows) in &receipt.erased_rows {
         writeln!(f, "    {:<21} {rows}", table.escape_debug().to_string())?;

@@ -137,6 +137,7 @@ fn receipt(about: ConsentId, deletion: DeletionId) -> Receipt {
         stopped_at: minute(4),
         blocked_until: None,
         retention: None,
+        intermediary: None,
         erased_at: minute(5),
         key_deleted_at: minute(5),
         unreadable_everywhere_after: minute(8 * 24 * 60),

@@ -30,7 +30,7 @@ use crate::misbehaviour::{Misbehaviour, Outage, Planned, misbehave};
 use crate::seal::{self, RegisteredSeal};
 use crate::unrest::{Counting, Mood, Refusal, Spoilt, Unrest, consent_behind, is_about_accounts, is_attended, is_list};
 use crate::visit::Decision;
-use crate::{api, dpop, front, oauth, posted, resources};
+use crate::{api, dpop, front, intermediary, oauth, posted, resources};
 
 /// The simulated bank.
 #[derive(Debug, Clone, Copy)]
@@ -229,6 +229,7 @@ impl Bank {
                 match (&config.ecosystem.resources, &config.ecosystem.posted) {
                     (Some(resources), _) => resources::router(Arc::clone(&inner), resources),
                     (None, Some(posted)) => posted::router(Arc::clone(&inner), posted),
+                    (None, None) if config.ecosystem.intermediary => intermediary::router(Arc::clone(&inner)),
                     (None, None) => api::router(Arc::clone(&inner)),
                 }
                 .layer(from_fn_with_state(Arc::clone(&inner), seal::check)),

@@ -188,6 +188,8 @@ pub struct Ecosystem {
     pub resources: Option<Resources>,
     /// An account interface that is asked by POST.
     pub posted: Option<Posted>,
+    /// Whether an intermediary stands before the bank and gives what it has in a shape of its own.
+    pub intermediary: bool,
 }
 
 /// NextGenPSD2 with FAPI 2.0 Message Signing's signed requests.
@@ -203,4 +205,8 @@ pub const BERLIN_GROUP: Ecosystem = Ecosystem {
     encrypted_id_tokens: false,
     resources: None,
     posted: None,
+    intermediary: false,
 };
+
+/// A bank behind Enable Banking.
+pub const ENABLE_BANKING: Ecosystem = Ecosystem { intermediary: true, ..BERLIN_GROUP };

@@ -127,7 +127,8 @@ async fn confirm(State(bank): State<Shared>, RawQuery(query): RawQuery) -> Respo
     let id = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "id").map(|(_, id)| id);
     let (now, mut books) = (bank.now(), bank.books());
     let found = id.and_then(|id| books.pushed.remove(id.as_ref()));
-    match found.filter(|request| request.answer == AnswerWay::Nothing && request.expires > now) {
+    let linked = |request: &Pushed| request.answer == AnswerWay::Nothing || bank.ecosystem.intermediary;
+    match found.filter(|request| linked(request) && request.expires > now) {
         Some(request) => begin(&bank, &mut books, request),
         None => {
             drop(books);

@@ -29,6 +29,7 @@ mod ecosystem;
 mod fault;
 mod front;
 mod generate;
+mod intermediary;
 mod jose;
 mod log;
 mod messiness;
@@ -48,8 +49,8 @@ pub use config::{
 };
 pub use data::{Account, Balances, BankData, Exchange, Psu, Row};
 pub use ecosystem::{
-    BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, FINANCIAL_DATA_EXCHANGE, Header, Listed, NamedBy, OPEN_BANKING_UK,
-    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, Resources, STET, Shown,
+    BERLIN_GROUP, CONSUMER_DATA_RIGHT, ENABLE_BANKING, Ecosystem, FINANCIAL_DATA_EXCHANGE, Header, Listed, NamedBy,
+    OPEN_BANKING_UK, OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, Resources, STET, Shown,
 };
 pub use log::{Call, LogLine};
 pub use messiness::{Area, CLASSES, Class, Switch};

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsVerifier, RS256};
 use serde_json::{Map, Value, json};
@@ -29,6 +30,8 @@ pub enum SealForm {
     Stet,
     /// A detached JWS over the body.
     Jws,
+    /// Not the request but a token in it is signed, which says who asks (Enable Banking).
+    ApplicationToken,
 }
 
 /// The seal that a TPP has registered.
@@ -50,6 +53,7 @@ const FORM: Refused = ("signature.form.invalid", "the signature is not written a
 const COVER: Refused = ("signature.headers.missing", "the signature leaves out what must be signed");
 const DIGEST: Refused = ("signature.digest.mismatch", "the digest is not that of the body");
 const CERTIFICATE: Refused = ("signature.certificate.mismatch", "the certificate is not the registered one");
+const STALE: Refused = ("signature.token.expired", "the token is over, too long-lived, or not valid yet");
 const INVALID: Refused = ("signature.invalid", "the signature does not verify");
 
 /// Lets through what is signed as it must be.
@@ -58,7 +62,7 @@ pub(crate) async fn check(State(bank): State<Shared>, request: Request, next: Ne
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
     let clients = bank.clients.iter().map(|client| client.registered.client_id.as_str());
-    match verify(&seal, &parts, &body, &clients.collect::<Vec<_>>()) {
+    match verify(&seal, &parts, &body, (&clients.collect::<Vec<_>>(), bank.now())) {
         Ok(()) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Err((code, text)) => {
             bank.refuse("signature", code, text);
@@ -68,11 +72,17 @@ pub(crate) async fn check(State(bank): State<Shared>, request: Request, next: Ne
     }
 }
 
-fn verify(seal: &RegisteredSeal, parts: &Parts, body: &Bytes, clients: &[&str]) -> Result<(), Refused> {
+fn verify(
+    seal: &RegisteredSeal,
+    parts: &Parts,
+    body: &Bytes,
+    (clients, now): (&[&str], Timestamp),
+) -> Result<(), Refused> {
     let verifier =
         RS256.verifier_from_jwk(&Jwk::from_map(seal.key.clone()).map_err(|_| INVALID)?).map_err(|_| INVALID)?;
     match seal.form {
         SealForm::Jws => jws(seal, parts, body, &verifier),
+        SealForm::ApplicationToken => token(parts, clients, now, &verifier),
         SealForm::Http | SealForm::HttpTarget | SealForm::Stet => message(seal, parts, body, clients, &verifier),
     }
 }
@@ -98,7 +108,7 @@ fn message(
     let named = match seal.form {
         SealForm::Http => key.starts_with("SN=") && key.contains(",CA=") && !key.contains(' '),
         SealForm::HttpTarget => clients.contains(&key),
-        SealForm::Stet | SealForm::Jws => key.starts_with("https://"),
+        SealForm::Stet | SealForm::Jws | SealForm::ApplicationToken => key.starts_with("https://"),
     };
     if !named || member("algorithm")? != "rsa-sha256" {
         return Err(FORM);
@@ -128,6 +138,34 @@ fn message(
     let lines = signed.iter().map(line).collect::<Option<Vec<_>>>().ok_or(COVER)?;
     let signature = STANDARD.decode(member("signature")?).map_err(|_| FORM)?;
     verifier.verify(lines.join("\n").as_bytes(), &signature).map_err(|_| INVALID)
+}
+
+/// For how long a token of an application may be good, in seconds.
+const TOKEN_SECONDS_MAX: i64 = 24 * 60 * 60;
+/// How far two clocks may differ, in seconds.
+const SKEW_SECONDS: i64 = 60;
+
+/// A JWT that names the application, the intermediary, and a time.
+fn token(parts: &Parts, clients: &[&str], now: Timestamp, verifier: &dyn JwsVerifier) -> Result<(), Refused> {
+    let jwt = header(parts, "authorization").and_then(|value| value.strip_prefix("Bearer ")).ok_or(MISSING)?;
+    let (message, signature) = jwt.rsplit_once('.').ok_or(FORM)?;
+    let (head, claims) = message.split_once('.').ok_or(FORM)?;
+    let read = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+    let (head, claims) = (read(head).ok_or(FORM)?, read(claims).ok_or(FORM)?);
+    let named = head["kid"].as_str().is_some_and(|kid| clients.contains(&kid));
+    if head["alg"] != "RS256"
+        || !named
+        || claims["iss"] != "enablebanking.com"
+        || claims["aud"] != "api.enablebanking.com"
+    {
+        return Err(FORM);
+    }
+    let (Some(iat), Some(exp)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) else { return Err(FORM) };
+    if exp <= now.as_second() || exp - iat > TOKEN_SECONDS_MAX || iat > now.as_second() + SKEW_SECONDS {
+        return Err(STALE);
+    }
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| FORM)?;
+    verifier.verify(message.as_bytes(), &signature).map_err(|_| INVALID)
 }
 
 /// RFC 7797 §5.2 with the body left out (RFC 7515, appendix F).

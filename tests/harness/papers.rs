@@ -20,7 +20,7 @@ pub(crate) fn write_registration(
         true => "[encryption]\nkey = \"obseal.key\"\nkid = \"it-enc\"\nalg = \"RSA-OAEP\"\n",
         false => "",
     };
-    let seal = match options.seal {
+    let seal = match options.sealed() {
         Some(_) => {
             "[seal]\ncertificate = \"qsealc.pem\"\nkey = \"qsealc.key\"\nurl = \"https://tpp.example/qsealc.pem\"\n"
         }
@@ -28,9 +28,9 @@ pub(crate) fn write_registration(
     };
     let alg = alg.as_str();
     // A bank without tokens has no authorisation server, and nothing is signed for one.
-    let (issuer, signing) = match options.completion {
-        Some(_) => (String::new(), String::new()),
-        None => {
+    let (issuer, signing) = match options.completion.is_some() || options.intermediary() {
+        true => (String::new(), String::new()),
+        false => {
             (format!("issuer = \"{issuer}\"\n"), format!("[signing]\nkey = \"{key}\"\nkid = \"it\"\nalg = \"{alg}\"\n"))
         }
     };

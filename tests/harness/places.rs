@@ -1,8 +1,8 @@
 //! Where a simulated bank may be at home: one place for every standard beside the Berlin Group's.
 
 use sandbox::{
-    BERLIN_GROUP, CONSUMER_DATA_RIGHT, Ecosystem, FINANCIAL_DATA_EXCHANGE, OPEN_BANKING_UK, OPEN_BANKING_UK_4,
-    OPEN_FINANCE_BRASIL, POLISH_API, STET,
+    BERLIN_GROUP, CONSUMER_DATA_RIGHT, ENABLE_BANKING, Ecosystem, FINANCIAL_DATA_EXCHANGE, OPEN_BANKING_UK,
+    OPEN_BANKING_UK_4, OPEN_FINANCE_BRASIL, POLISH_API, STET,
 };
 
 use crate::world::Place;
@@ -33,6 +33,9 @@ pub const FRANCE: Place = place("fr_banqueexemple", STET, "", "EUR", "Europe/Par
 pub const NORTH_AMERICA: Place = place("us_musterbank", FINANCIAL_DATA_EXCHANGE, "/fdx/v6", "USD", "America/New_York");
 /// Polish API: a bank that keeps no consents and ends them by an id of ours.
 pub const POLAND: Place = place("pl_musterbank", POLISH_API, "", "PLN", "Europe/Warsaw");
+
+/// A bank behind an intermediary, which gives no tokens. No member of the fleet: it has no authorisation server.
+pub const FINLAND: Place = place("fi_musterpankki", ENABLE_BANKING, "", "EUR", "Europe/Helsinki");
 
 /// All of them; none is the Berlin Group's.
 pub const ALL: [Option<Place>; 8] = [

@@ -130,9 +130,20 @@ impl Options {
             || self.nameless
     }
 
+    /// Whether an intermediary stands before the bank.
+    pub(crate) fn intermediary(self) -> bool {
+        self.place.is_some_and(|place| place.ecosystem.intermediary)
+    }
+
+    /// How the bank wants our seal used.
+    pub(crate) fn sealed(self) -> Option<SealForm> {
+        let token = self.intermediary().then_some(SealForm::ApplicationToken);
+        self.seal.map(|(_, form)| form).or(token)
+    }
+
     /// Whether the bank encrypts to us.
     pub(crate) fn encrypts(self) -> bool {
-        self.place.is_some() || self.policy().encrypted_responses
+        (self.place.is_some() && !self.intermediary()) || self.policy().encrypted_responses
     }
 
     /// What signs our requests: elsewhere RSA is the custom.
@@ -547,7 +558,7 @@ pub(crate) async fn start_bank(
         let keys = jwks["keys"].as_array_mut().expect("keys");
         keys.push(decrypter.public_jwk().into());
     }
-    config.seal = options.seal.map(|(_, form)| {
+    config.seal = options.sealed().map(|form| {
         let key = pki.qsealc.key_pem.expose_secret().as_bytes();
         let mut key = PemSigner::from_pem(Alg::Ps256, "seal", key).expect("a key").public_jwk();
         key.remove("alg");

@@ -22,6 +22,7 @@ mod hints;
 mod holds;
 mod identity;
 mod interleavings;
+mod intermediary;
 mod isolation;
 mod journey;
 mod law;

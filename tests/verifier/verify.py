@@ -365,7 +365,8 @@ def check_body(statement):
         blocked = {"blocked_until": an_instant} if "blocked_until" in statement["body"] else {}
         policies = one_of("readable_until_retention", "blocked", "restricted_hold")
         retention = {"retention": policies} if "retention" in statement["body"] else {}
-        shape = shape | blocked | retention
+        between = {"intermediary": a_string} if "intermediary" in statement["body"] else {}
+        shape = shape | blocked | retention | between
     body = statement["body"] = members(statement["body"], **shape)
     if statement["kind"] != "deletion.receipt":
         return

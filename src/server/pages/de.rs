@@ -64,6 +64,7 @@ table! { De {
     consent_who() "Wer sie bekommt";
     consent_who_product(product) "{product}, das Produkt, von dem Sie kommen";
     consent_who_tpp(tpp, authorisation) "{tpp}, der Anbieter, der die Daten liest und verschlüsselt aufbewahrt ({authorisation})";
+    consent_who_intermediary(name, bank, tpp) "{name}: meldet sich für {tpp} bei {bank} an und gibt die Daten weiter. Was {name} davon behält, kann nur {name} sagen; Belege von {tpp} beweisen es nicht.";
     consent_who_limit() "Sonst niemand.";
     consent_stop() "Wie Sie aufhören";
     consent_stop_where(product, tpp) "Jederzeit und kostenlos: auf Ihrer Übersichtsseite bei {tpp}, in {product} oder bei Ihrer Bank.";

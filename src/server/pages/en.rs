@@ -69,6 +69,7 @@ entries! {
     consent_who() "Who receives it";
     consent_who_product(product) "{product}, the product you came from";
     consent_who_tpp(tpp, authorisation) "{tpp}, the provider that reads the data and keeps them encrypted ({authorisation})";
+    consent_who_intermediary(name, bank, tpp) "{name}, which signs in at {bank} for {tpp} and passes the data on. What {name} keeps of them, only {name} can say; receipts of {tpp} do not prove it.";
     consent_who_limit() "Nobody else.";
     consent_stop() "How to stop";
     consent_stop_where(product, tpp) "At any time and at no cost: on your overview page at {tpp}, in {product}, or at your bank.";

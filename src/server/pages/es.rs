@@ -64,6 +64,7 @@ table! { Es {
     consent_who() "Quién los recibe";
     consent_who_product(product) "{product}, el producto del que viene";
     consent_who_tpp(tpp, authorisation) "{tpp}, el proveedor que lee los datos y los guarda cifrados ({authorisation})";
+    consent_who_intermediary(name, bank, tpp) "{name}, que entra en {bank} por {tpp} y transmite los datos. Lo que {name} conserva de ellos solo {name} puede decirlo; los recibos de {tpp} no lo prueban.";
     consent_who_limit() "Nadie más.";
     consent_stop() "Cómo parar";
     consent_stop_where(product, tpp) "En cualquier momento y sin coste: en su página de resumen de {tpp}, en {product} o en su banco.";

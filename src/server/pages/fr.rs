@@ -64,6 +64,7 @@ table! { Fr {
     consent_who() "Qui les reçoit";
     consent_who_product(product) "{product}, le produit d’où vous venez";
     consent_who_tpp(tpp, authorisation) "{tpp}, le prestataire qui lit les données et les garde chiffrées ({authorisation})";
+    consent_who_intermediary(name, bank, tpp) "{name}, qui se connecte chez {bank} pour {tpp} et transmet les données. Ce que {name} en conserve, seul {name} peut le dire ; les reçus de {tpp} ne le prouvent pas.";
     consent_who_limit() "Personne d’autre.";
     consent_stop() "Comment arrêter";
     consent_stop_where(product, tpp) "À tout moment et sans frais : sur votre page d’aperçu chez {tpp}, dans {product}, ou chez votre banque.";

@@ -59,10 +59,15 @@ impl Statement {
                 section(
                     "recipients",
                     t.consent_who(),
-                    vec![
-                        (t.consent_who_product(product), None),
-                        (t.consent_who_tpp(tpp, &view.brand.authorisation), None),
-                    ],
+                    [
+                        Some(t.consent_who_product(product)),
+                        Some(t.consent_who_tpp(tpp, &view.brand.authorisation)),
+                        view.intermediary.as_ref().map(|name| t.consent_who_intermediary(name, bank, tpp)),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    .map(|who| (who, None))
+                    .collect(),
                     vec![t.consent_who_limit()],
                 ),
                 section("stop", t.consent_stop(), Vec::new(), stop_words(t, view)),

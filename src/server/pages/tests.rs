@@ -69,6 +69,7 @@ fn consent(name: &str, missing: bool) -> ConsentTextView {
         decline: form("/link/decline"),
         acknowledgement_missing: missing,
         login_name: None,
+        intermediary: None,
     }
 }
 
@@ -208,6 +209,10 @@ fn gallery(name: &str) -> Vec<(String, String)> {
         ("picker-nothing-found".to_owned(), bank_picker(&picker(name, "Atlantis", 0))),
         ("consent".to_owned(), consent_text(&consent(name, false))),
         ("consent-missing".to_owned(), consent_text(&consent(name, true))),
+        (
+            "consent-intermediary".to_owned(),
+            consent_text(&ConsentTextView { intermediary: Some(format!("Between{name}")), ..consent(name, false) }),
+        ),
         ("consent-login-name".to_owned(), asked(LoginNameField::Asked)),
         ("consent-login-name-missing".to_owned(), asked(LoginNameField::Missing)),
         ("connected".to_owned(), connected(&connected_view(false, accounts(name)))),

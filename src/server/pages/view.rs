@@ -129,6 +129,8 @@ pub struct ConsentTextView {
     pub bank: String,
     /// What the data are for, one plain sentence each, as the product registered them.
     pub purposes: Vec<String>,
+    /// Who stands between the provider and the bank, where somebody does.
+    pub intermediary: Option<String>,
     /// What is shared. Never empty.
     pub clusters: Vec<Cluster>,
     /// For how long.

@@ -5,7 +5,9 @@ use bank_adapters::profile::Profile;
 use domain::policy::{self, Policy};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
+use serde_json::Value;
 use store::consents::Consent;
+use store::grants::Grant;
 use url::Url;
 
 use crate::app::App;
@@ -18,6 +20,14 @@ pub(crate) fn sharing_seconds(connection: &Connection, consent: &Consent, now: T
     let longest = SignedDuration::from_hours(24 * i64::from(connection.bank.profile().consent.max_days)).as_secs();
     let end = policy::end_of_day(consent.asked_until, &connection.zone);
     u32::try_from(end.duration_since(now).as_secs().min(longest)).ok()
+}
+
+/// Says in what evidence keeps of an acceptance who stands between us and the bank, where somebody does.
+pub(crate) fn say_intermediary(app: &App, grant: &Grant, body: &mut Value) {
+    let profile = app.directory.get(&grant.institution);
+    if let Some(between) = profile.and_then(|profile| profile.intermediary.as_ref()) {
+        body["intermediary"] = between.name.as_str().into();
+    }
 }
 
 /// The last day that can be asked for: what the product asked, inside what bank and law allow, today counted.

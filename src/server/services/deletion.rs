@@ -258,7 +258,7 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
     let consent = consents::lock(&mut tx, deletion.consent).await?;
-    let body = body(&consent, deletion, lines)?;
+    let body = Receipt { intermediary: intermediary(app, &consent), ..body(&consent, deletion, lines)? };
     let note = evidence_log::state(app, &mut tx, &world, EvidenceSubject::Consent(deletion.consent), &body).await?;
     deletions::receipted(&mut tx, deletion.id, note.as_bytes(), world.now).await?;
     if deletion.line.is_none() {
@@ -296,6 +296,12 @@ fn kept_by(consent: &Consent, deletion: &Deletion) -> Option<Kept> {
     })
 }
 
+/// Who stood between us and the bank, as far as its profile says.
+fn intermediary(app: &App, consent: &Consent) -> Option<String> {
+    let (institution, _) = consent.bank.as_ref()?;
+    Some(app.directory.get(institution)?.intermediary.as_ref()?.name.clone())
+}
+
 fn body(consent: &Consent, deletion: &Deletion, lines: &[DeletionLine]) -> Result<Receipt, ServiceError> {
     let corrupt = |column| StoreError::Corrupt { table: "deletion", column };
     let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
@@ -322,6 +328,7 @@ fn body(consent: &Consent, deletion: &Deletion, lines: &[DeletionLine]) -> Resul
         stopped_at: deletion.stopped_at,
         blocked_until: deletion.unblocked_at,
         retention: kept_by(consent, deletion),
+        intermediary: None,
         erased_at: deletion.erased_at.ok_or(corrupt("erased_at"))?,
         key_deleted_at: deletion.key_deleted_at.ok_or(corrupt("key_deleted_at"))?,
         unreadable_everywhere_after: deletion.unreadable_after.ok_or(corrupt("unreadable_after"))?,

@@ -42,7 +42,7 @@ use crate::bank_calls::{self, Basis, CallError, Context, Occasion};
 use crate::connections::Connection;
 use crate::evidence_log::{self, About};
 use crate::fault;
-use crate::services::asking::{consent_ask, sharing, sharing_seconds};
+use crate::services::asking::{consent_ask, say_intermediary, sharing, sharing_seconds};
 use crate::services::issuer::{client_tokens, discover};
 use crate::services::{
     ServiceError, confirmation, consents as moves, hints, insist, renewals, revocation, rivals, status,
@@ -194,11 +194,12 @@ async fn store_intent(
     after.machine.authorise_by = later(world.now, limits::LOGIN_SECONDS);
     let cause = Cause { event: "text_accepted", actor: "psu", at: world.now };
     let saved = consents::save(&mut tx, &before, &after, cause).await?;
-    let body = json!({
+    let mut body = json!({
         "text_hash": evidence_log::hex(&acceptance.text.hash),
         "language": acceptance.text.language,
         "registration": grant.registration.as_str(),
     });
+    say_intermediary(app, &grant, &mut body);
     evidence_log::record(app, &mut tx, &world, saved.id, "consent.accepted", &body).await?;
     let mut beside = renewals::replaced_by(app, &mut tx, &saved).await?;
     beside.extend(rivals::announce(app, &mut tx, &world, &saved, acceptance).await?);

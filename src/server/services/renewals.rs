@@ -28,7 +28,7 @@ use crate::connections::Connection;
 use crate::evidence_log;
 use crate::services::consents::{Work, advance, enqueue};
 use crate::services::logins::{self, Acceptance};
-use crate::services::{ServiceError, consents as moves, notices, revocation, rivals, status};
+use crate::services::{ServiceError, asking, consents as moves, notices, revocation, rivals, status};
 
 /// The last day that a renewal asks for: as long again as the person agreed to the last time, and never less than they
 /// have agreed to already.
@@ -118,12 +118,13 @@ pub(crate) async fn begin(
         authorise_by: world.now.saturating_add(SignedDuration::from_secs(limits::LOGIN_SECONDS)).unwrap_or(world.now),
     };
     renewals::put(tx, &renewal).await?;
-    let body = json!({
+    let mut body = json!({
         "text_hash": evidence_log::hex(&acceptance.text.hash),
         "language": acceptance.text.language,
         "asked_until": renewal.asked_until.to_string(),
         "registration": grant.registration.as_str(),
     });
+    asking::say_intermediary(app, &grant, &mut body);
     evidence_log::record(app, tx, world, before.id, "consent.renewal_accepted", &body).await?;
     if before.machine.may_fetch(world.now) && own.state.may_fetch() {
         // The last chance to read with the old authorisation, and the person is here.

@@ -89,6 +89,7 @@ pub(super) async fn build(
         accept: scene.form(accept),
         decline: scene.form(decline),
         acknowledgement_missing: false,
+        intermediary: profile.intermediary.as_ref().map(|between| between.name.clone()),
         login_name: (profile.consent.completion == Completion::Decoupled).then_some(LoginNameField::Asked),
     };
     let language = view.brand.language.code();
