@@ -418,8 +418,9 @@ pub fn step(consent: &Consent, event: Event, now: Timestamp) -> Result<(Consent,
         (S::Authorized | S::Active | S::ReauthPending(_), E::Released) if consent.data == D::Restricted => {
             Ok((Consent { data: D::Present, ..*consent }, vec![Fx::Fetch, Fx::Tell(Notice::Resumed)]))
         }
+        // What has ended is not taken up again: nobody reads what is left of it.
         (S::Expired(_) | S::Failed(_), E::Released) if consent.data == D::Restricted => {
-            Ok((Consent { data: D::Present, ..*consent }, vec![Fx::Tell(Notice::Resumed)]))
+            Ok((Consent { data: D::Present, ..*consent }, vec![]))
         }
         (S::Authorized | S::Active | S::ReauthPending(_) | S::Expired(_), E::Restricted) if consent.data == D::Held => {
             Ok((Consent { data: D::HeldRestricted, ..*consent }, vec![]))
@@ -547,8 +548,9 @@ fn lift_hold(consent: &Consent) -> (Consent, Vec<Effect>) {
         (_, State::Authorized | State::Active | State::ReauthPending(_)) => {
             (DataState::Present, vec![Effect::Fetch, Effect::Tell(Notice::Resumed)])
         }
-        (_, State::Expired(_)) => (DataState::Present, vec![Effect::Tell(Notice::Resumed)]),
-        (_, State::Initiated | State::Revoked(_) | State::Failed(_)) => (DataState::Present, vec![]),
+        (_, State::Initiated | State::Expired(_) | State::Revoked(_) | State::Failed(_)) => {
+            (DataState::Present, vec![])
+        }
     };
     (Consent { data, ..*consent }, effects)
 }

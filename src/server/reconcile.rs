@@ -335,7 +335,8 @@ async fn intents(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
 /// Removes what has lived its time: data of consents that ended by themselves, raw answers, sessions, remembered answers.
 async fn retention(app: &App, tenant: TenantId) -> Result<(), ServiceError> {
     let now = app.clock.now();
-    holds::lift_past(app, tenant, BATCH).await?;
+    note("holds whose time is over", holds::lift_past(app, tenant, BATCH).await);
+    note("accounts that were kept", deletion::let_go(app, tenant, BATCH).await);
     let mut tx = app.store.tenant_tx(tenant).await?;
     let over = consents::past_retention(&mut tx, now, BATCH).await?;
     tx.commit().await?;

@@ -238,7 +238,7 @@ pub async fn begin(tx: &mut TenantTx, new: &NewDeletion<'_>) -> Result<(), Store
     take(tx, new.id, new.lines).await
 }
 
-/// Lets a deletion run that a legal hold had blocked: it takes the lines whose last ground ended meanwhile.
+/// Lets a deletion run that a hold or a policy had blocked: it takes the lines whose last ground ended meanwhile.
 pub async fn unblock(
     tx: &mut TenantTx,
     id: DeletionId,
@@ -327,6 +327,25 @@ pub async fn owed(tx: &mut TenantTx, limit: u32) -> Result<Vec<Deletion>, StoreE
     .fetch_all(tx.db())
     .await?;
     rows.into_iter().map(Deletion::try_from).collect()
+}
+
+/// Blocked deletions of single accounts that a policy has kept for as long as it wants, of consents that nothing else holds;
+/// the oldest first.
+pub async fn kept_long_enough(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<DeletionId>, StoreError> {
+    let rows = query!(
+        "select d.deletion_id from deletion d
+         join consent c on c.tenant_id = d.tenant_id and c.consent_id = d.consent_id
+         where d.tenant_id = $1 and d.state = 'blocked' and d.line_id is not null
+            and c.data_state not in ('held', 'held_restricted', 'blocked')
+            and d.stopped_at + c.retention_days * interval '1 day' <= $2
+         order by d.deletion_id limit $3",
+        tx.id(),
+        at(now),
+        i64::from(limit)
+    )
+    .fetch_all(tx.db())
+    .await?;
+    Ok(rows.into_iter().map(|row| DeletionId::from_uuid(row.deletion_id)).collect())
 }
 
 /// Deletions without a receipt that no legal hold blocks, oldest first.

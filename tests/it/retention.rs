@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use domain::consent::{DataState, ExpiryReason, RevokedBy, State};
-use domain::ids::ConsentId;
-use evidence::{Kept, Receipt, Trigger};
+use domain::ids::{ConsentId, LineId};
+use evidence::{Kept, Receipt, Scope, Trigger};
 use jiff::SignedDuration;
 use serde_json::json;
 use server::config::PurposeRetention;
@@ -24,10 +24,14 @@ async fn under_policies(world: &mut World) -> secrecy::SecretString {
         at_end: at_end.to_owned(),
         days,
     };
-    config.retention.purposes =
-        vec![policy("accounting", "readable_until_retention", 90), policy("lending", "restricted_hold", 365)];
+    config.retention.purposes = vec![
+        policy("accounting", "readable_until_retention", 90),
+        policy("lending", "restricted_hold", 365),
+        policy("insuring", "restricted_hold", 30),
+    ];
     let app = App::new(config, world.app.store.clone(), world.clock.clone(), world.app.tenant.clone()).unwrap();
-    let (product, key) = setup::add_product(&app, "Books", &["accounting", "lending", "budgeting"], &[]).await.unwrap();
+    let (product, key) =
+        setup::add_product(&app, "Books", &["accounting", "lending", "insuring", "budgeting"], &[]).await.unwrap();
     (world.app, world.product) = (Arc::new(app), product);
     key
 }
@@ -127,6 +131,55 @@ async fn data_that_stay_after_the_end_are_read_or_held_as_their_purpose_says() {
     assert!(said.blocked_until.is_some_and(|until| said.stopped_at < until));
     site.end().await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_taken_out_is_kept_as_the_law_wants_and_goes_with_the_rest_at_the_latest() {
+    let mut world = World::start().await;
+    let key = under_policies(&mut world).await;
+    let app = &world.app;
+    let site = Site::start(world.app.clone()).await;
+    let product = site.caller(&world, Some(&key));
+    let goes_on = connected(&world, &product, "insuring", CUSTOMER).await;
+    let ends = connected(&world, &product, "lending", NEIGHBOUR).await;
+    let (here, there) = (take_one_out(&product, goes_on).await, take_one_out(&product, ends).await);
+    assert_eq!((read(&product, goes_on).await, read(&product, ends).await), ((2, 200), (1, 200)), "the others go on");
+    let kept = async |consent, line| {
+        let mut tx = app.store.tenant_tx(app.tenant.id).await.unwrap();
+        let all = deletions::of_consent(&mut tx, consent).await.unwrap();
+        let taken = all.into_iter().find(|deletion| deletion.line == Some(line)).unwrap();
+        (taken.state, taken.key_deleted_at.is_none())
+    };
+    let blocked = (deletions::State::Blocked, true);
+
+    days(&world, 29).await;
+    assert_eq!((kept(goes_on, here).await, kept(ends, there).await), (blocked, blocked), "the last day of one");
+    days(&world, 1).await;
+    assert_eq!((kept(goes_on, here).await, kept(ends, there).await), ((deletions::State::Receipted, false), blocked));
+    assert_eq!(read(&product, goes_on).await, (2, 200));
+    let said = receipt(&world, goes_on).await;
+    assert_eq!((said.scope, said.retention, said.accounts.len()), (Scope::Account, Some(Kept::RestrictedHold), 1));
+    assert!(said.blocked_until.is_some_and(|until| said.stopped_at < until));
+
+    // The consent comes under the same duty when it ends, and all of it goes together.
+    days(&world, 170).await;
+    assert_eq!(stands(app, ends).await, (State::Expired(ExpiryReason::Term), DataState::Held));
+    assert_eq!(kept(ends, there).await, blocked);
+    days(&world, 366).await;
+    assert_eq!(stands(app, ends).await.1, DataState::Erased);
+    assert_eq!(kept(ends, there).await, (deletions::State::Receipted, false));
+    site.end().await;
+    world.end().await;
+}
+
+/// Takes an account out of a consent; nobody reads it any more.
+async fn take_one_out(product: &Caller, consent: ConsentId) -> LineId {
+    let accounts = product.get(&format!("/v1/accounts?consent_id={consent}")).await.json()["data"].clone();
+    let account = accounts[0]["id"].as_str().unwrap();
+    let taken = product.delete(&format!("/v1/consents/{consent}/accounts/{account}")).await;
+    assert_eq!(taken.status.as_u16(), 202, "{}", taken.text());
+    assert_eq!(product.get(&format!("/v1/accounts/{account}/transactions")).await.status.as_u16(), 404, "at once");
+    account.parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

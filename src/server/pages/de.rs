@@ -70,8 +70,12 @@ table! { De {
     consent_stop_where(product, tpp) "Jederzeit und kostenlos: auf Ihrer Übersichtsseite bei {tpp}, in {product} oder bei Ihrer Bank.";
     consent_stop_effect() "Das Lesen endet sofort, und was gelesen wurde, wird gelöscht; darüber können Sie eine signierte Bescheinigung haben. Nur die Aufzeichnung dieser Erlaubnis bleibt, wie das Gesetz es verlangt.";
     consent_stop_effect_held(days) "Das Lesen endet sofort, und niemand benutzt mehr, was gelesen wurde. Ein Gesetz verpflichtet uns, es noch {days} Tage aufzubewahren; dann wird es gelöscht, und darüber können Sie eine signierte Bescheinigung haben. Die Aufzeichnung dieser Erlaubnis bleibt länger, wie das Gesetz es verlangt.";
+    consent_stop_effect_held_day() "Das Lesen endet sofort, und niemand benutzt mehr, was gelesen wurde. Ein Gesetz verpflichtet uns, es noch einen Tag aufzubewahren; dann wird es gelöscht, und darüber können Sie eine signierte Bescheinigung haben. Die Aufzeichnung dieser Erlaubnis bleibt länger, wie das Gesetz es verlangt.";
     consent_end_blocked(days) "Endet die Erlaubnis von selbst, kann niemand lesen, was gespeichert war, und nach {days} Tagen wird es gelöscht.";
+    consent_end_blocked_day() "Endet die Erlaubnis von selbst, kann niemand lesen, was gespeichert war, und einen Tag danach wird es gelöscht.";
     consent_end_readable(product, days) "Endet die Erlaubnis von selbst, kann {product} noch {days} Tage lesen, was gespeichert war, wenn Sie es nicht beenden; dann wird es gelöscht.";
+    consent_end_readable_day(product) "Endet die Erlaubnis von selbst, kann {product} noch einen Tag lesen, was gespeichert war, wenn Sie es nicht beenden; dann wird es gelöscht.";
+    consent_end_erased() "Endet die Erlaubnis von selbst, wird sofort gelöscht, was gespeichert war.";
     consent_acknowledge(tpp, bank, product) "Ich habe das gelesen. Ich bin einverstanden, dass {tpp} diese Daten von mir bei {bank} liest und für diesen Zweck an {product} gibt.";
     consent_accept(bank) "Zustimmen und zu {bank} gehen";
     consent_decline() "Nein, zurück";

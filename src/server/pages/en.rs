@@ -75,8 +75,12 @@ entries! {
     consent_stop_where(product, tpp) "At any time and at no cost: on your overview page at {tpp}, in {product}, or at your bank.";
     consent_stop_effect() "Reading stops at once and what was read is erased; you can have a signed receipt of that. Only the record of this permission is kept, as the law asks.";
     consent_stop_effect_held(days) "Reading stops at once, and nobody uses what was read any more. A law obliges us to keep it for {days} more days; then it is erased, and you can have a signed receipt of that. The record of this permission is kept longer, as the law asks.";
+    consent_stop_effect_held_day() "Reading stops at once, and nobody uses what was read any more. A law obliges us to keep it for one more day; then it is erased, and you can have a signed receipt of that. The record of this permission is kept longer, as the law asks.";
     consent_end_blocked(days) "If the permission ends by itself, nobody can read what was stored, and it is erased after {days} days.";
+    consent_end_blocked_day() "If the permission ends by itself, nobody can read what was stored, and it is erased a day later.";
     consent_end_readable(product, days) "If the permission ends by itself, {product} can read what was stored for {days} more days, unless you stop it; then it is erased.";
+    consent_end_readable_day(product) "If the permission ends by itself, {product} can read what was stored for one more day, unless you stop it; then it is erased.";
+    consent_end_erased() "If the permission ends by itself, what was stored is erased at once.";
     consent_acknowledge(tpp, bank, product) "I have read this. I agree that {tpp} reads these data of mine at {bank} and gives them to {product} for this purpose.";
     consent_accept(bank) "Agree and go to {bank}";
     consent_decline() "No, go back";

@@ -70,8 +70,12 @@ table! { Es {
     consent_stop_where(product, tpp) "En cualquier momento y sin coste: en su página de resumen de {tpp}, en {product} o en su banco.";
     consent_stop_effect() "La lectura se detiene enseguida y lo leído se borra; puede tener un recibo firmado de ello. Solo se conserva el registro de este permiso, como pide la ley.";
     consent_stop_effect_held(days) "La lectura se detiene enseguida y nadie usa ya lo leído. Una ley nos obliga a guardarlo {days} días más; después se borra, y puede tener un recibo firmado de ello. El registro de este permiso se conserva más tiempo, como pide la ley.";
+    consent_stop_effect_held_day() "La lectura se detiene enseguida y nadie usa ya lo leído. Una ley nos obliga a guardarlo un día más; después se borra, y puede tener un recibo firmado de ello. El registro de este permiso se conserva más tiempo, como pide la ley.";
     consent_end_blocked(days) "Si el permiso termina por sí solo, nadie puede leer lo guardado, y se borra a los {days} días.";
+    consent_end_blocked_day() "Si el permiso termina por sí solo, nadie puede leer lo guardado, y se borra al día siguiente.";
     consent_end_readable(product, days) "Si el permiso termina por sí solo, {product} puede leer lo guardado {days} días más, si usted no lo detiene; después se borra.";
+    consent_end_readable_day(product) "Si el permiso termina por sí solo, {product} puede leer lo guardado un día más, si usted no lo detiene; después se borra.";
+    consent_end_erased() "Si el permiso termina por sí solo, lo guardado se borra enseguida.";
     consent_acknowledge(tpp, bank, product) "He leído esto. Acepto que {tpp} lea estos datos míos en {bank} y los dé a {product} para este fin.";
     consent_accept(bank) "Aceptar e ir a {bank}";
     consent_decline() "No, volver";

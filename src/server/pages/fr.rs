@@ -70,8 +70,12 @@ table! { Fr {
     consent_stop_where(product, tpp) "À tout moment et sans frais : sur votre page d’aperçu chez {tpp}, dans {product}, ou chez votre banque.";
     consent_stop_effect() "La lecture s’arrête aussitôt et ce qui a été lu est effacé ; vous pouvez en avoir un reçu signé. Seule la trace de cette autorisation est gardée, comme la loi le demande.";
     consent_stop_effect_held(days) "La lecture s’arrête aussitôt et personne n’utilise plus ce qui a été lu. Une loi nous oblige à le garder encore {days} jours ; puis il est effacé, et vous pouvez en avoir un reçu signé. La trace de cette autorisation est gardée plus longtemps, comme la loi le demande.";
+    consent_stop_effect_held_day() "La lecture s’arrête aussitôt et personne n’utilise plus ce qui a été lu. Une loi nous oblige à le garder encore un jour ; puis il est effacé, et vous pouvez en avoir un reçu signé. La trace de cette autorisation est gardée plus longtemps, comme la loi le demande.";
     consent_end_blocked(days) "Si l’autorisation prend fin d’elle-même, personne ne peut lire ce qui était gardé, et tout est effacé après {days} jours.";
+    consent_end_blocked_day() "Si l’autorisation prend fin d’elle-même, personne ne peut lire ce qui était gardé, et tout est effacé un jour après.";
     consent_end_readable(product, days) "Si l’autorisation prend fin d’elle-même, {product} peut lire ce qui était gardé encore {days} jours, sauf si vous l’arrêtez ; puis tout est effacé.";
+    consent_end_readable_day(product) "Si l’autorisation prend fin d’elle-même, {product} peut lire ce qui était gardé encore un jour, sauf si vous l’arrêtez ; puis tout est effacé.";
+    consent_end_erased() "Si l’autorisation prend fin d’elle-même, ce qui était gardé est effacé aussitôt.";
     consent_acknowledge(tpp, bank, product) "J’ai lu ceci. J’accepte que {tpp} lise ces données me concernant chez {bank} et les donne à {product} à cette fin.";
     consent_accept(bank) "Accepter et aller chez {bank}";
     consent_decline() "Non, revenir";

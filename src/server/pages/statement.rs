@@ -96,17 +96,19 @@ impl Statement {
 fn stop_words(t: Language, view: &ConsentTextView) -> Vec<String> {
     let (product, tpp, days) = (&view.brand.product, &view.brand.tpp, view.retention.days);
     let mut words = vec![t.consent_stop_where(product, tpp)];
-    match view.retention.at_end {
-        AtEnd::RestrictedHold => words.push(t.consent_stop_effect_held(days)),
-        AtEnd::Blocked => {
-            words.push(t.consent_stop_effect());
-            words.push(t.consent_end_blocked(days));
-        }
-        AtEnd::ReadableUntilRetention => {
-            words.push(t.consent_stop_effect());
-            words.push(t.consent_end_readable(product, days));
-        }
-    }
+    words.push(match (view.retention.at_end, days) {
+        (AtEnd::RestrictedHold, 1) => t.consent_stop_effect_held_day(),
+        (AtEnd::RestrictedHold, _) => t.consent_stop_effect_held(days),
+        (AtEnd::Blocked | AtEnd::ReadableUntilRetention, _) => t.consent_stop_effect(),
+    });
+    words.extend(match (view.retention.at_end, days) {
+        (AtEnd::RestrictedHold, _) => None,
+        (AtEnd::Blocked | AtEnd::ReadableUntilRetention, 0) => Some(t.consent_end_erased()),
+        (AtEnd::Blocked, 1) => Some(t.consent_end_blocked_day()),
+        (AtEnd::Blocked, _) => Some(t.consent_end_blocked(days)),
+        (AtEnd::ReadableUntilRetention, 1) => Some(t.consent_end_readable_day(product)),
+        (AtEnd::ReadableUntilRetention, _) => Some(t.consent_end_readable(product, days)),
+    });
     words
 }
 

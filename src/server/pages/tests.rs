@@ -361,6 +361,17 @@ fn a_change_of_the_request_changes_the_statement() {
     assert!(
         held.contains("A law obliges us to keep it for 365 more days") && !held.contains("what was read is erased")
     );
+    for (at_end, days, words) in [
+        (AtEnd::RestrictedHold, 1, "keep it for one more day;"),
+        (AtEnd::ReadableUntilRetention, 1, "for one more day, unless"),
+        (AtEnd::ReadableUntilRetention, 0, "what was stored is erased at once"),
+        (AtEnd::Blocked, 1, "it is erased a day later"),
+        (AtEnd::Blocked, 0, "what was stored is erased at once"),
+    ] {
+        other.retention = Retention { at_end, days };
+        let said = Statement::of(&other).plain();
+        assert!(said.contains(words) && !said.contains("1 more days") && !said.contains("0 more days"), "{said}");
+    }
     let mut other = consent("", false);
     other.clusters.pop();
     assert_ne!(Statement::of(&other).plain(), before);

@@ -30,17 +30,67 @@ use crate::services::{ServiceError, acknowledgement};
 /// # Errors
 /// The database's.
 pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
+    let all = deletions::of_consent(tx, consent.id).await?;
+    let mut blocked = all.iter().filter(|deletion| deletion.state == State::Blocked);
+    // Accounts that were taken out and kept go with the rest, each with a receipt of its own.
+    for account in blocked.clone().filter(|deletion| deletion.line.is_some()) {
+        let_run(app, tx, world, account).await?;
+    }
+    if let Some(whole) = blocked.find(|deletion| deletion.line.is_none()) {
+        return let_run(app, tx, world, whole).await;
+    }
     let going = lines::without_ground(tx, consent.id).await?;
     let kept = lines::with_ground(tx, consent.id).await?;
-    let all = deletions::of_consent(tx, consent.id).await?;
-    if let Some(blocked) = all.iter().find(|deletion| deletion.state == State::Blocked) {
-        deletions::unblock(tx, blocked.id, (&going, &kept), world.now).await?;
-        let body = json!({ "deletion": blocked.id.to_string(), "accounts": going.len() });
-        evidence_log::record(app, tx, world, consent.id, "deletion.unblocked", &body).await?;
-        return enqueue(tx, world, Work::Erase, blocked.id.uuid(), "erasure").await;
-    }
     let new = of_whole(tx, world, consent, (&going, &kept)).await?;
     write(app, tx, world, &new).await
+}
+
+/// Lets a deletion run that was blocked: it takes what no ground holds any more, of its account or of the whole consent.
+async fn let_run(app: &App, tx: &mut TenantTx, world: &World<'_>, deletion: &Deletion) -> Result<(), ServiceError> {
+    let is_meant = |line: &LineId| deletion.line.is_none_or(|meant| meant == *line);
+    let mut going = lines::without_ground(tx, deletion.consent).await?;
+    going.retain(is_meant);
+    let kept = match deletion.line {
+        None => lines::with_ground(tx, deletion.consent).await?,
+        Some(line) if lines::has_ground(tx, line).await? => vec![line],
+        Some(_) => Vec::new(),
+    };
+    deletions::unblock(tx, deletion.id, (&going, &kept), world.now).await?;
+    let body = json!({ "deletion": deletion.id.to_string(), "accounts": going.len() });
+    evidence_log::record(app, tx, world, deletion.consent, "deletion.unblocked", &body).await?;
+    enqueue(tx, world, Work::Erase, deletion.id.uuid(), "erasure").await
+}
+
+/// Lets the erasures of accounts run that were taken out while a law wanted them kept, once their time is over.
+///
+/// # Errors
+/// The database's. One that cannot be begun keeps no other.
+pub(crate) async fn let_go(app: &App, tenant: TenantId, limit: u32) -> Result<(), ServiceError> {
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let over = deletions::kept_long_enough(&mut tx, app.clock.now(), limit).await?;
+    tx.commit().await?;
+    for id in over {
+        if let Err(error) = let_one_go(app, tenant, id).await {
+            tracing::error!(deletion = %id, error = format!("{error:#}"), "an account that was kept could not be let go");
+        }
+    }
+    Ok(())
+}
+
+async fn let_one_go(app: &App, tenant: TenantId, id: DeletionId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let found = deletions::get(&mut tx, id).await?;
+    let consent = consents::lock(&mut tx, found.consent).await?;
+    // A hold that was placed since keeps it.
+    let found = deletions::get(&mut tx, id).await?;
+    if found.state != State::Blocked || consent.machine.data.is_held() {
+        return Ok(());
+    }
+    let_run(app, &mut tx, &world, &found).await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
+    Ok(())
 }
 
 /// Writes the deletion of a consent that a legal hold keeps from running, in the transaction that stopped everything else.
@@ -50,7 +100,17 @@ pub async fn begin(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Co
 pub async fn block(app: &App, tx: &mut TenantTx, world: &World<'_>, consent: &Consent) -> Result<(), ServiceError> {
     let new = NewDeletion { blocked: true, ..of_whole(tx, world, consent, (&[], &[])).await? };
     write(app, tx, world, &new).await?;
-    let body = json!({ "deletion_id": new.id.to_string(), "because": "legal_hold" });
+    note_blocked(app, tx, world, consent, (new.id, "legal_hold")).await
+}
+
+async fn note_blocked(
+    app: &App,
+    tx: &mut TenantTx,
+    world: &World<'_>,
+    consent: &Consent,
+    (deletion, because): (DeletionId, &str),
+) -> Result<(), ServiceError> {
+    let body = json!({ "deletion_id": deletion.to_string(), "because": because });
     evidence_log::record(app, tx, world, consent.id, "deletion.blocked", &body).await?;
     emit(tx, world, consent.product, EventType::DeletionBlocked, Some(consent.id), body).await
 }
@@ -103,7 +163,8 @@ async fn write(app: &App, tx: &mut TenantTx, world: &World<'_>, new: &NewDeletio
     if new.blocked { Ok(()) } else { enqueue(tx, world, Work::Erase, new.id.uuid(), "erasure").await }
 }
 
-/// Takes one account out of a consent whose data may be read and begins its erasure, unless another consent stands on it.
+/// Takes one account out of a consent whose data may be read and begins its erasure, unless another consent stands on it. What
+/// a law wants kept is read by nobody any more and erased when that time is over.
 ///
 /// # Errors
 /// The account is not under the consent, the consent's data may not be read, or the database's.
@@ -145,21 +206,25 @@ pub(crate) async fn take_out(
     evidence_log::record(app, tx, world, consent, "account.removed", &body).await?;
     let told = json!({ "removed_accounts": [line.to_string()], "by": actor });
     emit(tx, world, before.product, EventType::ScopesChanged, Some(consent), told).await?;
-    let going: Vec<LineId> =
-        lines::without_ground(tx, consent).await?.into_iter().filter(|gone| *gone == line).collect();
+    let mut going = lines::without_ground(tx, consent).await?;
+    going.retain(|gone| *gone == line);
     let kept: Vec<LineId> = if lines::has_ground(tx, line).await? { vec![line] } else { Vec::new() };
+    let blocked = before.retention.at_end == AtEnd::RestrictedHold && !going.is_empty();
     let new = NewDeletion {
         id: DeletionId::new(world),
         consent,
         line: Some(line),
         trigger: if actor == "psu" { "psu" } else { "product" },
         bank: Bank::NotNeeded,
-        blocked: false,
+        blocked,
         stopped_at: world.now,
-        lines: &going,
+        lines: if blocked { &[] } else { &going },
         kept: &kept,
     };
     write(app, tx, world, &new).await?;
+    if blocked {
+        note_blocked(app, tx, world, &before, (new.id, AtEnd::RestrictedHold.word())).await?;
+    }
     Ok(deletions::get(tx, new.id).await?)
 }
 
@@ -272,13 +337,16 @@ async fn receipt(app: &App, tenant: TenantId, deletion: &Deletion, lines: &[Dele
     Ok(())
 }
 
-/// The policy by which data were kept between the end of their consent and the erasure.
+/// The policy by which data were kept between the end of their consent, or of their account's place in it, and the erasure.
 fn kept_by(consent: &Consent, deletion: &Deletion) -> Option<Kept> {
-    let ended = consent.ended_at?;
     let by_law = consent.retention.at_end == AtEnd::RestrictedHold;
+    if deletion.line.is_some() {
+        return (by_law && deletion.unblocked_at.is_some()).then_some(Kept::RestrictedHold);
+    }
+    let ended = consent.ended_at?;
     let began = deletion.unblocked_at.filter(|_| by_law).unwrap_or(deletion.stopped_at);
     // A consent that was withdrawn ends with what stops everything; nothing was kept of one that never came to life.
-    let kept = deletion.line.is_none() && ended < began && consent.authorized_at.is_some();
+    let kept = ended < began && consent.authorized_at.is_some();
     let (over, by_term) = match consent.machine.state {
         ConsentState::Expired(reason) => (reason != ExpiryReason::Superseded, reason == ExpiryReason::Term),
         ConsentState::Revoked(_) => (true, false),

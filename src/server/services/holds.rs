@@ -186,29 +186,36 @@ pub(crate) async fn by_policy(
     note(app, tx, world, &hold, NOBODY, "hold.placed").await
 }
 
-/// Lifts the holds whose time is over, each in a transaction of its own.
+/// Lifts the holds whose time is over, each in a transaction of its own: one that cannot be lifted keeps no other.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn lift_past(app: &App, tenant: TenantId, limit: u32) -> Result<(), ServiceError> {
-    let world = app.world();
     let mut tx = app.store.tenant_tx(tenant).await?;
-    let past = holds::past(&mut tx, world.now, limit).await?;
+    let past = holds::past(&mut tx, app.clock.now(), limit).await?;
     tx.commit().await?;
     for id in past {
-        let mut tx = app.store.tenant_tx(tenant).await?;
-        let before = holds::lock(&mut tx, id).await?;
-        if !before.machine.state.holds() {
-            continue;
+        if let Err(error) = lift_one(app, tenant, id).await {
+            tracing::error!(hold = %id, error = format!("{error:#}"), "a hold whose time is over could not be lifted");
         }
-        let machine = Machine { state: State::Lifted, asked_by: NOBODY };
-        let after = Hold { machine, lifted_at: Some(world.now), ..before };
-        holds::put(&mut tx, &after).await?;
-        lift(app, &mut tx, &world, &after, "timer").await?;
-        note(app, &mut tx, &world, &after, NOBODY, "hold.lifted").await?;
-        tx.commit().await?;
-        app.work.notify_waiters();
     }
+    Ok(())
+}
+
+async fn lift_one(app: &App, tenant: TenantId, id: HoldId) -> Result<(), ServiceError> {
+    let world = app.world();
+    let mut tx = app.store.tenant_tx(tenant).await?;
+    let before = holds::lock(&mut tx, id).await?;
+    if !before.machine.state.holds() {
+        return Ok(());
+    }
+    let machine = Machine { state: State::Lifted, asked_by: NOBODY };
+    let after = Hold { machine, lifted_at: Some(world.now), ..before };
+    holds::put(&mut tx, &after).await?;
+    lift(app, &mut tx, &world, &after, "timer").await?;
+    note(app, &mut tx, &world, &after, NOBODY, "hold.lifted").await?;
+    tx.commit().await?;
+    app.work.notify_waiters();
     Ok(())
 }
 
