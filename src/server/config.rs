@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-pub use keys::{KeyHolder, Keys, Kms};
+pub use keys::{KeyHolder, Keys, Kms, Pkcs11};
 pub use retention::{Erasure, PurposeRetention, RetentionOf};
 
 /// What our signing keys sign has lapsed after so many seconds: request objects live for an hour at most.

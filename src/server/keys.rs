@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use domain::world::{Clock, World};
 use store::{TenantTx, keys};
 use uuid::Uuid;
-use vault::{DataKey, FileProvider, KeyError, Wrapped};
+use vault::{DataKey, FileProvider, KeyError, TokenKeys, Wrapped};
 
 use crate::app::App;
 use crate::config::{KeyHolder, Keys as Settings};
@@ -103,6 +103,10 @@ pub async fn of_evidence(
 pub fn provider(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<FileProvider> {
     let provider = match settings.provider {
         KeyHolder::File => FileProvider::open(&settings.dir),
+        KeyHolder::Pkcs11 => {
+            let token = TokenKeys::open(&settings.pkcs11.uri).context("keys.pkcs11.uri")?;
+            FileProvider::behind(Arc::new(token), &settings.dir)
+        }
         KeyHolder::Kms => FileProvider::behind(Arc::new(Kms::open(&settings.kms, clock.clone())?), &settings.dir),
     };
     provider.with_context(|| format!("keys.dir: {} cannot be used", settings.dir.display()))

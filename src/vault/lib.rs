@@ -19,6 +19,7 @@ mod signing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod token;
+mod token_service;
 
 pub use binding::Binding;
 pub use data_key::{DataKey, OpenError, SEALED_OVERHEAD, SEALING, SEALS_PER_KEY_MAX};
@@ -29,3 +30,4 @@ pub use key_service::{KeyService, KeyServiceError};
 pub use provider::{Destroyed, EpochState, KeyError, KeyProvider, WRAPPING};
 pub use signing::SigningKey;
 pub use token::{TokenError, TokenKey, TokenPublicKey};
+pub use token_service::TokenKeys;

@@ -156,16 +156,51 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-/// The parts of an RFC 7512 URI that are used here.
+/// A key as an RFC 7512 URI names it.
 struct Uri {
-    token: String,
+    login: Login,
     object: String,
-    module: PathBuf,
-    pin_file: Option<PathBuf>,
 }
 
 impl Uri {
     fn parse(text: &str) -> Result<Self, TokenError> {
+        let (login, object) = Login::parse(text)?;
+        Ok(Self { login, object: object.ok_or(TokenError::Uri("it names an `object`"))? })
+    }
+
+    /// A session in which the private key can be used.
+    fn session(&self) -> Result<(Session, ObjectHandle), TokenError> {
+        let session = self.login.session(Access::Reading)?;
+        let key = self.object(&session, ObjectClass::PRIVATE_KEY, "private key")?;
+        Ok((session, key))
+    }
+
+    fn object(&self, session: &Session, class: ObjectClass, what: &'static str) -> Result<ObjectHandle, TokenError> {
+        let label = Attribute::Label(self.object.as_bytes().to_vec());
+        let found = session.find_objects(&[Attribute::Class(class), label])?;
+        if let [object] = found[..] { Ok(object) } else { Err(TokenError::Missing(what)) }
+    }
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Using keys.
+    Reading,
+    /// Making and destroying them as well.
+    Writing,
+}
+
+/// A token and how to log in to it: the parts of an RFC 7512 URI beside the object.
+pub(crate) struct Login {
+    pub(crate) token: String,
+    module: PathBuf,
+    pin_file: Option<PathBuf>,
+}
+
+impl Login {
+    /// Reads a URI; gives the object that it names beside the token, if it names one.
+    pub(crate) fn parse(text: &str) -> Result<(Self, Option<String>), TokenError> {
         let rest = text.strip_prefix(SCHEME).ok_or(TokenError::Uri("it begins with `pkcs11:`"))?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let find = |part: &str, separator: char, name: &str| -> Result<Option<String>, TokenError> {
@@ -188,12 +223,12 @@ impl Uri {
             })
             .transpose()?;
         let needed = |value: Option<String>, what| value.ok_or(TokenError::Uri(what));
-        Ok(Self {
+        let login = Self {
             token: needed(find(path, ';', "token")?, "it names a `token`")?,
-            object: needed(find(path, ';', "object")?, "it names an `object`")?,
             module: needed(find(query, '&', "module-path")?, "it names a `module-path`")?.into(),
             pin_file,
-        })
+        };
+        Ok((login, find(path, ';', "object")?))
     }
 
     fn pin(&self) -> Result<AuthPin, TokenError> {
@@ -204,8 +239,8 @@ impl Uri {
         Ok(AuthPin::from(text.trim_end_matches(['\r', '\n'])))
     }
 
-    /// A session in which the private key can be used.
-    fn session(&self) -> Result<(Session, ObjectHandle), TokenError> {
+    /// A session that is logged in.
+    pub(crate) fn session(&self, access: Access) -> Result<Session, TokenError> {
         let module = module(&self.module)?;
         let mut slots = Vec::new();
         for slot in module.get_slots_with_initialized_token()? {
@@ -214,20 +249,16 @@ impl Uri {
             }
         }
         let [slot] = slots[..] else { return Err(TokenError::Missing("token")) };
-        let session = module.open_ro_session(slot)?;
+        let session = match access {
+            Access::Reading => module.open_ro_session(slot)?,
+            Access::Writing => module.open_rw_session(slot)?,
+        };
         match session.login(UserType::User, Some(&self.pin()?)) {
             // A token is logged in to once for all sessions of a process.
             Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
             Err(error) => return Err(error.into()),
         }
-        let key = self.object(&session, ObjectClass::PRIVATE_KEY, "private key")?;
-        Ok((session, key))
-    }
-
-    fn object(&self, session: &Session, class: ObjectClass, what: &'static str) -> Result<ObjectHandle, TokenError> {
-        let label = Attribute::Label(self.object.as_bytes().to_vec());
-        let found = session.find_objects(&[Attribute::Class(class), label])?;
-        if let [object] = found[..] { Ok(object) } else { Err(TokenError::Missing(what)) }
+        Ok(session)
     }
 }
 
@@ -286,8 +317,8 @@ mod tests {
     fn a_uri_names_a_token_an_object_and_a_module_and_no_pin() {
         let good = "pkcs11:token=My%20token;object=a;type=private?module-path=/m.so&pin-source=file:/p";
         let uri = Uri::parse(good).unwrap();
-        assert_eq!((uri.token.as_str(), uri.object.as_str()), ("My token", "a"));
-        assert_eq!((uri.module, uri.pin_file), (PathBuf::from("/m.so"), Some(PathBuf::from("/p"))));
+        assert_eq!((uri.login.token.as_str(), uri.object.as_str()), ("My token", "a"));
+        assert_eq!((uri.login.module, uri.login.pin_file), (PathBuf::from("/m.so"), Some(PathBuf::from("/p"))));
         for bad in [
             "file:/key.pem",
             "pkcs11:object=a?module-path=/m",

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use bank_adapters::profile::SignatureForm;
 use jiff::SignedDuration;
 use sandbox::SealForm;
+use server::config::KeyHolder;
 use server::services::{fetch, rotation};
+use server::{App, reconcile};
 use tests::world::{CUSTOMER, NEIGHBOUR, Options, REGISTRATION, World};
+use vault::{EpochState, FileProvider, KeyError, KeyProvider, KeyService as _, KeyServiceError, TokenKeys};
 
 /// A PIN for a token that lives as long as a test.
 const PIN: &str = "246810";
@@ -15,7 +19,6 @@ const PIN: &str = "246810";
 const SETTINGS: &str = "SOFTHSM2_CONF";
 /// Our client id at the bank.
 const CLIENT: &str = "PSDDE-BAFIN-000001";
-const TEST: &str = "hardware::keys_in_a_token_do_what_keys_in_files_do";
 
 /// Where packages put the module.
 const MODULES: [&str; 6] = [
@@ -29,21 +32,34 @@ const MODULES: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_in_a_token_do_what_keys_in_files_do() {
-    let own = std::env::var_os(SETTINGS).map(PathBuf::from).filter(|path| path.ends_with("tributary.conf"));
-    match own {
-        Some(settings) => walk(settings.parent().unwrap()).await,
-        None => in_a_process_of_its_own(),
+    match own_process() {
+        Some(folder) => walk(&folder).await,
+        None => in_a_process_of_its_own("hardware::keys_in_a_token_do_what_keys_in_files_do"),
     }
 }
 
-fn in_a_process_of_its_own() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_token_sealed_opens_with_it_alone_and_ends_with_its_key() {
+    match own_process() {
+        Some(folder) => epochs(&folder).await,
+        None => in_a_process_of_its_own("hardware::what_a_token_sealed_opens_with_it_alone_and_ends_with_its_key"),
+    }
+}
+
+/// The folder of the token, in the process that was started for it.
+fn own_process() -> Option<PathBuf> {
+    let settings = std::env::var_os(SETTINGS).map(PathBuf::from).filter(|path| path.ends_with("tributary.conf"));
+    settings.and_then(|path| path.parent().map(Path::to_owned))
+}
+
+fn in_a_process_of_its_own(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("tokens")).unwrap();
     let settings = folder.path().join("tributary.conf");
     let tokens = folder.path().join("tokens");
     std::fs::write(&settings, format!("directories.tokendir = {}\n", tokens.display())).unwrap();
     let program = std::env::current_exe().unwrap();
-    let done = Command::new(program).args(["--exact", TEST]).env(SETTINGS, &settings).output().unwrap();
+    let done = Command::new(program).args(["--exact", test]).env(SETTINGS, &settings).output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && out.contains("1 passed"), "{out}\n{errors}");
 }
@@ -59,9 +75,19 @@ fn moved(registrations: &Path, folder: &Path, id: &str, name: &str) -> String {
     let path = key.display().to_string();
     softhsm(&["--import", &path, "--token", "tributary", "--label", name, "--id", id, "--pin", PIN]);
     std::fs::remove_file(&key).unwrap();
+    format!("\"pkcs11:token=tributary;object={name};type=private?{}\"", module_and_pin(folder))
+}
+
+/// The part of a URI that says how to reach the token.
+fn module_and_pin(folder: &Path) -> String {
     let module = MODULES.into_iter().map(Path::new).find(|path| path.exists()).expect("the module of SoftHSM");
-    let (module, pin) = (module.display(), folder.join("pin").display().to_string());
-    format!("\"pkcs11:token=tributary;object={name};type=private?module-path={module}&pin-source=file:{pin}\"")
+    format!("module-path={}&pin-source=file:{}", module.display(), folder.join("pin").display())
+}
+
+/// Makes the token, with its PIN in a file.
+fn new_token(folder: &Path) {
+    softhsm(&["--init-token", "--free", "--label", "tributary", "--pin", PIN, "--so-pin", PIN]);
+    std::fs::write(folder.join("pin"), format!("{PIN}\n")).unwrap();
 }
 
 /// Changes the world's registration.
@@ -77,8 +103,7 @@ async fn walk(folder: &Path) {
     let world = World::made(Options { seal, ..Options::default() }, |_| {}).await;
     let id = domain::ids::RegistrationId::new(REGISTRATION).unwrap();
     let before = world.app.connections.get(&id).unwrap();
-    softhsm(&["--init-token", "--free", "--label", "tributary", "--pin", PIN, "--so-pin", PIN]);
-    std::fs::write(folder.join("pin"), format!("{PIN}\n")).unwrap();
+    new_token(folder);
     let mut rsa = String::new();
     rewrite(&world, |registrations, text| {
         rsa = moved(registrations, folder, "03", "qsealc");
@@ -112,5 +137,55 @@ async fn walk(folder: &Path) {
     assert_eq!(world.bank.last_key_id(CLIENT).as_deref(), Some("rsa"));
     let refused: Vec<_> = world.bank.log().into_iter().filter(|line| line.refused).collect();
     assert!(refused.is_empty(), "{refused:?}");
+    world.end().await;
+}
+
+/// A node of this world whose folder of keys is sealed by the token.
+fn node(world: &World, folder: &Path) -> Arc<App> {
+    let mut config = world.app.config.clone();
+    config.keys.provider = KeyHolder::Pkcs11;
+    config.keys.pkcs11.uri = format!("pkcs11:token=tributary?{}", module_and_pin(folder));
+    let app = App::new(config, world.app.store.clone(), world.clock.clone(), world.app.tenant.clone());
+    Arc::new(app.unwrap())
+}
+
+/// Keys of epochs behind the token: from a folder of files into it, a fetch, every way to be refused, a destruction.
+async fn epochs(folder: &Path) {
+    let mut world = World::start().await;
+    new_token(folder);
+    let early = world.connect(NEIGHBOUR).await;
+    world.clock.advance(SignedDuration::from_hours(24));
+    world.app = node(&world, folder);
+    reconcile::look(&world.app).await.unwrap();
+    fetch::run(&world.app, world.about(early)).await.expect("what was sealed before is read");
+    world.connect(CUSTOMER).await;
+
+    let (tenant, epoch) = (world.app.tenant.id, world.app.vault.policy().epoch_at(world.app.clock.now()));
+    let wrapped = world.app.vault.new_key(tenant, &world.app.world()).unwrap().1;
+    assert!(node(&world, folder).vault.open_key(tenant, &wrapped).is_ok(), "one node opens what another wrapped");
+    let alone = FileProvider::open(world.dir.path().join("keys")).unwrap();
+    let opened = KeyProvider::unwrap(&alone, tenant, epoch, &wrapped.bytes);
+    assert!(matches!(opened, Err(KeyError::Refused { .. })), "the folder alone opens nothing");
+    let file = |epoch| world.dir.path().join(format!("keys/{tenant}/epoch_{epoch}.key"));
+    let good = std::fs::read(file(epoch)).unwrap();
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    std::fs::write(file(epoch), bad).unwrap();
+    let altered = node(&world, folder).vault.open_key(tenant, &wrapped);
+    assert!(matches!(altered, Err(KeyError::Altered { .. })), "{altered:?}");
+    std::fs::write(file(epoch), good).unwrap();
+    std::fs::rename(folder.join("pin"), folder.join("away")).unwrap();
+    let shut = TokenKeys::open(&world.app.config.keys.pkcs11.uri).unwrap().create("a place");
+    assert!(matches!(shut, Err(KeyServiceError::Refused(_))), "{shut:?}");
+    std::fs::rename(folder.join("away"), folder.join("pin")).unwrap();
+    let nowhere = TokenKeys::open("pkcs11:token=another?module-path=/nowhere.so").unwrap().create("a place");
+    assert!(matches!(nowhere, Err(KeyServiceError::Unavailable(_))), "{nowhere:?}");
+
+    let kept = world.app.vault.policy().kept;
+    world.clock.advance(SignedDuration::from_hours(24 * (kept + 1)));
+    reconcile::look(&world.app).await.unwrap();
+    let state = world.app.vault.epochs(tenant).unwrap().into_iter().find(|state| state.epoch() == epoch);
+    assert!(matches!(state, Some(EpochState::Destroyed(_))), "{state:?}");
+    assert!(matches!(world.app.vault.open_key(tenant, &wrapped), Err(KeyError::Destroyed { .. })));
     world.end().await;
 }

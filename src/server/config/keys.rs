@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use url::Url;
+use vault::TokenKeys;
 
 use super::{ConfigError, table};
 
@@ -22,6 +23,8 @@ pub struct Keys {
     pub epoch_seconds: i64,
     /// Old epochs that stay openable.
     pub epochs_kept: i64,
+    /// The token.
+    pub pkcs11: Pkcs11,
     /// The key management service.
     pub kms: Kms,
 }
@@ -32,8 +35,28 @@ pub struct Keys {
 pub enum KeyHolder {
     /// Files alone.
     File,
+    /// A PKCS#11 token; the files are sealed by it.
+    Pkcs11,
     /// AWS Key Management Service, or what speaks its protocol; the files are sealed by it.
     Kms,
+}
+
+impl KeyHolder {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Pkcs11 => "pkcs11",
+            Self::Kms => "kms",
+        }
+    }
+}
+
+/// `[keys.pkcs11]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pkcs11 {
+    /// RFC 7512 URI of the token, its module and the file of its PIN.
+    pub uri: String,
 }
 
 /// `[keys.kms]`
@@ -69,7 +92,7 @@ impl Keys {
     /// Seconds from the end of an epoch key until nobody can bring it back.
     pub fn pending_seconds(&self) -> i64 {
         match self.provider {
-            KeyHolder::File => 0,
+            KeyHolder::File | KeyHolder::Pkcs11 => 0,
             KeyHolder::Kms => self.kms.pending_days.saturating_mul(24 * 60 * 60),
         }
     }
@@ -82,8 +105,13 @@ impl Keys {
         if self.epochs_kept < 1 {
             return value("keys.epochs_kept", "must be at least 1: the running epoch's data must stay openable");
         }
-        if self.provider == KeyHolder::File {
-            return Ok(());
+        match self.provider {
+            KeyHolder::File => return Ok(()),
+            KeyHolder::Pkcs11 => {
+                let read = TokenKeys::open(&self.pkcs11.uri);
+                return read.map(drop).or_else(|error| value("keys.pkcs11.uri", &error.to_string()));
+            }
+            KeyHolder::Kms => {}
         }
         if !self.kms.url().is_ok_and(|url| url.scheme() == "https" && url.path() == "/" && url.query().is_none()) {
             return value("keys.kms.endpoint", "must be an address with https and without a path");
@@ -104,10 +132,11 @@ impl Keys {
     pub(super) fn shown(&self) -> toml::Value {
         let path = |path: &PathBuf| toml::Value::from(path.display().to_string());
         table([
-            ("provider", if self.provider == KeyHolder::Kms { "kms" } else { "file" }.into()),
+            ("provider", self.provider.word().into()),
             ("dir", path(&self.dir)),
             ("epoch_seconds", self.epoch_seconds.into()),
             ("epochs_kept", self.epochs_kept.into()),
+            ("pkcs11", table([("uri", self.pkcs11.uri.as_str().into())])),
             (
                 "kms",
                 table([
