@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """A second verifier of Tributary's evidence, written from src/evidence/FORMAT.md and from nothing else.
 
-It shares no line, no language and no library with the first one. Needs Python 3.9 and the package `cryptography`.
+It shares no line, no language and no library with the first one. Needs Python 3.9 and the package `cryptography`; and the
+program `openssl` to read time-stamps.
 
-    verify.py FILE --key FILE [--checkpoint FILE]     check a bundle, or a receipt or addendum alone
-    verify.py --batch                                 check what comes on stdin, one JSON object a line
+    verify.py FILE --key FILE [--checkpoint FILE] [--authority FILE]    check a bundle, or a receipt or addendum alone
+    verify.py --batch                                                   check what comes on stdin, one JSON object a line
 
-In a batch each line has `keys` (text), `file` and `checkpoint` (base64 or null) and gets one line of answer.
+In a batch each line has `keys` (text), `file`, `checkpoint` and `authority` (base64 or null) and gets one line of answer.
 """
 
 import argparse
@@ -16,8 +17,11 @@ import datetime
 import functools
 import hashlib
 import json
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import unicodedata
 
 from cryptography.exceptions import InvalidSignature
@@ -498,8 +502,37 @@ class at:
             raise Refused(f"{self.place}.{error}") from error
 
 
+# --- §6.3 time-stamps -------------------------------------------------------------------------------------------------
+
+
+def stamped_at(token, text, authority):
+    """When a trusted authority stamped a text, as an instant and in seconds since 1970: RFC 3161 as `openssl` reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("token", token), ("text", text.encode("utf-8")), ("authority", authority)):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+
+        def openssl(*arguments):
+            done = subprocess.run(("openssl", "ts", *arguments), cwd=folder, capture_output=True, check=False)
+            if done.returncode != 0:
+                raise Wrong("timestamp")
+            return done.stdout.decode("utf-8", "replace")
+
+        said = openssl("-reply", "-in", "token", "-token_in", "-text")
+        found = re.search(r"^Time stamp: (\w{3}) +(\d+) (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d{4}) GMT$", said, re.MULTILINE)
+        if found is None:
+            raise Wrong("timestamp")
+        month = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split().index(found[1]) + 1
+        day, hour, minute, second, year = (int(found[n]) for n in range(2, 7))
+        seconds = int(datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc).timestamp())
+        # A certificate counts as of the token's time, and may be the authority's own in place of its issuer's.
+        openssl("-verify", "-in", "token", "-token_in", "-data", "text", "-CAfile", "authority", "-partial_chain", "-attime", str(seconds))
+        return nanoseconds(day_number(year, month, day), hour, minute, second, 0), seconds
+
+
 class Bundle:
-    def __init__(self, text, keys):
+    def __init__(self, text, keys, authority):
+        self.authority, self.stamps = authority, []
         with at("file"):
             self.parts = read_bundle(text)
         with at("checkpoint"):
@@ -526,9 +559,12 @@ class Bundle:
                     raise Wrong("form")
                 if not is_consistent(size, self.size, root, self.root, part["proof"]):
                     raise Wrong("consistency")
-                # Time-stamps say something to those who trust an authority; here nobody does.
                 if "timestamp" in part:
-                    from_base64(part["timestamp"])
+                    token = from_base64(part["timestamp"])
+                    # It says something to those who trust an authority.
+                    if self.authority is not None:
+                        note = part["checkpoint"]
+                        self.stamps.append((size, *stamped_at(token, note[: note.index("\n\n") + 1], self.authority)))
                 known[size], before = root, size
         return known
 
@@ -584,7 +620,15 @@ class Bundle:
                         raise Wrong("time")
                     latest = max(latest or 0, statement["at"])
                 statements.append(statement)
+        self.not_after_stamps(statements)
         return statements
+
+    def not_after_stamps(self, statements):
+        """What an authority has stamped was there already."""
+        for i, (item, statement) in enumerate(zip(self.parts["entries"], statements)):
+            for size, stamp, _ in self.stamps:
+                if statement is not None and item["index"] < size and statement["at"] - stamp > HOUR:
+                    raise Refused(f"entries[{i}].time")
 
     def epochs(self):
         epochs, index = [], -1
@@ -644,7 +688,7 @@ def utf8(raw, place):
         raise Refused(f"{place}.form") from error
 
 
-def verdict(file, keys, checkpoint):
+def verdict(file, keys, checkpoint, authority):
     """One line: what a file shows, or the code of the check that refused it."""
     try:
         known, text = read_keys(keys), utf8(file, "file")
@@ -652,9 +696,12 @@ def verdict(file, keys, checkpoint):
         if "\n\n" in text:
             check_alone(text, known)
             return "accepted: signed; that it was logged is not shown"
-        covered = Bundle(text, known).check(outside)
+        bundle = Bundle(text, known, authority)
+        covered = bundle.check(outside)
     except Refused as refusal:
         return f"refused: {refusal}"
+    if covered is None and bundle.stamps:
+        return "accepted: " + "; ".join(f"the first {size} entries were stamped at {at}" for size, _, at in bundle.stamps)
     if covered is None:
         return "accepted: time asserted by the operator"
     size, seen = covered
@@ -665,8 +712,8 @@ def verdict(file, keys, checkpoint):
 def batch():
     for line in sys.stdin:
         task = json.loads(line)
-        raw = {name: task[name] and base64.b64decode(task[name]) for name in ("file", "checkpoint")}
-        sys.stdout.write(verdict(raw["file"] or b"", task["keys"], raw["checkpoint"]) + "\n")
+        raw = {name: task[name] and base64.b64decode(task[name]) for name in ("file", "checkpoint", "authority")}
+        sys.stdout.write(verdict(raw["file"] or b"", task["keys"], raw["checkpoint"], raw["authority"]) + "\n")
 
 
 def main():
@@ -674,6 +721,7 @@ def main():
     parser.add_argument("file", nargs="?")
     parser.add_argument("--key", metavar="FILE", help="verifier keys, one a line")
     parser.add_argument("--checkpoint", metavar="FILE", help="a checkpoint that you kept")
+    parser.add_argument("--authority", metavar="FILE", help="certificates of time-stamp authorities that you trust, PEM")
     parser.add_argument("--batch", action="store_true", help="check what comes on stdin, one JSON object a line")
     args = parser.parse_args()
     if args.batch:
@@ -686,7 +734,8 @@ def main():
             return file.read()
 
     checkpoint = read(args.checkpoint) if args.checkpoint else None
-    said = verdict(read(args.file), read(args.key).decode("utf-8"), checkpoint)
+    authority = read(args.authority) if args.authority else None
+    said = verdict(read(args.file), read(args.key).decode("utf-8"), checkpoint, authority)
     print(said)
     return 0 if said.startswith("accepted") else 1
 

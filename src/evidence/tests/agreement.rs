@@ -10,10 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{Rng as _, RngExt as _};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::witness::witnessed;
 use super::*;
 use crate::canonical;
+use crate::receipt::Kept;
+use crate::timestamp::{Authorities, Stamp};
 
 const SECOND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/verifier/verify.py");
 
@@ -22,12 +25,14 @@ struct Case {
     file: Vec<u8>,
     keys: String,
     outside: Option<Vec<u8>>,
+    /// Certificates of time-stamp authorities, PEM.
+    authority: Option<Vec<u8>>,
 }
 
 impl Case {
     fn new(bundle: &Bundle, log: &Log, outside: Option<String>) -> Self {
         let file = bundle.to_canonical().unwrap().into_bytes();
-        Self { file, keys: key_file(log), outside: outside.map(String::into_bytes) }
+        Self { file, keys: key_file(log), outside: outside.map(String::into_bytes), authority: None }
     }
 
     /// Our verdict, in the second verifier's words.
@@ -41,9 +46,16 @@ impl Case {
             return verify_receipt(file, &keys)
                 .map_or_else(refused, |_| "accepted: signed; that it was logged is not shown".to_owned());
         }
-        verify(file, &keys, outside).map_or_else(refused, |report| {
+        let trusted = self.authority.as_deref().map(|pem| Authorities::from_pem(pem).unwrap());
+        let beside = Beside { checkpoint: outside, authorities: trusted.as_ref() };
+        verify_with(file, &keys, beside).map_or_else(refused, |report| {
             let seen = report.seen.iter().map(|seen| format!("; {} saw it at {}", seen.witness, seen.at.as_second()));
+            let stamped = |(size, stamp): &(u64, Stamp)| {
+                format!("the first {size} entries were stamped at {}", stamp.at.as_second())
+            };
+            let stamped: Vec<String> = report.stamped.iter().map(stamped).collect();
             match report.outside {
+                None if !stamped.is_empty() => format!("accepted: {}", stamped.join("; ")),
                 None => "accepted: time asserted by the operator".to_owned(),
                 Some(size) => {
                     let held = "entries stood in the log when the outside checkpoint was taken";
@@ -55,7 +67,8 @@ impl Case {
 
     fn line(&self) -> String {
         let base64 = |bytes: &Vec<u8>| STANDARD.encode(bytes);
-        json!({"file": base64(&self.file), "keys": self.keys, "checkpoint": self.outside.as_ref().map(base64)})
+        let [outside, authority] = [&self.outside, &self.authority].map(|bytes| bytes.as_ref().map(base64));
+        json!({"file": base64(&self.file), "keys": self.keys, "checkpoint": outside, "authority": authority})
             .to_string()
     }
 }
@@ -143,6 +156,105 @@ fn both_refuse_every_attack_by_the_same_check() {
 }
 
 #[test]
+fn both_read_a_receipt_with_and_without_what_is_not_in_each() {
+    let kept = [None, Some(Kept::ReadableUntilRetention), Some(Kept::Blocked), Some(Kept::RestrictedHold)];
+    let (mut cases, mut expected) = (Vec::new(), Vec::new());
+    let mut told = |receipt: &Receipt, change: fn(&str) -> String, verdict: &str| {
+        let mut log = honest();
+        let subject = Subject::Consent(consent(3));
+        let text = change(&log.body(subject, minute(30), receipt).to_canonical().unwrap());
+        let signature = log.signer().line(&crate::statement::note_text(&text));
+        log.record_raw(subject, text, signature);
+        cases.push(Case::new(&log.bundle(consent(3)), &log, None));
+        expected.push(verdict.to_owned());
+    };
+    let well = "accepted: time asserted by the operator";
+    for retention in kept {
+        for intermediary in [None, Some("Between Ltd".to_owned())] {
+            let blocked_until = retention.map(|_| minute(4));
+            let all = Receipt { retention, intermediary, blocked_until, ..receipt(consent(3), deletion(3)) };
+            told(&all, str::to_owned, well);
+            if retention == Some(Kept::Blocked) && all.intermediary.is_some() {
+                told(
+                    &all,
+                    |text| text.replace("\"retention\":\"blocked\"", "\"retention\":\"forgotten\""),
+                    "refused: entries[0].form",
+                );
+                told(&all, |text| text.replace("\"Between Ltd\"", "7"), "refused: entries[0].form");
+            }
+        }
+    }
+    assert_eq!(both(&cases), expected);
+}
+
+/// A time-stamp authority of `openssl`, and what it stamps.
+struct Tsa(TempDir);
+
+impl Tsa {
+    fn new() -> Self {
+        let tsa = Self(TempDir::new().unwrap());
+        let settings = "[req]\ndistinguished_name = none\nx509_extensions = time\n[none]\n[time]\n\
+            extendedKeyUsage = critical,timeStamping\n[one]\ndefault_policy = 1.2.3.4\nserial = serial\n\
+            digests = sha256\nsigner_digest = sha256\ness_cert_id_alg = sha256\n";
+        std::fs::write(tsa.0.path().join("settings"), settings).unwrap();
+        std::fs::write(tsa.0.path().join("serial"), "01\n").unwrap();
+        let new = ["req", "-x509", "-config", "settings", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+        let names = ["-nodes", "-subj", "/CN=Time", "-days", "2", "-keyout", "key", "-out", "certificate"];
+        tsa.openssl(&[&new[..], &names].concat());
+        tsa
+    }
+
+    fn openssl(&self, arguments: &[&str]) {
+        let done = Command::new("openssl").args(arguments).current_dir(self.0.path()).output();
+        let done = done.expect("openssl is needed: .ci/setup --tests");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The token for a checkpoint, as a bundle carries it.
+    fn stamp(&self, checkpoint: &str) -> String {
+        let text = format!("{}\n", checkpoint.split_once("\n\n").unwrap().0);
+        std::fs::write(self.0.path().join("text"), text).unwrap();
+        self.openssl(&["ts", "-query", "-data", "text", "-sha256", "-cert", "-out", "query"]);
+        let by = ["-signer", "certificate", "-inkey", "key", "-token_out", "-out", "token"];
+        let reply = ["ts", "-reply", "-config", "settings", "-section", "one", "-queryfile", "query"];
+        self.openssl(&[&reply[..], &by].concat());
+        STANDARD.encode(std::fs::read(self.0.path().join("token")).unwrap())
+    }
+
+    fn certificate(&self) -> Vec<u8> {
+        std::fs::read(self.0.path().join("certificate")).unwrap()
+    }
+}
+
+#[test]
+fn both_read_time_stamps_alike() {
+    let (tsa, stranger) = (Tsa::new(), Tsa::new());
+    let shown = |log: &Log, token: String, trusted: &Tsa| {
+        let mut bundle = log.bundle(consent(1));
+        bundle.earlier[1].timestamp = Some(token);
+        Case { authority: Some(trusted.certificate()), ..Case::new(&bundle, log, None) }
+    };
+    let log = honest();
+    // The same, told a century late: what is stamped today was not there yet.
+    let mut late = Log::of(tenant(1), 1);
+    for step in 0..STEPS {
+        let mut statement = story(&late, step);
+        statement.at += SignedDuration::from_hours(24 * 36_525);
+        late.record(&statement);
+    }
+    let good = tsa.stamp(&log.checkpoint(6));
+    let verdicts = both(&[
+        shown(&log, good.clone(), &tsa),
+        shown(&log, good, &stranger),
+        shown(&log, tsa.stamp(&log.checkpoint(3)), &tsa),
+        shown(&late, tsa.stamp(&late.checkpoint(6)), &tsa),
+    ]);
+    assert!(verdicts[0].starts_with("accepted: the first 6 entries were stamped at "), "{}", verdicts[0]);
+    assert_eq!(verdicts[1..3], ["refused: earlier[1].timestamp"; 2]);
+    assert_eq!(verdicts[3], "refused: entries[0].time");
+}
+
+#[test]
 fn both_agree_on_ten_thousand_mutated_files() {
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let log = honest();
@@ -155,11 +267,17 @@ fn both_agree_on_ten_thousand_mutated_files() {
     files[..2].iter().for_each(|file| collect(&serde_json::from_str(file).unwrap(), &mut pool));
     let cases: Vec<Case> = (0..10_000)
         .map(|n| match n % 4 {
-            0 => Case { file: scratched(&files[n / 4 % 3], &mut rng), keys: key_file(&log), outside: None },
+            0 => Case {
+                file: scratched(&files[n / 4 % 3], &mut rng),
+                keys: key_file(&log),
+                outside: None,
+                authority: None,
+            },
             1 => Case {
                 file: rearranged(&files[n / 4 % 2], &pool, &mut rng).into_bytes(),
                 keys: key_file(&log),
                 outside: rng.random_bool(0.5).then(|| log.checkpoint(6).into_bytes()),
+                authority: None,
             },
             _ => retold(&pool, &mut rng),
         })
@@ -322,7 +440,7 @@ fn retold(pool: &[Value], rng: &mut TestRng) -> Case {
         4 => Some(scratched(&log.checkpoint(3), rng)),
         _ => None,
     };
-    Case { file: bundle.to_canonical().unwrap().into_bytes(), keys, outside }
+    Case { file: bundle.to_canonical().unwrap().into_bytes(), keys, outside, authority: None }
 }
 
 /// Logs a step, or something like it.
