@@ -135,9 +135,10 @@ async fn hostile_input_at_every_door_is_refused_in_words() {
                 continue;
             }
             for input in HOSTILE.into_iter().chain([long.as_str()]) {
-                let said = url::form_urlencoded::parse(input.as_bytes())
-                    .map(|(said, _)| said.into_owned())
-                    .collect::<String>();
+                // A door that refuses without reading closes the connection, and of a body that is still on its way the
+                // sender would see a reset in place of the answer: it is short enough to have arrived.
+                let said = url::form_urlencoded::parse(input.as_bytes()).map(|(said, _)| said.into_owned());
+                let said: String = said.collect::<String>().chars().take(200).collect();
                 let names = ["consent", "product", "reference", "person", "matter", "deed", "seen", "reason", "kind"];
                 let more = ["from", "until", "institution", "to", "first", "last"];
                 let form = [("csrf", csrf.as_str())].into_iter();
