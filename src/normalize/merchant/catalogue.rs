@@ -29,20 +29,35 @@ pub(super) struct Brand {
     pub(super) category: &'static str,
     /// Codes parted by commas, `*` for everywhere.
     pub(super) countries: &'static str,
-    /// Where several houses of one line of business have this name: countries and Wikidata id of each.
+    /// Houses of this name and line of business in the open catalogue: countries and Wikidata id of each.
     namesakes: Vec<(&'static str, &'static str)>,
 }
+
+/// Written for the id of a brand that shares name, trade and country with another house: it gets none.
+const UNDECIDED: &str = "?";
 
 impl Brand {
     pub(super) fn is_in(&self, country: &str) -> bool {
         is_in(self.countries, country)
     }
 
-    /// Its Wikidata id; of several houses with its name, that of the one in this country.
+    /// Its Wikidata id: its own, else that of the house with its name in this country. A row from where the brand is not at
+    /// home (a card used abroad) means the house of the brand's own countries. No id is better than another house's.
     pub(super) fn wikidata_in(&self, country: &str) -> Option<&'static str> {
-        let mut here = self.namesakes.iter().filter(|(countries, _)| is_in(countries, country));
-        let there = here.clone().find(|(countries, _)| *countries != "*").or_else(|| here.next());
-        self.wikidata.or_else(|| there.map(|(_, id)| *id))
+        if let Some(id) = self.wikidata {
+            return Some(id).filter(|id| *id != UNDECIDED);
+        }
+        let at_home = self.is_in(country);
+        let here = |countries: &str| {
+            if at_home {
+                is_in(countries, country)
+            } else {
+                countries == "*" || self.countries.split(',').any(|code| is_in(countries, code))
+            }
+        };
+        let ids = || self.namesakes.iter().filter(|(countries, _)| here(countries));
+        let (_, id) = ids().find(|(countries, _)| *countries != "*").or_else(|| ids().next())?;
+        (at_home || ids().all(|(_, other)| other == id)).then_some(*id)
     }
 }
 
@@ -269,8 +284,8 @@ impl Catalogue {
             || self.phrases.contains_key(word)
     }
 
-    /// Gives a brand of our own list the Wikidata id of the one brand of the open catalogue that has its name; of several, all,
-    /// each with its countries.
+    /// Tells a brand of our own list the brands of the open catalogue that have its name and line of business, each with its
+    /// countries: which of them it is, the country of a row says.
     fn adopt_ids(&mut self) {
         for number in 0..self.brands.len() {
             if self.brands[number].wikidata.is_some() {
@@ -280,13 +295,7 @@ impl Catalogue {
             let same = self.names.get(cut.key(0..cut.len())).into_iter().flatten().filter(|name| !name.own);
             let alike = same.map(|name| &self.brands[name.brand as usize]);
             let alike = alike.filter(|open| open.category == self.brands[number].category);
-            let ids: Vec<_> = alike.filter_map(|open| Some((open.countries, open.wikidata?))).collect();
-            match ids.split_first() {
-                Some(((_, first), others)) if others.iter().all(|(_, id)| id == first) => {
-                    self.brands[number].wikidata = Some(first);
-                }
-                _ => self.brands[number].namesakes = ids,
-            }
+            self.brands[number].namesakes = alike.filter_map(|open| Some((open.countries, open.wikidata?))).collect();
         }
         // A name that the open catalogue marks as an ordinary word is one in our own list too.
         for (key, names) in &mut self.names {

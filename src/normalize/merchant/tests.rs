@@ -40,12 +40,27 @@ fn a_town_behind_a_brand_hides_no_brand() {
 #[test]
 fn one_name_of_several_houses_is_the_one_of_the_country() {
     let of = |text, country| read(text, country).wikidata;
-    for text in ["NETTO 1234", "COOP 0815"] {
-        let (one, other) = if text.starts_with("NETTO") { ("DE", "FR") } else { ("CH", "SE") };
+    for (text, one, other) in [("NETTO 1234", "DK", "FR"), ("COOP 0815", "CH", "SE")] {
         assert!(of(text, one).is_some() && of(text, other).is_some(), "{text}");
         assert_ne!(of(text, one), of(text, other), "{text}");
     }
-    assert_eq!(of("NETTO 1234", "DE"), of("NETTO 1234", "DK"));
+    // Two houses of this name stand in one country; only the one's longer name tells them apart.
+    assert_eq!((of("NETTO 1234", "DE"), read("NETTO 1234", "DE").catalog), (None, true));
+    assert_eq!(read("NETTO MARKEN-DISCOUNT 77 ULM", "DE").merchant.as_deref(), Some("Netto Marken-Discount"));
+    assert!(of("NETTO MARKEN-DISCOUNT 77 ULM", "DE").is_some_and(|id| Some(id) != of("NETTO 1234", "DK")));
+    // The one house of a name in the open catalogue may be at home elsewhere.
+    for (text, country) in [("TARGET 0815", "US"), ("EVN ENERGIE", "AT"), ("NOVA", "IS")] {
+        assert_eq!((of(text, country), read(text, country).catalog), (None, true), "{text}");
+    }
+    // A card that is used abroad pays the house that is at home there.
+    assert_eq!(of("COLRUYT 4711 HALLE", "DE"), of("COLRUYT 4711 HALLE", "BE"));
+    assert!(of("COLRUYT 4711 HALLE", "DE").is_some());
+}
+
+#[test]
+fn a_name_of_three_letters_is_no_kind_of_payment() {
+    assert_ne!(read("TRAN THI HOA", "US").category, "housing.service_charge");
+    assert_eq!(read("LAKESIDE HOA DUES 2031", "US").category, "housing.service_charge");
 }
 
 #[test]
@@ -135,8 +150,10 @@ struct Tally {
     bins: std::collections::BTreeMap<u8, (usize, usize)>,
 }
 
-/// Descriptors of banks, brands and countries that the rules were not written from. Counted, not read one by one: a rule
-/// that mends one row and breaks two others turns this red.
+/// Descriptors of banks, brands and countries. Most were written apart from the rules, and rules were mended where they
+/// failed on them; the last rows, from `CONAD ROMA` on, came together with the rules that they show. So the counts say that
+/// nothing gets worse, not how well unseen rows are read. Counted, not read one by one: a rule that mends one row and breaks
+/// two others turns this red.
 #[allow(clippy::float_arithmetic, reason = "a confidence is an estimate, not money")]
 #[test]
 fn a_table_of_descriptors_is_read_as_well_as_lenders_need() {
