@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::amount::{Direction, same_account};
 use crate::category;
 use crate::holder::Own;
-use crate::merchant::{Descriptor, Enriched, Evidence, enrich};
+use crate::merchant::{Descriptor, Enriched, Evidence, enrich, names_wallet};
 use crate::names;
 
 /// What stands where nothing tells a category.
@@ -213,11 +213,17 @@ impl Row<'_> {
         self.own.is_name(&name.value).then(|| (name.path.clone(), "category.own_name"))
     }
 
-    fn enriched(&self, text: &str) -> Enriched {
+    /// Whether a wallet stands between, by which friends pay each other too, also with a card.
+    fn is_through_wallet(&self) -> bool {
+        self.through.is_some_and(names_wallet) || self.text.as_ref().is_some_and(|(text, _)| names_wallet(text))
+    }
+
+    fn enriched(&self, text: &str, operation: Option<Operation>) -> Enriched {
         enrich(&Descriptor {
             text,
             country: self.rules.country.as_deref(),
             mcc: self.parsed.mcc.as_ref().map(|code| code.value.as_str()),
+            card: operation == Some(Operation::Card) && !self.is_through_wallet(),
             incoming: Some(self.direction == Direction::In),
             btc: None,
         })
@@ -225,7 +231,8 @@ impl Row<'_> {
 
     /// Reads the name, and the text where the name does not say enough.
     fn read(&self, operation: Option<Operation>) -> Read {
-        let of = |text: &Option<(&str, Place)>| text.as_ref().map(|(text, path)| (self.enriched(text), path.clone()));
+        let enriched = |(text, path): &(&str, Place)| (self.enriched(text, operation), path.clone());
+        let of = |text: &Option<(&str, Place)>| text.as_ref().map(enriched);
         let mut read = Read { merchant: of(&self.name), text: None, through: None };
         if let Some(between) = read.merchant.as_ref().and_then(|(found, _)| stands_between(found)) {
             read.through = Some(between.into());

@@ -12,6 +12,8 @@ mod decide;
 mod tests;
 pub(crate) mod words;
 
+pub(crate) use decide::names_wallet;
+
 /// One descriptor and what is known beside it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Descriptor<'a> {
@@ -21,6 +23,8 @@ pub struct Descriptor<'a> {
     pub country: Option<&'a str>,
     /// Merchant category code (ISO 18245), four digits.
     pub mcc: Option<&'a str>,
+    /// Whether the row is known to be a payment by card.
+    pub card: bool,
     /// Whether money came in; nothing where that is not known.
     pub incoming: Option<bool>,
     /// ISO 20022 bank transaction code, `domain-family-subfamily`.

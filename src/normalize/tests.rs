@@ -27,6 +27,11 @@ fn lines(texts: &[&str]) -> Vec<Text> {
     texts.iter().map(|line| Text::new((*line).to_owned(), "text")).collect()
 }
 
+/// A row that was paid, with one line.
+fn row_of(line: &str) -> Parsed {
+    Parsed { remittance: lines(&[line]), ..row("-10") }
+}
+
 fn done(parsed: &Parsed, holder: &Holder) -> Normalized {
     transaction(parsed, holder, &Rules::default()).unwrap()
 }
@@ -473,6 +478,35 @@ fn people_are_no_shops_and_wages_from_a_shop_are_wages() {
     assert_eq!(meant(&wages, &Holder::default()).3.as_deref(), Some("income.salary"));
     let payer = Parsed { purpose_code: text("SALA", "purpose"), creditor: party("Erika Muster"), ..row("-50") };
     assert!(!meant(&payer, &Holder::default()).3.unwrap().starts_with("income."));
+}
+
+#[test]
+fn who_is_paid_by_card_is_a_shop_whatever_its_name() {
+    let paid = |line: &str| meant(&row_of(line), &Holder::default());
+    for (line, shop) in [
+        ("CARTE 05/06/31 CHEZ MARIA", "Maria"),
+        ("Kortköp 310605 CLARA ROSSO", "Clara"),
+        ("PURCHASE AUTHORIZED ON 06/05 GEORGIA STREET FL", "Georgia"),
+    ] {
+        let (operation, merchant, _, category) = paid(line);
+        assert_eq!((operation, category.as_deref()), (Some(Operation::Card), Some("other.uncategorised")), "{line}");
+        assert!(merchant.is_some_and(|name| name.contains(shop)), "{line}");
+    }
+    // By code too, and beside a title; but a wallet pays friends by card.
+    let code = |line: &str| Parsed { bank_transaction_code: text("PMNT-CCRD-POSD", "code"), ..row_of(line) };
+    assert_ne!(meant(&code("Frau Luna"), &Holder::default()).3.as_deref(), Some("transfer.person"));
+    for friend in ["PAYPAL *MARIA SCHNEIDER", "Vipps*Maria Schneider"] {
+        assert_eq!(meant(&code(friend), &Holder::default()).3.as_deref(), Some("transfer.person"), "{friend}");
+    }
+    assert_eq!(meant(&row_of("VIR SEPA MARIA SCHNEIDER"), &Holder::default()).3.as_deref(), Some("transfer.person"));
+}
+
+#[test]
+fn goods_by_card_in_norway_are_no_finnish_power() {
+    let rules = Rules { country: Some("NO".into()), grammars: vec!["nordic".into()], ..Rules::default() };
+    let row = transaction(&row_of("VISA VARE 05.06 KVARTALET 12 OSLO"), &Holder::default(), &rules).unwrap();
+    assert_eq!(row.counterparty.name.as_deref(), Some("KVARTALET 12 OSLO"));
+    assert_ne!(row.category.as_deref(), Some("utilities.energy"));
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn answer(line: &[u8], output: &mut impl Write) -> anyhow::Result<()> {
         mcc: mcc.as_deref(),
         incoming,
         btc: row.btc.as_str(),
+        ..Descriptor::default()
     });
     let answer = Answer {
         id: row.id,

@@ -63,6 +63,12 @@ struct Hit {
     sure: f32,
 }
 
+/// Whether a text names a wallet through which persons pay each other.
+pub(crate) fn names_wallet(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| WALLETS.iter().any(|wallet| word.eq_ignore_ascii_case(wallet)))
+}
+
 /// One descriptor with its words and what each of them is.
 pub(super) struct Row<'a> {
     given: &'a Descriptor<'a>,
@@ -221,7 +227,9 @@ impl<'a> Row<'a> {
                 return Some(none.sense.category);
             }
         }
-        if self.of(Class::Person).any(|found| !covered(found)) && !lead {
+        // Whoever takes cards is a shop, whatever given name it has.
+        let bought = self.given.card || self.given.mcc.is_some();
+        if self.of(Class::Person).any(|found| !covered(found)) && !lead && !bought {
             return Some("");
         }
         if hit.is_some() {
@@ -231,12 +239,12 @@ impl<'a> Row<'a> {
             return Some(weak.sense.category);
         }
         let named = || (start..self.words.len()).filter(|at| !self.dull[*at]);
-        // Wallets also move money between friends; whoever takes cards is a shop.
+        // Wallets also move money between friends.
         let wallet = |via: &Found| WALLETS.contains(&self.words.text(via.at));
         let plain = self.of(Class::Hint).next().is_none()
             && self.of(Class::Line).next().is_none()
             && self.given.mcc.is_none()
-            && (start == 0 || self.of(Class::Via).any(wallet));
+            && if start == 0 { !bought } else { self.of(Class::Via).any(wallet) };
         let person = (2..=3).contains(&named().count()) && named().any(|at| self.facts[at].is_given_name);
         (plain && person).then_some("")
     }

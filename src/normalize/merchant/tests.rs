@@ -164,7 +164,7 @@ fn a_table_of_descriptors_is_read_as_well_as_lenders_need() {
             country: Some(line.country),
             mcc: line.mcc,
             incoming: Some(line.incoming),
-            btc: None,
+            ..Descriptor::default()
         });
         let named = read.merchant.as_deref().map(folded);
         let is_right = read.catalog && named.is_some_and(|name| line.names.contains(&name));
