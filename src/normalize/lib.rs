@@ -34,7 +34,7 @@ use rust_decimal::Decimal;
 
 use crate::amount::{Direction, Group, Hints};
 use crate::holder::Own;
-pub use crate::meaning::{OWN_ACCOUNT_MARKS, with_accounts_of};
+pub use crate::meaning::with_accounts_of;
 pub use crate::text::is_grammar;
 
 /// Longest time between booking and value day that passes without a remark, in days.
@@ -172,9 +172,7 @@ impl<'a> Work<'a> {
     /// Operation, merchant and category, by the name and the text that were found.
     fn meaning(&mut self, known: Known<'_>) -> meaning::Meaning {
         let (_, ours) = known.own.other_side(self.parsed, known.direction);
-        if meaning::has_own_account(known.holder, ours) {
-            self.doubt(meaning::OWN_SIDE, "another account of the holder's stands on the holder's own side");
-        }
+        self.issues.extend(meaning::own_side(known.holder, ours));
         let origin = |field: &str| {
             let from = self.provenance.iter().find(|from| from.field == field);
             from.map_or(Place::At(&""), |from| from.path.clone())

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
-use domain::records::{Holder, Operation, Parsed, Party, Place, Provenance, Text};
+use domain::records::{Holder, Issue, Normalized, Operation, Parsed, Party, Place, Provenance, Text};
 use domain::rules::Rules;
 use rustc_hash::FxHashMap;
 
@@ -49,24 +49,39 @@ static GERMAN_CODES: LazyLock<FxHashMap<&'static str, (Operation, &'static str)>
 /// The rule of a category that another account of the holder's has told.
 const OWN_ACCOUNT: &str = "category.own_account";
 
-/// The issue of a row that has another account of the holder's on the holder's own side.
-pub(crate) const OWN_SIDE: &str = "counterparty.own_side";
+/// The issue of a row that has another account of the holder's on the holder's own side. Its text begins with the path of
+/// the number.
+const OWN_SIDE: &str = "counterparty.own_side";
 
-/// Rules and issues that only a row has that was read with another account of the holder's known ([`Holder::other_accounts`])
-/// which stands in it.
-pub const OWN_ACCOUNT_MARKS: [&str; 2] = [OWN_ACCOUNT, OWN_SIDE];
-
-/// The holder as it was known when a row with one of [`OWN_ACCOUNT_MARKS`] was read: whatever account of another number
-/// stands in the row is the holder's. So a row keeps what was known, also when that account may no longer be read.
-pub fn with_accounts_of(parsed: &Parsed, holder: &Holder) -> Holder {
+/// The holder as it was known when a row was first read: the numbers that were marked as further accounts of the holder's
+/// then ([`Holder::other_accounts`]) still are, and no other number is. So a row keeps what was known, also when that account
+/// may no longer be read.
+pub fn with_accounts_of<'a>(parsed: &Parsed, holder: &'a Holder, before: &Normalized) -> Cow<'a, Holder> {
+    let is_marked = |account: &&Text| {
+        let path = account.path.text();
+        let begins = |text: &str| text.strip_prefix(&*path).is_some_and(|rest| rest.starts_with(' '));
+        before.provenance.iter().any(|from| from.rule == OWN_ACCOUNT && from.path == account.path)
+            || before.issues.iter().any(|issue| issue.code == OWN_SIDE && begins(&issue.text))
+    };
+    let is_other = |number: &String| !holder.account.as_ref().is_some_and(|own| same_account(own, number));
     let sides = [&parsed.creditor, &parsed.debtor, &parsed.counterparty];
-    let numbers = sides.into_iter().filter_map(|side| side.account.as_ref().map(|account| &account.value));
-    let is_other = |number: &&String| !holder.account.as_ref().is_some_and(|own| same_account(own, number));
-    Holder { other_accounts: numbers.filter(is_other).cloned().collect(), ..holder.clone() }
+    let marked = sides.into_iter().filter_map(|side| side.account.as_ref()).filter(is_marked);
+    let numbers: Vec<String> = marked.map(|account| account.value.clone()).filter(is_other).collect();
+    if numbers.is_empty() {
+        return Cow::Borrowed(holder);
+    }
+    Cow::Owned(Holder { other_accounts: numbers, ..holder.clone() })
+}
+
+/// The doubt about a row that has another account of the holder's on the holder's own side.
+pub(crate) fn own_side(holder: &Holder, ours: &Party) -> Option<Issue> {
+    let account = ours.account.as_ref().filter(|_| has_own_account(holder, ours))?;
+    let text = format!("{} is another account of the holder's, on the holder's own side", account.path);
+    Some(Issue::new(OWN_SIDE, text))
 }
 
 /// Whether a side of a payment has another account of the holder's.
-pub(crate) fn has_own_account(holder: &Holder, side: &Party) -> bool {
+fn has_own_account(holder: &Holder, side: &Party) -> bool {
     let number = side.account.as_ref().map(|account| account.value.as_str());
     number.is_some_and(|number| holder.other_accounts.iter().any(|own| same_account(own, number)))
 }

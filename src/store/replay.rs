@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use domain::ids::{ConsentId, GrantId, InstitutionId, LineId, RawPageId, TenantId, TransactionId};
 use domain::records::Normalized;
 use domain::world::World;
-use serde::Deserialize;
 use serde_json::Value;
 use sqlx::query;
 use uuid::Uuid;
@@ -96,16 +95,9 @@ pub struct Sourced {
 }
 
 impl Sourced {
-    /// Whether the row has one of these: a rule that told a field, or an issue.
-    pub fn is_marked(&self, marks: &[&str]) -> bool {
-        #[derive(Deserialize)]
-        struct Told {
-            provenance: Vec<[String; 3]>,
-            issues: Vec<[String; 2]>,
-        }
-        let rules = |told: &Told| told.provenance.iter().any(|[_, _, rule]| marks.contains(&rule.as_str()));
-        let issues = |told: &Told| told.issues.iter().any(|[code, _]| marks.contains(&code.as_str()));
-        serde_json::from_slice(&self.plain).is_ok_and(|told| rules(&told) || issues(&told))
+    /// The record as it is stored; `None` when a word of it means nothing to this build.
+    pub fn record(&self) -> Option<Normalized> {
+        serde_json::from_slice::<TransactionWire<'_>>(&self.plain).ok()?.whole()
     }
 
     /// Whether a product would notice that the row says this now.

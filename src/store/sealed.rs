@@ -108,8 +108,9 @@ impl Place {
 
     /// Opens a transaction that was sealed for this place.
     pub(crate) fn open_transaction(&self, key: &DataKey, sealed: &[u8]) -> Result<Normalized, StoreError> {
-        let (record, origins) = self.open_shared(key, sealed)?;
-        Ok(Normalized { provenance: origins.list().to_vec(), ..record })
+        let plain = self.open(key, sealed)?;
+        let wire: TransactionWire<'_> = serde_json::from_slice(&plain).map_err(|_| self.corrupt())?;
+        wire.whole().ok_or(self.corrupt())
     }
 
     /// The same, with the origins beside the record, as rows share them.
@@ -231,6 +232,12 @@ impl TransactionWire<'_> {
     /// The record without the bank's own reference and without what was said about fields.
     pub(crate) fn without_reference(self) -> Self {
         Self { bank_reference: None, provenance: Stored::List(&[]), ..self }
+    }
+
+    /// The record with its origins; `None` when a word means nothing to this build.
+    pub(crate) fn whole(self) -> Option<Normalized> {
+        let (record, origins) = self.read()?;
+        Some(Normalized { provenance: origins.list().to_vec(), ..record })
     }
 
     /// The record without origins, and these; `None` when a word means nothing to this build.

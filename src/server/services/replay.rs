@@ -4,6 +4,7 @@
 //! Every page of raw rows is one transaction: a run that was killed goes on where it stopped, because each row names the
 //! rules that read it. After a revocation nothing is read or written: each transaction opens the line as a fetch does.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bank_adapters::directory::Directory;
@@ -275,10 +276,12 @@ impl Account<'_> {
     /// What a row says, and what identifies it in the next fetch: its form of before it last changed is kept.
     fn one(&self, sourced: &Sourced, list: List, row: &RawValue) -> Option<(Normalized, Opened)> {
         let parsed = bank_adapters::reread(self.profile.bank.standard, row, list);
-        let known = sourced.is_marked(&normalize::OWN_ACCOUNT_MARKS);
-        let holder = known.then(|| normalize::with_accounts_of(&parsed, &self.holder));
-        let holder = holder.as_ref().unwrap_or(&self.holder);
-        let record = normalize::transaction(&parsed, holder, &self.profile.rules).ok()?;
+        let before = sourced.record();
+        let holder = match &before {
+            Some(before) => normalize::with_accounts_of(&parsed, &self.holder, before),
+            None => Cow::Borrowed(&self.holder),
+        };
+        let record = normalize::transaction(&parsed, &holder, &self.profile.rules).ok()?;
         let sketch = Sketch::of(&parsed, &record);
         let known = sourced.identity.as_deref().and_then(|bytes| identity::Stored::from_bytes(sourced.id, bytes));
         let form = match known {
