@@ -302,7 +302,7 @@ fn of_two(own: &Party, other: &Party, holder: &Holder) -> bool {
 
 /// Whether two account numbers are the same but for blanks and case, or one is the other's IBAN: most countries' IBANs end
 /// with the number that the country had before.
-pub(crate) fn same_account(left: &str, right: &str) -> bool {
+pub fn same_account(left: &str, right: &str) -> bool {
     const DOMESTIC_DIGITS_MIN: usize = 10;
     fn letters(text: &str) -> impl DoubleEndedIterator<Item = char> {
         text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase())

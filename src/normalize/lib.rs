@@ -32,6 +32,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
+pub use crate::amount::same_account;
 use crate::amount::{Direction, Group, Hints};
 use crate::holder::Own;
 pub use crate::meaning::with_accounts_of;

@@ -196,9 +196,8 @@ impl Fetch<'_> {
 
     fn holder(&self, resource: &Resource, key: &DataKey) -> Result<Holder, ServiceError> {
         let own = holder(resource.line.details(self.occasion.about.tenant, key)?);
-        let others = self.numbers.get().into_iter().flatten();
-        let others = others.filter(|(line, number)| *line != resource.line.id && own.account.as_ref() != Some(number));
-        Ok(Holder { other_accounts: others.map(|(_, number)| number.clone()).collect(), ..own })
+        let others = self.numbers.get().into_iter().flatten().filter(|(line, _)| *line != resource.line.id);
+        Ok(with_others(own, others.map(|(_, number)| number)))
     }
 
     async fn keep_page(
@@ -361,6 +360,14 @@ pub(in crate::services) fn holder(mut details: Details) -> Holder {
         account: number(details),
         other_accounts: Vec::new(),
     }
+}
+
+/// The holder with the numbers of further accounts. Some banks list one account twice, in two spellings of its number: the
+/// account itself is none of the others.
+fn with_others<'a>(own: Holder, others: impl Iterator<Item = &'a String>) -> Holder {
+    let is_own = |number: &str| own.account.as_ref().is_some_and(|account| normalize::same_account(account, number));
+    let other_accounts = others.filter(|number| !is_own(number)).cloned().collect();
+    Holder { other_accounts, ..own }
 }
 
 /// The number by which others know an account.
@@ -569,6 +576,18 @@ mod tests {
         };
         let sketches = days.iter().map(|day| Sketch::of(&Parsed::default(), &record(day)));
         sketches.map(|sketch| identity::Listed { sketch, page: 0 }).collect()
+    }
+
+    #[test]
+    fn an_account_is_no_other_account_in_whichever_spelling() {
+        let (iban, spaced, domestic) = ("GB33BUKB20201555555555", "gb33 bukb 2020 1555 5555 55", "20201555555555");
+        let other = "DE02120300000000202051".to_owned();
+        let listed = [iban, spaced, domestic].map(str::to_owned);
+        for account in [iban, spaced, domestic] {
+            let own = Holder { account: Some(account.to_owned()), ..Holder::default() };
+            assert_eq!(with_others(own, listed.iter().chain([&other])).other_accounts, [other.as_str()], "{account}");
+        }
+        assert_eq!(with_others(Holder::default(), listed.iter()).other_accounts, listed);
     }
 
     #[test]
