@@ -1,14 +1,22 @@
-//! A digest of what decides how a bank's row is read: the sources and tables of `normalize`, and the readers of the
-//! standards in `bank_adapters`. Tests are no part of it.
+//! A digest of what decides how a bank's row is read: the sources and tables of `normalize`, the readers of the standards in
+//! `bank_adapters`, and the types of `domain` that both write to. Tests in files of their own are no part of it, nor are
+//! third-party libraries.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use sha2::{Digest, Sha256};
 
-/// Folders below the root of the tree.
-const FOLDERS: [&str; 4] =
-    ["src/normalize", "bank_adapters/standards", "bank_adapters/quirks", "bank_adapters/unprofiled.toml"];
+/// Folders and files below the root of the tree.
+const PLACES: [&str; 7] = [
+    "src/normalize",
+    "src/domain/records.rs",
+    "src/domain/money.rs",
+    "src/domain/rules.rs",
+    "bank_adapters/standards",
+    "bank_adapters/quirks",
+    "bank_adapters/unprofiled.toml",
+];
 /// Endings of files that count.
 const ENDINGS: [&str; 5] = ["rs", "toml", "csv", "txt", "json"];
 /// Files that hold tests alone, and what describes the crate.
@@ -32,9 +40,9 @@ fn files(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
     let mut found = Vec::new();
-    for folder in FOLDERS {
-        println!("cargo::rerun-if-changed={}", root.join(folder).display());
-        files(&root.join(folder), &mut found)?;
+    for place in PLACES {
+        println!("cargo::rerun-if-changed={}", root.join(place).display());
+        files(&root.join(place), &mut found)?;
     }
     found.sort();
     let mut digest = Sha256::new();

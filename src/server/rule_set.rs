@@ -1,7 +1,9 @@
-//! The version of the rules that read a bank's rows: a digest of everything that decides what becomes of one.
+//! The version of the rules that read a bank's rows: a digest of our own code and tables that decide what becomes of one.
 //!
-//! Nobody counts it by hand. It is made of the code and the tables of `normalize` and of the readers of the standards, as
-//! they were when this binary was built, and of what the bank's profile says about its rows.
+//! Nobody counts it by hand. It is made of `normalize`, of the readers of the standards and of the types that both write to
+//! (records, money, rules), as they were when this binary was built, and of what the bank's profile says about its rows.
+//! Third-party libraries are no part of it, or each new version of any would look like other rules; nor is what is known of
+//! an account, as its holder's name.
 
 use domain::rules::Rules;
 
