@@ -11,6 +11,7 @@ use domain::records::{Holder, Parsed, Party};
 use crate::amount::{Direction, same_account};
 use crate::merchant::words::push_folded;
 use crate::names::{beginnings, company_form, share_a_word};
+use crate::romanised::{is_foreign, romanised};
 
 /// Families of ISO 20022 bank transaction codes that are credit transfers: received, issued, and both in real time.
 const CREDIT_TRANSFERS: [&str; 4] = ["PMNT-RCDT", "PMNT-ICDT", "PMNT-RRCT", "PMNT-IRCT"];
@@ -31,14 +32,17 @@ const AROUND: [&str; 29] = [
 const JOINTS: [&str; 12] = ["und", "and", "et", "og", "och", "en", "oder", "or", "ou", "con", "plus", "sowie"];
 
 /// Particles of surnames, which are written or not.
-const PARTICLES: [&str; 24] = [
+const PARTICLES: [&str; 25] = [
     "de", "la", "le", "les", "van", "von", "vom", "der", "den", "del", "della", "di", "da", "do", "dos", "du", "el",
-    "al", "zu", "zur", "ter", "ten", "bin", "af",
+    "al", "zu", "zur", "ter", "ten", "bin", "af", "vd",
 ];
 
 /// Letters from which on a word that was cut is known, and from which on a name without blanks is.
 const CUT_LETTERS: usize = 4;
 const GLUED_LETTERS: usize = 6;
+
+/// How many initials banks write without blanks between them.
+const INITIALS: std::ops::RangeInclusive<usize> = 2..=3;
 
 /// Letters of the shortest field that banks cut names for: a shorter name was not cut.
 const FIELD_LETTERS: usize = 18;
@@ -158,7 +162,7 @@ struct Spelled {
 impl Spelled {
     fn of(name: &str) -> Self {
         let mut spelled = Self::default();
-        let belongs = |c: char| c.is_alphanumeric() || matches!(c, '\'' | '’' | '`' | '´');
+        let belongs = |c: char| c.is_alphanumeric() || matches!(c, '\'' | '’' | '`' | '´' | '\u{300}'..='\u{36f}');
         let parts = name.split_inclusive(|c: char| !belongs(c));
         let parts = parts.map(|part| (folded(part), part.ends_with(['&', '+'])));
         let parts: Vec<(String, bool)> = parts.filter(|(word, is_joint)| *is_joint || !word.is_empty()).collect();
@@ -336,8 +340,25 @@ impl Beginning {
     }
 }
 
+/// Whether two names are one, as they are written or, where only one of them is in Latin letters, both in those.
+fn in_any_letters(holder: &Known<'_>, name: &str, is: fn(&Known<'_>, &str) -> bool) -> bool {
+    if is(holder, name) {
+        return true;
+    }
+    match (is_foreign(holder.text), is_foreign(name)) {
+        (true, false) => romanised(holder.text).iter().any(|own| is(&Known::new(own), name)),
+        (false, true) => romanised(name).iter().any(|name| is(holder, name)),
+        _ => false,
+    }
+}
+
 /// Whether a name may be a spelling of the holder's: titles, initials, another order, a second holder, numbers behind it.
 fn may_be(holder: &Known<'_>, name: &str) -> bool {
+    in_any_letters(holder, name, may_be_written)
+}
+
+/// [`may_be`] of two names in the same letters.
+fn may_be_written(holder: &Known<'_>, name: &str) -> bool {
     if !begin_alike(holder.text, name) {
         return false;
     }
@@ -364,6 +385,11 @@ fn may_be(holder: &Known<'_>, name: &str) -> bool {
 
 /// Whether a name is the holder's whole name, or that of one of two holders: all words in full, and no other word.
 fn is_same(holder: &Known<'_>, name: &str) -> bool {
+    in_any_letters(holder, name, is_same_written)
+}
+
+/// [`is_same`] of two names in the same letters.
+fn is_same_written(holder: &Known<'_>, name: &str) -> bool {
     if !begin_alike(holder.text, name) {
         return false;
     }
@@ -410,6 +436,9 @@ impl Paired {
         }
         let last = given.last().copied().unwrap_or_default();
         for word in unpaired {
+            if paired.takes_initials(word, own, &mut rest) {
+                continue;
+            }
             let is_short = |known: &&str| match (known.chars().count(), word.chars().count()) {
                 (1, _) => word.starts_with(*known),
                 (_, 1) => known.starts_with(word),
@@ -424,6 +453,22 @@ impl Paired {
             }
         }
         paired
+    }
+
+    /// Pairs a word of initials (`JP`) with the holder's words that it stands for, where they follow each other.
+    fn takes_initials(&mut self, word: &str, own: &[&str], rest: &mut Vec<&str>) -> bool {
+        let letters = word.chars().count();
+        if !INITIALS.contains(&letters) {
+            return false;
+        }
+        let is_it = |run: &&[&str]| {
+            run.iter().map(|known| known.chars().next()).eq(word.chars().map(Some))
+                && run.iter().all(|known| known.len() > 1 && rest.contains(known))
+        };
+        let Some(run) = own.windows(letters).find(is_it) else { return false };
+        rest.retain(|known| !run.contains(known));
+        self.short += run.len();
+        true
     }
 
     /// Whether the name is a part of the holder's: two words of it, one of them in full.
@@ -498,7 +543,12 @@ mod tests {
             ("DOE TRADING SRL", &["Doe Trading S.r.l."]),
             ("Doe Trading GmbH", &["DOE TRADING G.M.B.H."]),
             ("Doe Trading and Consulting Ltd", &["DOE TRADING AND CONSULTIN"]),
-            ("Ελένη Παπαδοπούλου", &["ΠΑΠΑΔΟΠΟΥΛΟΥ ΕΛΕΝΗ"]),
+            ("Ελένη Παπαδοπούλου", &["ΠΑΠΑΔΟΠΟΥΛΟΥ ΕΛΕΝΗ", "ELENI PAPADOPOULOU", "Papadopoulou E"]),
+            ("Сергій Ткаченко", &["SERHII TKACHENKO", "Tkachenko S", "СЕРГІЙ ТКАЧЕНКО"]),
+            ("Tsvetan Georgiev", &["ЦВЕТАН ГЕОРГИЕВ", "Георгиев Цветан"]),
+            ("Trần Thị Hồng", &["TRAN THI HONG", "Tra\u{302}\u{300}n Thi\u{323} Ho\u{302}\u{300}ng"]),
+            ("Piet van den Akker", &["P VD AKKER", "Akker vd P", "P.v.d. Akker"]),
+            ("Jean-Luc Perrin", &["JL PERRIN", "PERRIN JL", "M. JL Perrin"]),
         ] {
             for name in names {
                 assert!(may_be(&Known::new(holder), name), "{name} is {holder}");
@@ -536,6 +586,8 @@ mod tests {
             ("Maximilian Mustermann Consulting GmbH", &["Maximilian Mustermann"]),
             ("Doe GmbH", &["Doe GmbH & Co. KG"]),
             ("Anna Martinez", &["Anna Martin"]),
+            ("Сергій Ткаченко", &["OKSANA TKACHENKO", "Serhii Bondar", "Ткаченко"]),
+            ("Jean-Luc Perrin", &["JM PERRIN", "JL Martin", "JL"]),
             ("Paul Klein", &["Dr. Klein", "Klein Paula", "Pauls Kleine Küche"]),
         ] {
             for name in names {

@@ -17,6 +17,7 @@ mod names;
 mod party;
 pub mod reconcile;
 pub mod recurring;
+mod romanised;
 mod text;
 
 use std::cell::RefCell;

@@ -611,6 +611,28 @@ proptest! {
         prop_assert!(name.as_deref().is_none_or(|name| matches!(name, "Shop" | "Payer")), "{:?}", name);
     }
 
+    /// So it is in other letters, whichever of them the account or the bank writes.
+    #[test]
+    fn the_holder_is_never_the_other_side_in_other_letters(
+        (holder, spelled) in prop_oneof![
+            Just(("Đặng Thị Mỹ", "DANG THI MY")), Just(("Пётр Соколов", "PETR SOKOLOV")), Just(("Ирина Колева", "KOLEVA IRINA")),
+            Just(("Кирило Гончар", "KYRYLO HONCHAR")), Just(("Σταύρος Ζαχαρίου", "STAVROS ZACHARIOU")),
+            Just(("Kees van der Meer", "K VD MEER")), Just(("Marie-Claire Petit", "MC PETIT")),
+        ],
+        amount in prop_oneof![Just("-3.10"), Just("3.10")], turned in any::<bool>(), in_text in any::<bool>(),
+    ) {
+        let (own, written) = if turned && !spelled.contains(" VD ") && !spelled.starts_with("MC ") { (spelled, holder) } else { (holder, spelled) };
+        let parsed = if in_text {
+            Parsed { remittance: lines(&[&format!("To {written}")]), ..row(amount) }
+        } else {
+            Parsed { creditor: party(written), debtor: party(written), ..row(amount) }
+        };
+        let holder = Holder { name: Some(own.into()), ..Holder::default() };
+        let rules = Rules { grammars: vec!["from_to".into()], ..Rules::default() };
+        let name = transaction(&parsed, &holder, &rules).unwrap().counterparty.name;
+        prop_assert_eq!(name, None, "{} is {}", written, own);
+    }
+
     /// The amount that comes out is the one that went in, whichever way it went.
     #[test]
     fn no_cent_is_lost(cents in -10_000_000_i64..10_000_000, indicator in prop_oneof![Just(None), Just(Some("CRDT")), Just(Some("DBIT"))]) {

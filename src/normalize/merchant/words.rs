@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
+
 /// Longest text that is looked at, in bytes; what banks write is far shorter.
 const TEXT_BYTES_MAX: usize = 512;
 
@@ -214,7 +216,12 @@ pub(crate) fn push_folded(c: char, letters: &mut String) {
     for lower in c.to_lowercase().filter(|c| c.is_alphanumeric()) {
         match fold(lower) {
             Some(folded) => letters.push_str(folded),
-            None => letters.push(lower),
+            // Letters with several marks, as in Vietnamese, and those of all other languages.
+            None => decompose_canonical(lower, |part| {
+                if !is_combining_mark(part) {
+                    letters.push_str(fold(part).unwrap_or(part.encode_utf8(&mut [0; 4])));
+                }
+            }),
         }
     }
 }
