@@ -239,6 +239,7 @@ impl Row<'_> {
             country: self.rules.country.as_deref(),
             mcc: self.parsed.mcc.as_ref().map(|code| code.value.as_str()),
             card: operation == Some(Operation::Card) && !self.is_through_wallet(),
+            mandate: operation == Some(Operation::DirectDebit),
             incoming: Some(self.direction == Direction::In),
             btc: None,
         })

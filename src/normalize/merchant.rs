@@ -25,6 +25,8 @@ pub struct Descriptor<'a> {
     pub mcc: Option<&'a str>,
     /// Whether the row is known to be a payment by card.
     pub card: bool,
+    /// Whether the row is known to be a direct debit: a mandate names a business.
+    pub mandate: bool,
     /// Whether money came in; nothing where that is not known.
     pub incoming: Option<bool>,
     /// ISO 20022 bank transaction code, `domain-family-subfamily`.

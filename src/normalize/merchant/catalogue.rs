@@ -85,6 +85,8 @@ pub(super) enum Class {
     Noise,
     Legal,
     Person,
+    Bought,
+    House,
 }
 
 /// A phrase's meaning.
@@ -361,6 +363,11 @@ impl Catalogue {
         Some(self.open[first].2)
     }
 
+    /// Whether a word says that a card or a mandate paid, or that a branch was paid.
+    pub(super) fn is_bought(&self, word: &str) -> bool {
+        self.senses(word, None).any(|sense| sense.class == Class::Bought)
+    }
+
     /// Whether words name a town, also where an umlaut is written as two letters.
     pub(super) fn is_place(&self, words: &str) -> bool {
         self.places.contains(words) || without_umlauts(words).is_some_and(|plain| self.places.contains(plain.as_str()))
@@ -399,6 +406,8 @@ fn heading_sense(heading: &'static str) -> Option<Sense> {
         "noise" => Class::Noise,
         "legal" => Class::Legal,
         "person" => Class::Person,
+        "bought" => Class::Bought,
+        "house" => Class::House,
         _ => return None,
     };
     let category = parts.next().unwrap_or_default();

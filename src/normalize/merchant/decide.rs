@@ -5,6 +5,8 @@ use super::words::{Words, is_short, words};
 use super::{Descriptor, Enriched, Evidence};
 use crate::category;
 
+mod bearer;
+
 const OPEN: &str = "other.uncategorised";
 
 /// Currencies that banks write beside foreign amounts.
@@ -37,10 +39,6 @@ const WALLETS: [&str; 12] = [
     "twint",
     "vipps",
 ];
-
-/// Words that make a district of the word before them: what looks like a brand there is none. Lakes, valleys and falls are
-/// not among them, since they begin the names of towns behind a brand (`STARBUCKS LAKE FOREST`).
-const GEOGRAPHY: [&str; 3] = ["borough", "county", "township"];
 
 /// Banks, as the last word of a name: a shop of the name before it is another house.
 const BANKS: [&str; 7] = ["banca", "banco", "bank", "banka", "bankas", "banque", "pank"];
@@ -90,7 +88,12 @@ impl<'a> Row<'a> {
         let mut row = Self { given, words, facts, mcc_category, found: Vec::with_capacity(8), dull };
         row.find_phrases();
         row.find_currencies();
+        let own = row.own_place();
         row.find_places();
+        // Behind words that say more the place stands where towns stand.
+        if let Some(place) = own.filter(|place| row.dull[place.end..].iter().all(|dull| *dull)) {
+            row.dull[place].fill(false);
+        }
         row
     }
 
@@ -150,6 +153,11 @@ impl<'a> Row<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a word is part of an intermediary's name.
+    fn is_via(&self, at: usize) -> bool {
+        self.of(Class::Via).any(|via| via.at <= at && at < via.at + via.len)
     }
 
     /// The phrases of a class.
@@ -321,8 +329,13 @@ impl<'a> Row<'a> {
             None => return None,
         };
         let brand = CATALOGUE.brand(name);
-        let lead =
-            (0..at).all(|at| self.dull[at] || self.of(Class::Via).any(|via| via.at <= at && at < via.at + via.len));
+        // Of several houses everywhere that have an ordinary word for a name, nothing tells which is meant.
+        let everywhere = |name: &&Name| !name.own && CATALOGUE.brand(**name).countries == "*";
+        let alike = |other: &Name| CATALOGUE.brand(*other).wikidata == brand.wikidata;
+        if name.ordinary && everywhere(&&name) && !names.iter().filter(everywhere).all(alike) {
+            return None;
+        }
+        let lead = (0..at).all(|at| self.dull[at] || self.is_via(at));
         let contradicted = self.contradicts(brand, at, len);
         let confirmed = self.agrees(brand, at, len);
         let unknown = (at + len..self.words.len())
@@ -332,7 +345,8 @@ impl<'a> Row<'a> {
         let dull = (at..at + len).all(|at| self.dull[at]);
         // A word for the whole trade (`Kita`) is a name of its own only where nothing else is one.
         let generic = name.ordinary && unknown > 0 && len == 1 && self.says_something(at);
-        let stands = if abroad && (!lead || unknown > 1 || contradicted) || generic {
+        let other = name.ordinary && self.is_other_house(brand, at, len);
+        let stands = if abroad && (!lead || unknown > 1 || contradicted) || generic || other {
             false
         } else if name.ordinary {
             !contradicted
@@ -347,56 +361,6 @@ impl<'a> Row<'a> {
         let sure =
             if name.ordinary { 0.85 } else { 0.97 } - if abroad { 0.2 } else { 0.0 } - if lead { 0.0 } else { 0.1 };
         stands.then_some(Hit { at, len, brand, sure })
-    }
-
-    /// Whether a run is half of a double name, or a surname behind an initial or before a first name.
-    fn is_part_of_longer(&self, at: usize, len: usize) -> bool {
-        let behind = self.words.get(at + len);
-        let hyphen = behind.is_some_and(|word| {
-            word.before == '-'
-                && self.words[at + len - 1].to + 1 == word.from
-                && !self.dull[at + len]
-                && len == 1
-                && self.words.text(at + len).len() > 3
-        });
-        let initial = at > 0
-            && self.words.text(at - 1).len() == 1
-            && len == 1
-            && self.words.text(at - 1).bytes().all(|b| b.is_ascii_alphabetic())
-            && self.words[at].before == ' '
-            && (0..at - 1).all(|at| self.dull[at]);
-        let first_name = len == 1
-            && behind.is_some_and(|word| {
-                word.before == ' '
-                    && self.facts[at + len].is_given_name
-                    && !CATALOGUE.is_place(self.words.text(at + len))
-                    && !self.dull[at + len]
-                    && (at + 2..self.words.len()).all(|at| self.dull[at])
-                    && self.given.mcc.is_none()
-            });
-        hyphen || initial || first_name || self.is_first_name(at, len) || self.is_place_or_house(at, len)
-    }
-
-    /// Whether a single word is part of a place (`Orange County`), or of a name that an article begins (`The Shell House`).
-    fn is_place_or_house(&self, at: usize, len: usize) -> bool {
-        let next = at + len;
-        if len > 1 || next >= self.words.len() || self.words[next].is_code || self.words[next].before != ' ' {
-            return false;
-        }
-        let article = at > 0 && ARTICLES.contains(&self.words.text(at - 1)) && self.words[at].before == ' ';
-        let unknown = !self.dull[next] && !self.says_something(next) && !CATALOGUE.is_place(self.words.text(next));
-        GEOGRAPHY.contains(&self.words.text(next)) || article && unknown
-    }
-
-    /// Whether a run is the first name of somebody whose surname is all that follows: `Paul Klein`, not `Paul Berlin`.
-    fn is_first_name(&self, at: usize, len: usize) -> bool {
-        let next = at + len;
-        let Some(behind) = self.words.get(next) else { return false };
-        let text = self.words.text(next);
-        let alone = (0..at).chain(next + 1..self.words.len()).all(|at| self.dull[at]);
-        let plain = behind.before == ' ' && text.chars().count() > 2 && text.chars().all(char::is_alphabetic);
-        let surname = plain && !self.dull[next] && !CATALOGUE.is_place(text) && !self.says_something(next);
-        len == 1 && self.facts[at].is_given_name && alone && surname && self.given.mcc.is_none()
     }
 
     /// Whether other words, or the merchant category code, tell a kind of business that the brand is not: right behind the

@@ -64,6 +64,107 @@ fn a_name_of_three_letters_is_no_kind_of_payment() {
 }
 
 #[test]
+fn a_place_behind_a_lone_given_name_is_a_surname() {
+    for (text, country) in [
+        ("Giulia Palermo", "IT"),
+        ("Elena Verona", "IT"),
+        ("Lukas Wien", "AT"),
+        ("INES COIMBRA", "PT"),
+        ("PEDRO SEVILLA", "ES"),
+        ("EMILY LINCOLN", "GB"),
+        ("SARAH DALLAS", "US"),
+        // A name that an airline or a bakery has as well.
+        ("ANA COIMBRA", "PT"),
+        ("ANA CAMPOS LISBOA", "PT"),
+        ("PAUL LAVAL", "FR"),
+        ("Paul Berlin", "DE"),
+    ] {
+        let read = read(text, country);
+        assert_eq!((read.merchant.as_deref(), read.category), (None, "transfer.person"), "{text}");
+    }
+    // What says that a shop was paid makes it a town again.
+    for text in ["CARTE 11/05 PAUL LAVAL", "PAUL  LAVAL", "PAUL LAVAL FR", "PRLV PAUL LAVAL"] {
+        assert_eq!(read(text, "FR").merchant.as_deref(), Some("Paul"), "{text}");
+    }
+    let paid = Descriptor { text: "PAUL LAVAL", country: Some("FR"), ..Descriptor::default() };
+    for paid in [
+        Descriptor { card: true, ..paid },
+        Descriptor { mandate: true, ..paid },
+        Descriptor { mcc: Some("5462"), ..paid },
+    ] {
+        assert_eq!(enrich(&paid).merchant.as_deref(), Some("Paul"));
+    }
+    for (text, country, shop) in [
+        ("NORMA DRESDEN", "DE", "Norma"),
+        ("PENNY BREMEN", "DE", "Penny"),
+        ("CONAD VERONA", "IT", "Conad"),
+        ("ROSSMANN BREMEN", "DE", "Rossmann"),
+    ] {
+        assert_eq!(read(text, country).merchant.as_deref(), Some(shop), "{text}");
+    }
+    assert_eq!(read("PENNY BRADFORD", "GB").category, "transfer.person");
+}
+
+#[test]
+fn a_place_behind_a_lone_trade_word_is_its_name() {
+    for (text, country, name) in [
+        ("PIZZERIA PALERMO", "IT", "Pizzeria Palermo"),
+        ("HOTEL VENEZIA", "IT", "Hotel Venezia"),
+        ("RISTORANTE VENEZIA VERONA", "IT", "Ristorante Venezia"),
+        ("CAFE PRAHA", "CZ", "Cafe Praha"),
+        ("CARTE 11/05 HOTEL LISBOA PARIS", "FR", "Hotel Lisboa"),
+        ("RISTORANTE STELLINA VERONA", "IT", "Ristorante Stellina"),
+    ] {
+        let read = read(text, country);
+        assert_eq!((read.merchant.as_deref(), read.catalog), (Some(name), false), "{text}");
+    }
+}
+
+#[test]
+fn a_brand_behind_a_lone_given_name_is_a_surname() {
+    for (text, country) in
+        [("Martina Rossmann", "DE"), ("JULIA FIELMANN", "DE"), ("Nils Lindex", "SE"), ("Marie Carrefour", "FR")]
+    {
+        let person = read(text, country);
+        assert_eq!((person.merchant.as_deref(), person.category), (None, "transfer.person"), "{text}");
+        for (front, behind) in [("KARTENZAHLUNG ", ""), ("", " AG"), ("LASTSCHRIFT ", "")] {
+            assert!(read(&format!("{front}{text}{behind}"), country).catalog, "{front}{text}{behind}");
+        }
+        let paid = Descriptor { text, country: Some(country), card: true, ..Descriptor::default() };
+        assert!(enrich(&paid).catalog, "{text}");
+    }
+    for (text, country) in [("John Lewis", "GB"), ("Albert Heijn", "NL"), ("Jan Linders", "NL")] {
+        assert_eq!(read(text, country).merchant.as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn an_ordinary_word_before_another_and_a_legal_form_is_another_house() {
+    for (text, country) in [
+        ("Total Trockenbau GmbH", "DE"),
+        ("SHELL CARRELAGE SARL", "FR"),
+        ("Jet Metallbau GmbH", "DE"),
+        ("Next Horizon Ltd", "GB"),
+        ("EXTRA MALERI AS", "NO"),
+        ("Action Kegel Verein", "DE"),
+        ("United Baptist Church", "US"),
+        ("STAR 0815", "US"),
+    ] {
+        let read = read(text, country);
+        assert!(!read.catalog, "{text}: {read:?}");
+    }
+    for (text, country, brand) in [
+        ("SHELL DEUTSCHLAND GMBH", "DE", "Shell"),
+        ("TOTAL TANKSTELLE 0815 GMBH", "DE", "TotalEnergies"),
+        ("MCFIT GLOBAL GROUP GMBH", "DE", "McFit"),
+        ("STAR TANKSTELLE 0815", "DE", "Star"),
+        ("NEXT PLC", "GB", "Next"),
+    ] {
+        assert_eq!(read(text, country).merchant.as_deref(), Some(brand), "{text}");
+    }
+}
+
+#[test]
 fn near_misses_get_no_brand() {
     for (text, country) in [
         ("MR P TESCO BIRTHDAY", "GB"),
