@@ -571,6 +571,9 @@ mod tests {
             "Platba kartou, nákup u obchodníka",
             "PRZELEW DO ZAPŁATY",
             "DISPOSIZIONE DI BONIFICO A VOSTRO FAVORE",
+            "Nákup potravin",
+            "kupnja stana",
+            "Kaart ja lilled",
         ] {
             assert_eq!(name_in(&[line]), None, "{line}");
         }
