@@ -252,7 +252,7 @@ impl<'a> Row<'a> {
         let plain = self.of(Class::Hint).next().is_none()
             && self.of(Class::Line).next().is_none()
             && self.given.mcc.is_none()
-            && if start == 0 { !bought } else { self.of(Class::Via).any(wallet) };
+            && if start == 0 { !self.is_business() } else { self.of(Class::Via).any(wallet) };
         let person = (2..=3).contains(&named().count()) && named().any(|at| self.facts[at].is_given_name);
         (plain && person).then_some("")
     }

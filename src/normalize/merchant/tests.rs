@@ -106,6 +106,20 @@ fn a_place_behind_a_lone_given_name_is_a_surname() {
 }
 
 #[test]
+fn whoever_is_paid_by_card_or_has_a_legal_form_is_no_person() {
+    for (text, country, name) in [
+        ("CARTE 12/05 CHEZ LUCIE", "FR", "Chez Lucie"),
+        ("KARTENZAHLUNG LENA STERN", "DE", "Lena Stern"),
+        ("Lena Stern GmbH", "DE", "Lena Stern"),
+        ("RECIBO LENA ESTRELLA", "ES", "Lena Estrella"),
+    ] {
+        let read = read(text, country);
+        assert_eq!((read.merchant.as_deref(), read.category), (Some(name), "other.uncategorised"), "{text}");
+    }
+    assert_eq!(read("LENA STERN", "DE").category, "transfer.person");
+}
+
+#[test]
 fn a_place_behind_a_lone_trade_word_is_its_name() {
     for (text, country, name) in [
         ("PIZZERIA PALERMO", "IT", "Pizzeria Palermo"),

@@ -51,7 +51,7 @@ impl Row<'_> {
     }
 
     /// Whether something says that no person is paid: a merchant category code, a card, a mandate, a legal form.
-    fn is_business(&self) -> bool {
+    pub(super) fn is_business(&self) -> bool {
         self.given.card
             || self.given.mandate
             || self.given.mcc.is_some()
